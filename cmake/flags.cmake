@@ -1,0 +1,34 @@
+# Flags of every target, and tm_library(): one library of one folder.
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor)
+if(TALLYMILL_WERROR)
+  add_compile_options(-Werror)
+endif()
+# g++ 12 reports these inside its own <string> and <regex> at -O2 (GCC bugs 105329, 105562).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized)
+endif()
+if(TALLYMILL_SANITIZE)
+  add_compile_options(-fsanitize=${TALLYMILL_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TALLYMILL_SANITIZE})
+endif()
+if(TALLYMILL_MUTANT)
+  add_compile_definitions(TALLYMILL_MUTANT_${TALLYMILL_MUTANT}=1)
+endif()
+add_compile_definitions(MSGPACK_NO_BOOST TALLYMILL_VERSION="${PROJECT_VERSION}")
+include_directories(${PROJECT_SOURCE_DIR})
+# Addresses in messages and debug data are relative to the source, wherever it was checked out.
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+
+# tm_library(NAME [DEPENDS ...]): every .cc of this folder (not of folders below it).
+function(tm_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC ${ARG_DEPENDS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${ARG_DEPENDS})
+  endif()
+endfunction()
