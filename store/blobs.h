@@ -1,0 +1,80 @@
+// Blobs: files by the SHA-256 of their content, in one folder.
+//
+// Inputs and results above limits::inline_bytes live here; jobs refer to them by digest. A put is:
+// write aside, fdatasync, rename, fsync of the folder; only then may a reference to it be
+// committed. The same content has one file, so putting twice has one effect. A worker on the
+// front's host maps the file read-only; others fetch it over the bus.
+//
+//   invariant: a file under its digest's name has that content, whole: half-written ones are under
+//              tmp/ and are removed at open()
+//
+// Threads: put and map from any thread and any process on the host; collect() by the front alone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace tallymill::store {
+
+// 64 lower-case hex digits. bad_params for anything else: digests from the wire are paths to us.
+[[nodiscard]] Status check_digest(std::string_view untrusted);
+
+// SHA-256 of `bytes` as 64 hex digits.
+[[nodiscard]] std::string digest_of(std::string_view bytes);
+
+// A blob's bytes, read-only, unmapped with the last copy.
+class Mapped {
+ public:
+  Mapped() = default;
+  [[nodiscard]] std::string_view bytes() const { return bytes_; }
+
+ private:
+  friend class Blobs;
+  std::shared_ptr<const void> memory_;
+  std::string_view bytes_;
+};
+
+class Blobs {
+ public:
+  // Makes the folder if it is not there. `owner`: removes what a crash left half-written (the
+  // front).
+  [[nodiscard]] static Result<std::unique_ptr<Blobs>> open(std::filesystem::path folder,
+                                                           bool owner);
+
+  // Durable when it returns; the digest. disk: no space or a failing disk.
+  [[nodiscard]] Result<std::string> put(std::string_view bytes);
+
+  // The same in pieces, for a writer that gets them one by one: `offset` must be where the last one
+  // ended, else wrong_state; true when the whole is stored (its digest was checked: bad_params if
+  // it is another). A known digest needs no pieces: true at once.
+  [[nodiscard]] Result<bool> put_piece(std::string_view digest, Bytes whole, Bytes offset,
+                                       std::string_view piece);
+
+  // not_found when there is no such blob; corrupt when its size is not what was written.
+  [[nodiscard]] Result<Mapped> map(std::string_view digest) const;
+  [[nodiscard]] bool has(std::string_view digest) const;
+
+  // Offers blobs whose file is older than `age` to `unreferenced`, which answers which of them to
+  // remove, in batches; at most `limit` files are looked at per call. How many were removed.
+  [[nodiscard]] Result<int> collect(
+      Duration age, WallTime now, int limit,
+      std::function<Result<std::vector<std::string>>(std::span<const std::string>)> unreferenced);
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  explicit Blobs(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::filesystem::path folder_;
+};
+
+}  // namespace tallymill::store
