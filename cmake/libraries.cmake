@@ -11,4 +11,12 @@ pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
-find_package(OpenCV REQUIRED COMPONENTS core imgproc)
+# By file, not by OpenCV's own CMake package: that one comes with libopencv-dev, which installs
+# every module with GDAL and 200 packages more, for two libraries.
+find_path(OPENCV_INCLUDE opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)
+foreach(module opencv_core opencv_imgproc)
+  find_library(${module}_FILE ${module} REQUIRED)
+  add_library(${module} UNKNOWN IMPORTED)
+  set_target_properties(${module} PROPERTIES IMPORTED_LOCATION ${${module}_FILE}
+                        INTERFACE_INCLUDE_DIRECTORIES ${OPENCV_INCLUDE})
+endforeach()
