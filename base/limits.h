@@ -40,4 +40,41 @@ inline constexpr int max_laser_passes = 20;
 inline constexpr double max_laser_mm_per_min = 100'000;  // galvanometers aside, nothing is faster
 inline constexpr double max_overscan_mm = 50;
 
+// A picture, judged by its header before a pixel is decoded: a bomb of a few hundred bytes can name
+// gigabytes. 100 MP is above every camera sold in numbers; decoded it is 300 MB at worst.
+inline constexpr std::int64_t max_image_pixels = 100'000'000;
+inline constexpr int max_image_side = 30'000;
+inline constexpr Bytes max_image_bytes = 64_MiB;
+
+// Each scan of a progressive JPEG walks the whole picture again; encoders write about 10.
+inline constexpr int max_jpeg_scans = 100;
+
+// What libjpeg may hold for one picture. A progressive 4:4:4 picture of max_image_pixels keeps its
+// coefficients: 600 MB.
+inline constexpr Bytes max_jpeg_memory = 640_MiB;
+
+// One metadata chunk of a PNG, inflated, and how many libpng may keep; colour profiles reach 3 MB.
+inline constexpr Bytes max_png_chunk = 8_MiB;
+inline constexpr int max_png_chunks = 128;
+
+// Rows decoded at once. Most pictures fit, so that decoding and resizing are one span each; larger
+// ones go through in strips of this size.
+inline constexpr Bytes max_image_strip = 32_MiB;
+
+// thumbs: how many sizes come from one decode, and the longest side of one.
+inline constexpr int max_thumb_sizes = 16;
+inline constexpr int max_thumb_side = 8'192;
+
+// engrave: the dots of one engraving and its longest side. 36 million are 600 x 600 mm at 254 dpi;
+// dithered photographs make about 6 bytes of G-code a dot.
+inline constexpr std::int64_t max_engrave_dots = 36'000'000;
+inline constexpr int max_engrave_side = 30'000;
+inline constexpr double max_engrave_mm = 3'000;
+
+// A kind of job as a worker announces it: form fields that a person fills in, not a data channel.
+inline constexpr int max_kind_params = 64;
+inline constexpr int max_kind_choices = 256;
+inline constexpr int max_kind_route = 8;
+inline constexpr int max_kind_text = 1'024;
+
 }  // namespace tallymill::limits

@@ -7,6 +7,7 @@
 // Threads: plain values; check() is const.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -22,9 +23,11 @@ struct ParamSpec {
   std::string help;              // one sentence
   std::string unit = {};         // "mm", "dpi"; empty for none
   nlohmann::json fallback = {};  // the default; null: the parameter is required
-  double min = 0;                // number, integer: the value; text, list: the length
-  double max = 0;
+  double min = 0;                // number, integer: the value; text (bytes), list: the length
+  double max = 0;                // min == max == 0: any
   std::vector<std::string> choices = {};
+  double item_min = 0;  // list: its items, which are integers; both 0: any
+  double item_max = 0;
 };
 
 // What the front must know to take, route and retry a kind of job.
@@ -38,7 +41,9 @@ struct KindSpec {
 };
 
 // `params` with every default filled in. bad_params with a JSON pointer for: not an object, an
-// unknown name, a missing required one, a wrong type, not finite, out of range, not a choice.
+// unknown name, a missing required one, a wrong type, not finite, out of range, not a choice, text
+// that is not UTF-8. null stands for "not given". Numbers come back in one form: integers as
+// integers, numbers as floating point, however the sender wrote them.
 [[nodiscard]] Result<nlohmann::json> check_params(const KindSpec& kind,
                                                   const nlohmann::json& params);
 
