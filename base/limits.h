@@ -65,8 +65,8 @@ inline constexpr Bytes max_image_strip = 32_MiB;
 inline constexpr int max_thumb_sizes = 16;
 inline constexpr int max_thumb_side = 8'192;
 
-// engrave: the dots of one engraving and its longest side. 36 million are 600 x 600 mm at 254 dpi;
-// dithered photographs make about 6 bytes of G-code a dot.
+// engrave: the dots of one engraving and its longest side. 36 million are 600 x 600 mm at 254 dpi.
+// What its G-code may hold is max_gcode_bytes: a photograph makes about 5 bytes a dot.
 inline constexpr std::int64_t max_engrave_dots = 36'000'000;
 inline constexpr int max_engrave_side = 30'000;
 inline constexpr double max_engrave_mm = 3'000;

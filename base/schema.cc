@@ -80,8 +80,8 @@ Result<json> check_list(const ParamSpec& spec, const std::string& pointer, const
   if (!value.is_array()) return bad(pointer, "must be a list");
   const auto length = static_cast<double>(value.size());
   if (has_range(spec.min, spec.max) && (length < spec.min || length > spec.max))
-    return bad(pointer, fmt::format("must have {} to {} entries, has {}", spec.min, spec.max,
-                                    value.size()));
+    return bad(pointer,
+               fmt::format("must have {} to {} entries, has {}", spec.min, spec.max, value.size()));
   json checked = json::array();
   for (std::size_t i = 0; i < value.size(); ++i) {
     auto item = check_number(fmt::format("{}/{}", pointer, i), value[i], true, spec.item_min,
@@ -103,8 +103,8 @@ Result<json> check_text(const ParamSpec& spec, const std::string& pointer, const
   }
   const auto length = static_cast<double>(text->size());
   if (has_range(spec.min, spec.max) && (length < spec.min || length > spec.max))
-    return bad(pointer, fmt::format("must be {} to {} bytes long, is {}", spec.min, spec.max,
-                                    text->size()));
+    return bad(pointer,
+               fmt::format("must be {} to {} bytes long, is {}", spec.min, spec.max, text->size()));
   return value;
 }
 
@@ -229,8 +229,7 @@ Result<ParamSpec> param_from_json(const json& object) {
   if (in.error()) return std::unexpected(*in.error());
   if (!spec.fallback.is_null()) {
     auto checked = check_value(spec, spec.fallback);
-    if (!checked)
-      return fail(Errc::bad_frame, "kind: the default of " + checked.error().message);
+    if (!checked) return fail(Errc::bad_frame, "kind: the default of " + checked.error().message);
   }
   return spec;
 }

@@ -13,7 +13,8 @@ std::vector<std::optional<std::size_t>> plan(std::span<const Size> sizes) {
   std::vector<std::optional<std::size_t>> from(sizes.size());
   for (std::size_t i = 0; i < sizes.size(); ++i)
     for (std::size_t j = 0; j < sizes.size(); ++j) {
-      const bool half = sizes[j].width >= 2 * sizes[i].width && sizes[j].height >= 2 * sizes[i].height;
+      const bool half =
+          sizes[j].width >= 2 * sizes[i].width && sizes[j].height >= 2 * sizes[i].height;
       if (half && (!from[i] || sizes[j].pixels() < sizes[*from[i]].pixels())) from[i] = j;
     }
   return from;
@@ -35,10 +36,11 @@ Status stream(Reader& reader, const std::vector<Resizer*>& resizers, Context& co
   const std::size_t stride =
       static_cast<std::size_t>(reader.size().width) * static_cast<std::size_t>(reader.channels());
   const int height = reader.size().height;
-  const int strip_rows = std::clamp(
-      static_cast<int>(static_cast<std::size_t>(limits::max_image_strip.raw()) / stride), 1, height);
-  const auto strip = std::make_unique_for_overwrite<std::uint8_t[]>(
-      stride * static_cast<std::size_t>(strip_rows));
+  const int strip_rows =
+      std::clamp(static_cast<int>(static_cast<std::size_t>(limits::max_image_strip.raw()) / stride),
+                 1, height);
+  const auto strip =
+      std::make_unique_for_overwrite<std::uint8_t[]>(stride * static_cast<std::size_t>(strip_rows));
   for (int y = 0; y < height;) {
     const int rows = std::min(strip_rows, height - y);
     {

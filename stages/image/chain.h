@@ -1,10 +1,10 @@
 // Chain: from a file to pictures of the sizes wanted, by one decode.
 //
-// The front half of both kinds. Strips of rows go from the reader through a resizer per size; a size
-// at most half of a larger one is made from that instead, which costs next to nothing and keeps
-// Lanczos quality. A JPEG is decoded at the smallest scale that leaves 1.5 times the largest size:
-// measured, that is nearer to a full decode than what libvips and sharp do, and as fast. Spans:
-// `decode` and `resize`, in turns when the picture is larger than limits::max_image_strip.
+// The front half of both kinds. Strips of rows go from the reader through a resizer per size; a
+// size at most half of a larger one is made from that instead, which costs next to nothing and
+// keeps Lanczos quality. A JPEG is decoded at the smallest scale that leaves 1.5 times the largest
+// size: measured, that is nearer to a full decode than what libvips and sharp do, and as fast.
+// Spans: `decode` and `resize`, in turns when the picture is larger than limits::max_image_strip.
 //
 // Threads: the handler's.
 #pragma once

@@ -48,7 +48,8 @@ void on_message(j_common_ptr codec, int level) {
   }
 }
 
-// Runs `work`, which calls libjpeg and owns nothing that needs a destructor. False: libjpeg gave up.
+// Runs `work`, which calls libjpeg and owns nothing that needs a destructor. False: libjpeg gave
+// up.
 template <class Work>
 bool guarded(Failure& failure, const Work& work) {
   if (setjmp(failure.jump) != 0) return false;

@@ -175,25 +175,25 @@ Result<std::unique_ptr<Reader>> open_png(std::string_view bytes, const ReadOptio
 Result<std::string> encode_png(const Raster& picture) {
   Failure failure;
   std::string out;
-  png_structp png =
-      png_create_write_struct(PNG_LIBPNG_VER_STRING, &failure, leave, ignore_warning);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failure, leave, ignore_warning);
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
-  const bool ok = info != nullptr && guarded(failure, [&] {
-    png_set_write_fn(
-        png, &out,
-        [](png_structp writer, png_bytep data, std::size_t count) {
-          static_cast<std::string*>(png_get_io_ptr(writer))
-              ->append(reinterpret_cast<const char*>(data), count);
-        },
-        nullptr);
-    png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width()),
-                 static_cast<png_uint_32>(picture.height()), 8,
-                 picture.channels() == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (int y = 0; y < picture.height(); ++y) png_write_row(png, picture.row(y));
-    png_write_end(png, nullptr);
-  });
+  const bool ok =
+      info != nullptr && guarded(failure, [&] {
+        png_set_write_fn(
+            png, &out,
+            [](png_structp writer, png_bytep data, std::size_t count) {
+              static_cast<std::string*>(png_get_io_ptr(writer))
+                  ->append(reinterpret_cast<const char*>(data), count);
+            },
+            nullptr);
+        png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width()),
+                     static_cast<png_uint_32>(picture.height()), 8,
+                     picture.channels() == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+                     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+        png_write_info(png, info);
+        for (int y = 0; y < picture.height(); ++y) png_write_row(png, picture.row(y));
+        png_write_end(png, nullptr);
+      });
   png_destroy_write_struct(&png, &info);
   if (!ok) return fail(Errc::stage_failed, std::string("PNG: ") + failure.message);
   return out;

@@ -33,12 +33,12 @@ class WebpReader final : public Reader {
     }
     const auto width = static_cast<std::size_t>(size_.width);
     for (int done = 0; done < count; ++done, ++next_)
-      flatten_row(pixels_.data() + width * static_cast<std::size_t>(stored_channels_) *
-                                       static_cast<std::size_t>(next_),
-                  stored_channels_,
-                  rows + width * static_cast<std::size_t>(channels_) *
-                             static_cast<std::size_t>(done),
-                  channels_, size_.width);
+      flatten_row(
+          pixels_.data() +
+              width * static_cast<std::size_t>(stored_channels_) * static_cast<std::size_t>(next_),
+          stored_channels_,
+          rows + width * static_cast<std::size_t>(channels_) * static_cast<std::size_t>(done),
+          channels_, size_.width);
     return {};
   }
 

@@ -75,9 +75,9 @@ Result<Size> size_in_dots(const json& params, Size upright) {
 Status prepare(Raster& gray, const json& params, Context& context) {
   {
     const Span span(context, "tone");
-    apply(tone_curve({params.at("gamma").get<double>(), params.at("contrast").get<double>(),
-                      params.at("brightness").get<double>(), params.at("invert").get<bool>()}),
-          gray);
+    map_tones(tone_curve({params.at("gamma").get<double>(), params.at("contrast").get<double>(),
+                          params.at("brightness").get<double>(), params.at("invert").get<bool>()}),
+              gray);
   }
   const Span span(context, "sharpen");
   return unsharp(gray, sharpen_sigma, params.at("sharpen").get<double>());
@@ -120,8 +120,7 @@ Result<Output> run(const Job& job, Context& context) {
   const auto size = size_in_dots(params, oriented(info->size, info->orientation));
   if (!size) return std::unexpected(size.error());
 
-  auto pictures =
-      decode_to_sizes(bytes, *info, true, std::span(&*size, 1), context, after_decode);
+  auto pictures = decode_to_sizes(bytes, *info, true, std::span(&*size, 1), context, after_decode);
   if (!pictures) return std::unexpected(std::move(pictures).error());
   Raster gray = std::move(pictures->front());
   if (Status ready = prepare(gray, params, context); !ready) return std::unexpected(ready.error());
@@ -134,7 +133,7 @@ Result<Output> run(const Job& job, Context& context) {
     const Span span(context, "dither");
     return dither(gray);
   }();
-  gray = {};
+  gray = Raster();
   context.progress(after_dither);
   if (context.cancelled()) return was_cancelled();
 

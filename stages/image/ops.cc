@@ -75,7 +75,7 @@ Lut tone_curve(const Tone& tone) {
   return curve;
 }
 
-void apply(const Lut& curve, Raster& picture) {
+void map_tones(const Lut& curve, Raster& picture) {
   for (std::uint8_t& value : picture.bytes()) value = curve[value];
 }
 

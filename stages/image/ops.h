@@ -13,8 +13,8 @@
 namespace tallymill::stages::image {
 
 // Separable Lanczos3, fed with rows as they are decoded. Taps beyond the edge are left out and the
-// rest normalised, so that a flat picture stays flat to the last bit. When an axis shrinks more than
-// limits below, it is first averaged by a whole factor, which keeps taps few and exact.
+// rest normalised, so that a flat picture stays flat to the last bit. When an axis shrinks more
+// than limits below, it is first averaged by a whole factor, which keeps taps few and exact.
 //
 //   invariant: memory is one source row per tap, never proportional to the source's height
 class Resizer {
@@ -54,7 +54,7 @@ struct Tone {
 using Lut = std::array<std::uint8_t, 256>;
 // value -> (value - 1/2) contrast + 1/2 + brightness -> power 1 / gamma -> inverted if so asked.
 [[nodiscard]] Lut tone_curve(const Tone& tone);
-void apply(const Lut& curve, Raster& picture);
+void map_tones(const Lut& curve, Raster& picture);
 
 // picture + amount (picture - blurred by a Gaussian of `sigma` pixels). Errors: memory.
 [[nodiscard]] Status unsharp(Raster& picture, double sigma, double amount);

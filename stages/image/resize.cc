@@ -1,5 +1,6 @@
 // Lanczos3 by rows:
-//   1. an axis that shrinks more than `most_shrink` is first averaged over blocks of a whole factor;
+//   1. an axis that shrinks more than `most_shrink` is first averaged over blocks of a whole
+//   factor;
 //   2. a ring keeps the last source rows, one per vertical tap;
 //   3. as soon as the last row that an output row needs is there, the ring is combined vertically
 //      into a line of int16 with 6 fractional bits, and that line horizontally into the output.
@@ -45,8 +46,7 @@ struct Axis {
       from = std::clamp(from, 0, samples - taps);
       double sum = 0;
       for (int k = 0; k < taps; ++k)
-        sum += exact[static_cast<std::size_t>(k)] =
-            lanczos3((from + k + 0.5 - centre) / stretch);
+        sum += exact[static_cast<std::size_t>(k)] = lanczos3((from + k + 0.5 - centre) / stretch);
       first.push_back(from);
       append_rounded(exact, sum);
     }
@@ -171,8 +171,7 @@ struct Resizer::Impl {
         const std::uint8_t* const row = ring_row(down.first[index] + k) + x;
         for (std::size_t i = 0; i < n; ++i) sums[i] += weight * row[i];
       }
-      for (std::size_t i = 0; i < n; ++i)
-        line[x + i] = static_cast<std::int16_t>(sums[i] >> shift);
+      for (std::size_t i = 0; i < n; ++i) line[x + i] = static_cast<std::int16_t>(sums[i] >> shift);
     }
   }
 
