@@ -400,6 +400,7 @@ struct WorkerHello {
   }
 };
 
+// The answer to a worker_hello. One that answers none asks for it: this front does not know you.
 struct WorkerWelcome {
   static constexpr Verb verb = Verb::worker_welcome;
   std::int64_t epoch = 0;
@@ -452,11 +453,13 @@ struct Tell {
   std::int64_t echo_ns = 0;   // Beat::sent_ns of the last beat
   std::int64_t front_ns = 0;  // the front's clock when it answered
   bool drain = false;         // hand back what has not started, finish the rest, then leave
+  bool rebind = false;        // your lane broke at this end: bind the next one and say hello again
   void fields(auto&& f) {
     f("v", verdicts);
     f("echo", echo_ns);
     f("ns", front_ns);
     f("drain", drain);
+    f("rb", rebind);
   }
 };
 

@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/schema.h"
 #include "base/units.h"
 
 namespace tallymill::stages {
@@ -65,6 +66,8 @@ struct Job {
   std::span<const Input> inputs;
   const Carried& carried;
   std::optional<Instant> deadline;
+  std::string_view raw_params =
+      {};  // params as they came: well-formed msgpack, nothing else checked
 };
 
 // What a handler may say and ask while it runs.
@@ -101,5 +104,14 @@ class Span {
 };
 
 using Handler = std::function<Result<Output>(const Job&, Context&)>;
+
+// A kind of job and the function that serves it at this stage.
+struct StageKind {
+  KindSpec spec;
+  Handler handler;
+  // The handler reads raw_params by itself, and `params` is empty: for jobs of a few microseconds,
+  // where building JSON would be the dearest part.
+  bool raw_params = false;
+};
 
 }  // namespace tallymill::stages
