@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include <cstddef>
+
 #include "base/units.h"
 
 namespace tallymill::limits {
@@ -76,5 +78,9 @@ inline constexpr int max_kind_params = 64;
 inline constexpr int max_kind_choices = 256;
 inline constexpr int max_kind_route = 8;
 inline constexpr int max_kind_text = 1'024;
+
+// Metrics (base/metrics.h). Label values are bounded by design; this holds when one is not, and
+// keeps a process's export below a few megabytes.
+inline constexpr std::size_t series_per_metric = 1000;
 
 }  // namespace tallymill::limits

@@ -1,0 +1,216 @@
+#include "base/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace tallymill::metrics {
+namespace {
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.front() >= 'a' && name.front() <= 'z' &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+         });
+}
+
+Unit unit_of(std::string_view name) {
+  if (name.ends_with("_total")) name.remove_suffix(std::string_view("_total").size());
+  if (name.ends_with("_seconds")) return Unit::seconds;
+  if (name.ends_with("_bytes")) return Unit::bytes;
+  if (name.ends_with("_ratio")) return Unit::ratio;
+  return Unit::none;
+}
+
+// A derived unit would be read as a base unit by whoever divides two of them.
+bool has_derived_unit(std::string_view name) {
+  for (const std::string_view unit : {"_ms", "_us", "_ns", "_milliseconds", "_microseconds",
+                                      "_minutes", "_hours", "_kib", "_mib", "_percent"}) {
+    if (name.ends_with(unit)) return true;
+  }
+  return false;
+}
+
+std::string_view type_name(Type type) {
+  switch (type) {
+    case Type::counter:
+      return "counter";
+    case Type::gauge:
+      return "gauge";
+    case Type::histogram:
+      return "histogram";
+  }
+  std::unreachable();
+}
+
+// `quotes` too inside a label value; help text keeps its own.
+std::string escaped(std::string_view text, bool quotes) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+      continue;
+    }
+    if (c == '\\' || (quotes && c == '"')) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+// `name{a="b",le="1"}`; `le` is left out when empty.
+std::string series(std::string_view name, const Labels& labels, std::string_view le = {}) {
+  std::string out(name);
+  char before = '{';
+  const auto label = [&](std::string_view key, std::string_view value) {
+    out += fmt::format("{}{}=\"{}\"", before, key, escaped(value, true));
+    before = ',';
+  };
+  for (const auto& [key, value] : labels) label(key, value);
+  if (!le.empty()) label("le", le);
+  if (before == ',') out += '}';
+  return out;
+}
+
+double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+void write_distribution(fmt::memory_buffer& out, const std::string& name,
+                        const Snapshot::Distribution& of) {
+  const auto counts = of.histogram.le_counts();
+  const auto to = std::back_inserter(out);
+  for (std::size_t i = 0; i < le_bound_count; ++i) {
+    const std::string le = fmt::format("{}", in_seconds(le_bounds_ns[i]));
+    fmt::format_to(to, "{} {}\n", series(name + "_bucket", of.labels, le), counts[i]);
+  }
+  const std::uint64_t all = of.histogram.count();
+  fmt::format_to(to, "{} {}\n", series(name + "_bucket", of.labels, "+Inf"), all);
+  fmt::format_to(to, "{} {}\n", series(name + "_sum", of.labels),
+                 in_seconds(of.histogram.sum_ns()));
+  fmt::format_to(to, "{} {}\n", series(name + "_count", of.labels), all);
+}
+
+}  // namespace
+
+ProbeHistogram Histogram::read() const {
+  ProbeHistogram copy;
+  for (std::size_t i = 0; i < Layout::buckets; ++i) {
+    const std::uint64_t times = slab_[i].load(std::memory_order_relaxed);
+    if (times != 0) copy.add_bucket(i, times);
+  }
+  copy.add_sum(sum_ns_.load(std::memory_order_relaxed));
+  return copy;
+}
+
+// Deques: a metric keeps its address while others are added.
+struct Registry::Family {
+  std::string name;
+  std::string help;
+  Type type;
+  std::deque<std::pair<Labels, Counter>> counters;
+  std::deque<std::pair<Labels, Gauge>> gauges;
+  std::deque<std::pair<Labels, Histogram>> histograms;
+  std::vector<std::string> label_names;
+
+  template <class Metric>
+  static Metric& find_or_add(std::deque<std::pair<Labels, Metric>>& all, Labels labels) {
+    const auto with = [&](const Labels& wanted) {
+      return std::ranges::find_if(all, [&](const auto& one) { return one.first == wanted; });
+    };
+    auto found = with(labels);
+    if (found == all.end() && all.size() + 1 >= limits::series_per_metric && !labels.empty()) {
+      for (auto& label : labels) label.second = "other";
+      found = with(labels);
+    }
+    if (found != all.end()) return found->second;
+    all.emplace_back(std::piecewise_construct, std::forward_as_tuple(std::move(labels)),
+                     std::forward_as_tuple());
+    return all.back().second;
+  }
+};
+
+Registry::Registry() = default;
+Registry::~Registry() = default;
+
+Counter& Registry::counter(std::string_view name, std::string_view help, Labels labels) {
+  TM_CHECK(name.ends_with("_total"));
+  const std::lock_guard lock(families_mutex_);
+  auto& all = family(name, help, Type::counter, labels).counters;
+  return Family::find_or_add(all, std::move(labels));
+}
+
+Gauge& Registry::gauge(std::string_view name, std::string_view help, Labels labels) {
+  TM_CHECK(!name.ends_with("_total"));
+  const std::lock_guard lock(families_mutex_);
+  auto& all = family(name, help, Type::gauge, labels).gauges;
+  return Family::find_or_add(all, std::move(labels));
+}
+
+Histogram& Registry::histogram(std::string_view name, std::string_view help, Labels labels) {
+  TM_CHECK(name.ends_with("_seconds"));
+  const std::lock_guard lock(families_mutex_);
+  auto& all = family(name, help, Type::histogram, labels).histograms;
+  return Family::find_or_add(all, std::move(labels));
+}
+
+Registry::Family& Registry::family(std::string_view name, std::string_view help, Type type,
+                                   const Labels& labels) {
+  TM_CHECK(is_name(name) && name.starts_with("tallymill_") && !has_derived_unit(name));
+  TM_CHECK(!help.empty());
+  std::vector<std::string> label_names;
+  for (const auto& label : labels) {
+    TM_CHECK(is_name(label.first) && label.first != "le");
+    label_names.push_back(label.first);
+  }
+  const auto at = std::ranges::lower_bound(
+      families_, name, {}, [](const auto& one) { return std::string_view(one->name); });
+  if (at == families_.end() || (*at)->name != name) {
+    auto made = std::make_unique<Family>();
+    made->name = name;
+    made->help = help;
+    made->type = type;
+    made->label_names = std::move(label_names);
+    return **families_.insert(at, std::move(made));
+  }
+  TM_CHECK((*at)->type == type && (*at)->label_names == label_names);
+  return **at;
+}
+
+Snapshot Registry::snapshot() const {
+  const std::lock_guard lock(families_mutex_);
+  Snapshot out;
+  out.families.reserve(families_.size());
+  for (const auto& from : families_) {
+    auto& to = out.families.emplace_back();
+    to.name = from->name;
+    to.help = from->help;
+    to.type = from->type;
+    to.unit = unit_of(from->name);
+    for (const auto& [labels, counter] : from->counters) {
+      to.samples.push_back({labels, static_cast<double>(counter.value())});
+    }
+    for (const auto& [labels, gauge] : from->gauges) to.samples.push_back({labels, gauge.value()});
+    for (const auto& [labels, histogram] : from->histograms) {
+      to.distributions.push_back({labels, histogram.read()});
+    }
+  }
+  return out;
+}
+
+std::string to_prometheus(const Snapshot& snapshot) {
+  fmt::memory_buffer out;
+  for (const auto& family : snapshot.families) {
+    fmt::format_to(std::back_inserter(out), "# HELP {} {}\n# TYPE {} {}\n", family.name,
+                   escaped(family.help, false), family.name, type_name(family.type));
+    for (const auto& sample : family.samples) {
+      fmt::format_to(std::back_inserter(out), "{} {}\n", series(family.name, sample.labels),
+                     sample.value);
+    }
+    for (const auto& one : family.distributions) write_distribution(out, family.name, one);
+  }
+  return fmt::to_string(out);
+}
+
+}  // namespace tallymill::metrics
