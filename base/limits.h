@@ -4,6 +4,7 @@
 // Threads: constants.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include <cstddef>
@@ -82,5 +83,40 @@ inline constexpr int max_kind_text = 1'024;
 // Metrics (base/metrics.h). Label values are bounded by design; this holds when one is not, and
 // keeps a process's export below a few megabytes.
 inline constexpr std::size_t series_per_metric = 1000;
+
+// ---- front ----
+
+// Heartbeat of a worker, and how long after the last listing of a token its lease lapses: three
+// beats may be late or lost. A dropped connection shortens the rest to one heartbeat.
+inline constexpr std::chrono::milliseconds heartbeat{400};
+inline constexpr std::chrono::milliseconds lease{1500};
+
+// Work that a lane may have ahead of a worker's threads: covers a round trip of about 0.3 ms many
+// times, and is short enough that priority still means something after a job was sent.
+inline constexpr std::chrono::milliseconds lane_work_ahead{5};
+// What a job is taken to need at a worker that has not run its kind yet.
+inline constexpr std::chrono::milliseconds service_unmeasured{5};
+
+// Hops of a route. Two are used; more is a chain that should be one stage.
+inline constexpr int route_hops = 4;
+
+// Every so many dispatches of a route, the lowest priority that waits is served, so that none
+// starves under a flood of higher ones.
+inline constexpr int starvation_turn = 16;
+
+// Jobs sent in one turn of the loop, so that a large backlog does not keep the loop from its
+// sockets.
+inline constexpr int dispatches_per_turn = 2048;
+
+// Attempts lost with their worker before a job is given up: a job that kills its workers.
+inline constexpr std::int32_t charges = 3;
+// Attempts lost without a charge (a broken link, a job that had not started) before they count
+// after all: a worker on another host may die without anybody seeing it.
+inline constexpr std::int32_t free_losses = 16;
+
+// Defaults of admission; see config.
+inline constexpr std::int64_t waiting_jobs = 2'000'000;
+inline constexpr Bytes waiting_bytes = Bytes(std::int64_t{8} << 30);
+inline constexpr std::int64_t jobs_per_client = 1'500'000;
 
 }  // namespace tallymill::limits

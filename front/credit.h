@@ -7,8 +7,7 @@
 // a lost one would shrink the window for ever. The window is derived from the leases, and dies with
 // the incarnation.
 //
-//   invariant: 0 <= held().jobs <= the largest limit so far, and held() is zero when nothing is
-//   leased
+//   invariant: try_take() never passes the limit; held() is zero when nothing is leased
 //
 // Threads: owned by the front's loop thread; no locks, and none needed.
 // Source: credit-based flow control, as in the ZeroMQ guide; why not by HWM: docs/adr.
@@ -53,6 +52,14 @@ class CreditWindow {
     held_.jobs += Credits(1);
     held_.bytes += size;
     return true;
+  }
+
+  // Takes a place that the worker fills already, whatever the limit says: it held the job before
+  // this front knew it, or the job reached it from an earlier hop. try_take() then says no until
+  // enough came back.
+  void force_take(Bytes size) {
+    held_.jobs += Credits(1);
+    held_.bytes += size;
   }
 
   // REQUIRES: a place of exactly `size` was taken and not given back.

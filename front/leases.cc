@@ -1,0 +1,415 @@
+// Workers, leases and dispatch: the part of the machine that lets jobs out of its hands.
+#include <algorithm>
+
+#include "base/check.h"
+#include "front/machine.h"
+#include "front/mutant.h"
+
+namespace tallymill::front {
+
+// ---- dispatch ----
+
+void Machine::dispatch(Instant now) {
+  if (draining_) return;
+  int left = limits::dispatches_per_turn;
+  while (left > 0 && !waiting_.alone.empty()) {
+    if (!try_send(*waiting_.alone.begin(), now)) break;
+    --left;
+  }
+  std::vector<bool> stuck(waiting_.routes(), false);
+  while (left > 0) {
+    // The highest priority over all routes that could still send; the older job of two.
+    RouteId best = 0;
+    JobId oldest{};
+    int highest = -1;
+    for (RouteId route = 0; route < waiting_.routes(); ++route) {
+      if (stuck[route] || waiting_.empty(route)) continue;
+      const int priority = waiting_.next_priority(route);
+      const JobId job = waiting_.next(route);
+      if (priority < highest || (priority == highest && job > oldest)) continue;
+      best = route;
+      highest = priority;
+      oldest = job;
+    }
+    if (highest < 0) return;
+    if (try_send(oldest, now))
+      --left;
+    else
+      stuck[best] = true;
+  }
+}
+
+bool Machine::try_send(JobId id, Instant now) {
+  JobEntry& job = jobs_.at(id.raw());
+  const auto& route = routes_[route_of_kind_[job.kind]];
+  const bool alone = job.state == State::alone;
+  if (!pool_.take(route, job.kind, job.size, alone ? id : JobId(0), taken_)) return false;
+  if (alone)
+    waiting_.alone.erase(id);
+  else
+    waiting_.pop(route_of_kind_[job.kind]);
+  if constexpr (plants(Mutant::drop_queue_entry))
+    if (id.raw() % 50 == 0) {
+      for (Taken& place : taken_) pool_.give_back(place);
+      job.state = State::committing;
+      return true;
+    }
+  send(id, job, taken_, now);
+  return true;
+}
+
+void Machine::send(JobId id, JobEntry& job, std::span<const Taken> places, Instant now) {
+  if (!(plants(Mutant::attempt_not_raised) && job.free_losses > 0)) ++job.attempt;
+  Lease lease;
+  lease.token = {id.raw(), epoch_, job.attempt};
+  lease.n = static_cast<std::int32_t>(places.size());
+  Dispatch effect{lease.token, job.kind, {}, lease.n, std::nullopt, job.size};
+  for (std::size_t hop = 0; hop < places.size(); ++hop) {
+    lease.hops[hop].place = places[hop];
+    effect.workers[hop] = places[hop].worker;
+  }
+  if (job.deadline != Instant::max()) effect.deadline = job.deadline;
+  lease.hops[0].sent = true;
+  lease.dispatched = now;
+  lease.listed = now;
+  ++lane(lease, 0).count.sent;
+  ++counts_.dispatched;
+  if (job.attempt > 1) ++counts_.redelivered;
+  job.state = State::leased;
+  if constexpr (plants(Mutant::drop_lease))
+    if (id.raw() % 50 == 0) {
+      for (LeaseHop& hop : lease.hops)
+        if (hop.place.worker != no_worker) pool_.give_back(hop.place);
+      emit(std::move(effect));
+      return;
+    }
+  leases_.emplace(id.raw(), lease);
+  if constexpr (plants(Mutant::swallow_lane_message))
+    if (id.raw() % 50 == 0) return;
+  emit(std::move(effect));
+}
+
+// ---- workers ----
+
+Result<WorkerId> Machine::hello(const WorkerInfo& info, std::span<const Held> held, Instant now) {
+  const auto known = pool_.find(info.incarnation);
+  const bool new_lane = known && pool_.at(*known).info.lane != info.lane;
+  auto worker = pool_.hello(info, now);
+  if (!worker) return worker;
+  if (new_lane) pool_.at(*worker).open = false;
+  for (const Held& one : held) listed(*worker, one, now);
+  if (!new_lane) return worker;
+  // What was in the old lane's pipe and did not arrive is lost with that lane.
+  std::vector<JobId> lost;
+  for (const auto& [id, lease] : leases_)
+    if (const int hop = hop_at(lease, *worker); hop >= lease.at &&
+                                                lease.hops[static_cast<std::size_t>(hop)].sent &&
+                                                !lease.hops[static_cast<std::size_t>(hop)].received)
+      lost.push_back(JobId(id));
+  std::ranges::sort(lost);
+  for (const JobId id : lost) {
+    leases_.at(id.raw()).link_broke = true;
+    lose(id, Loss::free, "the link broke", now);
+  }
+  return worker;
+}
+
+void Machine::lane_up(WorkerId id, Instant now) {
+  Worker& worker = pool_.at(id);
+  worker.open = !worker.gone;
+  worker.last_seen = now;
+}
+
+// A living worker, or the next hop's, lists the token again within one heartbeat; else it lapses.
+void Machine::lane_broke(WorkerId id, Instant now) {
+  if (pool_.at(id).gone) return;
+  close_lane(id, "broke");
+  for (auto& [job, lease] : leases_) {
+    if (!holds(lease, id)) continue;
+    lease.link_broke = true;
+    lease.listed = std::min(lease.listed, now - limits::lease + limits::heartbeat);
+  }
+}
+
+void Machine::died(WorkerId id, std::string how, Instant now) {
+  if (pool_.at(id).gone) return;
+  close_lane(id, "died");
+  pool_.bury(id);
+  std::vector<JobId> lost;
+  bool any_started = false;
+  JobId first{};
+  Instant earliest = Instant::max();
+  for (const auto& [job, lease] : leases_) {
+    if (!holds(lease, id)) continue;
+    lost.push_back(JobId(job));
+    any_started = any_started || (lease.started && hop_at(lease, id) == lease.at);
+    if (std::pair(lease.dispatched, JobId(job)) < std::pair(earliest, first))
+      earliest = lease.dispatched, first = JobId(job);
+  }
+  std::ranges::sort(lost);
+  for (const JobId job : lost) {
+    const Lease& lease = leases_.at(job.raw());
+    const bool charged = any_started ? lease.started : job == first;
+    lose(job, charged ? Loss::charged : Loss::free, how, now);
+  }
+}
+
+void Machine::close_lane(WorkerId id, std::string_view reason) {
+  Worker& worker = pool_.at(id);
+  if (!worker.open) return;
+  worker.open = false;
+  emit(CloseLane{id, reason});
+}
+
+void Machine::beat(WorkerId id, std::span<const Held> held, double busy_ratio, std::int64_t missing,
+                   Instant now) {
+  Worker& worker = pool_.at(id);
+  worker.last_seen = now;
+  worker.busy_ratio = busy_ratio;
+  worker.missing = missing;
+  for (const Held& one : held) listed(id, one, now);
+  if (!worker.open) emit(Rebind{id});
+}
+
+// ---- leases ----
+
+bool Machine::holds(const Lease& lease, WorkerId worker) const {
+  return lease.hops[static_cast<std::size_t>(lease.at)].place.worker == worker;
+}
+
+int Machine::hop_at(const Lease& lease, WorkerId worker) const {
+  for (int hop = lease.n - 1; hop >= 0; --hop)
+    if (lease.hops[static_cast<std::size_t>(hop)].place.worker == worker) return hop;
+  return -1;
+}
+
+Machine::LaneTotals& Machine::lane(const Lease& lease, int hop) {
+  const auto at = static_cast<std::size_t>(hop);
+  const WorkerId to = lease.hops[at].place.worker;
+  const WorkerId from = hop == 0 ? no_worker : lease.hops[at - 1].place.worker;
+  LaneTotals& totals = lanes_[{from, to}];
+  totals.stage = pool_.at(to).info.stage;
+  return totals;
+}
+
+// The job is known to be at `hop` (`received`) or on its way there.
+void Machine::reach(Lease& lease, int hop, bool received) {
+  for (int h = 0; h <= hop; ++h) {
+    LeaseHop& at = lease.hops[static_cast<std::size_t>(h)];
+    if (at.freed) continue;
+    if (!at.sent) {
+      at.sent = true;
+      ++lane(lease, h).count.sent;
+    }
+    if (!at.received && (received || h < hop)) {
+      at.received = true;
+      ++lane(lease, h).count.received;
+    }
+    if (h < hop) leave_hop(lease, h);
+  }
+  if (hop > lease.at) {
+    lease.at = hop;
+    lease.started = false;
+  }
+  pool_.arrive(lease.hops[static_cast<std::size_t>(hop)].place);
+}
+
+// The hop is done: its place is free. The worker's id stays, for the lane's name.
+void Machine::leave_hop(Lease& lease, int hop) {
+  LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];
+  if (at.freed) return;
+  at.freed = true;
+  if constexpr (plants(Mutant::place_not_given_back))
+    if (lease.token.job % 50 == 0) return;
+  Taken place = at.place;
+  pool_.give_back(place);
+}
+
+// Gives back what the lease still holds and books what its lanes lost. `reason`: "" for a result,
+// else why the attempt was lost.
+void Machine::end_lease(JobId id, Lease& lease, std::string_view reason) {
+  for (int hop = 0; hop < lease.n; ++hop) {
+    LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];
+    if (at.sent && !at.received && !at.freed) {
+      const Worker& to = pool_.at(at.place.worker);
+      const Worker* from =
+          hop == 0 ? nullptr
+                   : &pool_.at(lease.hops[static_cast<std::size_t>(hop - 1)].place.worker);
+      LaneCount& count = lane(lease, hop).count;
+      if (to.gone || (from != nullptr && from->gone))
+        ++count.lost_dead;
+      else if (!to.open || lease.link_broke || (from != nullptr && !from->open) ||
+               reason == "handed back")
+        ++count.lost_closed;
+      // else: a living lane lost it. There is no reason for that, and the law turns red.
+    }
+    leave_hop(lease, hop);
+  }
+  pool_.release_alone(id);
+}
+
+void Machine::listed(WorkerId worker, const Held& held, Instant now) {
+  const Token& token = held.token;
+  const auto entry = jobs_.find(token.job);
+  if (entry == jobs_.end()) {
+    if (!replaying_) emit(TellWorker{worker, token, Word::void_});
+    return;
+  }
+  JobEntry& job = entry->second;
+  const JobId id(token.job);
+  if (job.state == State::held) {
+    if (token.epoch < epoch_) adopt(worker, held, id, job, now);
+    return;
+  }
+  if (job.state == State::settling) return;  // told when that commit is done
+  if (job.state != State::leased) {
+    emit(TellWorker{worker, token, Word::void_});
+    return;
+  }
+  Lease& lease = leases_.at(token.job);
+  if (token != lease.token) {
+    const bool adopted = lease.token.epoch < epoch_;
+    const bool higher =
+        plants(Mutant::adopt_lower_token) ? token < lease.token : token > lease.token;
+    if (!adopted || !higher || token.epoch >= epoch_) {
+      emit(TellWorker{worker, token, Word::void_});
+      return;
+    }
+    emit(TellWorker{hop_at(lease, worker) >= 0 ? worker : lease.hops[0].place.worker, lease.token,
+                    Word::void_});
+    end_lease(id, lease, "superseded");
+    leases_.erase(token.job);
+    adopt(worker, held, id, job, now);
+    return;
+  }
+  const int hop = hop_at(lease, worker);
+  if (hop < 0) {  // a worker that this lease never named: an adopted job that moved on
+    emit(TellWorker{worker, token, Word::void_});
+    return;
+  }
+  lease.listed = now;
+  lease.link_broke = false;
+  if (hop >= lease.at) {
+    reach(lease, hop, true);
+    lease.started = lease.started || held.phase >= 1;
+    if (held.phase == 2 && hop == lease.n - 1 && ++lease.finished_beats > 1)
+      emit(TellWorker{worker, token, Word::keep});
+  }
+  if (lease.stopping != Instant::max())
+    emit(TellWorker{worker, token, job.cancel_requested ? Word::cancel : Word::expire});
+}
+
+// After a restart: the worker holds the job under a token of an earlier epoch. It keeps it.
+void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, Instant now) {
+  const auto& route = routes_[route_of_kind_[job.kind]];
+  const auto stage = std::ranges::find(route, pool_.at(worker).info.stage);
+  if (stage == route.end()) {
+    emit(TellWorker{worker, held.token, Word::void_});
+    return;
+  }
+  if (job.state == State::held) waiting_.held.erase(id);
+  Lease lease;
+  lease.token = held.token;
+  // Hops before this one are done; hops after it are not known to this front: the worker hands the
+  // job on by the lanes in its header, and whoever lists it then is told to drop it unless it is
+  // the last hop, whose result is all that is needed.
+  lease.n = 1;
+  lease.hops[0].place = pool_.force(worker, job.kind, job.size);
+  lease.hops[0].sent = true;
+  lease.hops[0].received = true;
+  lease.at = 0;
+  lease.dispatched = now;
+  lease.listed = now;
+  lease.started = held.phase >= 1;
+  auto& count = lane(lease, 0).count;
+  ++count.sent;
+  ++count.received;
+  job.state = State::leased;
+  ++counts_.adopted;
+  leases_.emplace(id.raw(), lease);
+  if (held.phase == 2) emit(TellWorker{worker, held.token, Word::keep});
+  if (job.cancel_requested || job.deadline_passed) {
+    leases_.at(id.raw()).stopping = now;
+    emit(TellWorker{worker, held.token, job.cancel_requested ? Word::cancel : Word::expire});
+  }
+}
+
+void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now) {
+  const auto entry = leases_.find(token.job);
+  if (entry == leases_.end() || entry->second.token != token) {
+    ++counts_.fenced;
+    return;
+  }
+  Lease& lease = entry->second;
+  const int hop = hop_at(lease, worker);
+  if (hop < 0) return;
+  const JobId id(token.job);
+  lease.listed = now;
+  switch (point) {
+    case Point::received:
+      if (hop >= lease.at) reach(lease, hop, true);
+      break;
+    case Point::started:
+      if (hop >= lease.at) {
+        reach(lease, hop, true);
+        lease.started = true;
+      }
+      break;
+    case Point::finished:
+      if (hop < lease.at) break;
+      reach(lease, hop, true);
+      if (hop + 1 < lease.n) reach(lease, hop + 1, false);
+      break;
+    case Point::back:
+      if (hop < lease.at && lease.hops[static_cast<std::size_t>(lease.at)].received) break;
+      ++counts_.handed_back;
+      lose(id, Loss::free, "handed back", now);
+      break;
+  }
+}
+
+void Machine::lapse(JobId id, Instant now) {
+  const Lease& lease = leases_.at(id.raw());
+  ++counts_.lapsed;
+  const bool charged = lease.started && !lease.link_broke;
+  const WorkerId worker = lease.hops[static_cast<std::size_t>(lease.at)].place.worker;
+  const bool silent = now - pool_.at(worker).last_seen > limits::lease;
+  lose(id, charged ? Loss::charged : Loss::free,
+       silent ? "its worker fell silent" : "its worker does not hold it any more", now);
+}
+
+// The attempt is over without a result.
+void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
+  Lease lease = leases_.at(id.raw());
+  JobEntry& job = jobs_.at(id.raw());
+  end_lease(id, lease, why);
+  leases_.erase(id.raw());
+  if (job.cancel_requested || job.deadline_passed) {
+    const bool cancelled = job.cancel_requested;
+    settle(id, job, cancelled ? EndState::cancelled : EndState::expired,
+           cancelled ? Error{Errc::cancelled, "cancelled by its client"}
+                     : Error{Errc::deadline, "the deadline passed"},
+           false, now);
+    return;
+  }
+  const bool handed_back = why == "handed back";
+  if (loss == Loss::free && !handed_back && ++job.free_losses >= limits::free_losses)
+    loss = Loss::charged;
+  if (loss == Loss::charged) {
+    ++job.charges;
+    ++counts_.charged;
+    job.lost_once = true;
+  }
+  if (job.charges >= limits::charges) {
+    settle(id, job, EndState::failed,
+           Error{Errc::stage_failed,
+                 "worker_lost: three attempts were lost with their workers; " + std::move(why)},
+           false, now);
+    return;
+  }
+  if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
+  job.due = Instant{};
+  wait(id, job, now);
+}
+
+}  // namespace tallymill::front

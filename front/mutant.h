@@ -1,0 +1,42 @@
+// Mutants: bugs planted on purpose, one per build, to show that the tests would find them.
+//
+// -DTALLYMILL_MUTANT=no_fence builds the shipping code with that one bug. Without it every check
+// below is a constant false and leaves no trace in the program.
+//
+// Threads: constants.
+#pragma once
+
+namespace tallymill::front {
+
+enum class Mutant {
+  none,
+  // The delivery promise: found by the simulator.
+  ack_before_commit,
+  terminal_before_commit,
+  epoch_not_raised,
+  attempt_not_raised,  // at a free re-dispatch
+  no_fence,
+  no_idempotency,
+  expiry_before_drain,  // leases are judged before the control sockets were drained
+  place_not_given_back,
+  adopt_lower_token,
+  blob_before_commit,  // a blob is collected before the commit that refers to it
+  cancel_forgotten,    // at restart
+  // The conservation law: found by the snapshot.
+  drop_queue_entry,
+  drop_lease,
+  count_done_twice,
+  swallow_lane_message,
+};
+
+#define TM_MUTANT_NAMED(name) Mutant::name
+#ifdef TALLYMILL_MUTANT
+inline constexpr Mutant planted = TM_MUTANT_NAMED(TALLYMILL_MUTANT);
+#else
+inline constexpr Mutant planted = Mutant::none;
+#endif
+
+// True in the one build that plants `mutant`.
+[[nodiscard]] consteval bool plants(Mutant mutant) { return planted == mutant; }
+
+}  // namespace tallymill::front

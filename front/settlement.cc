@@ -1,0 +1,199 @@
+// Settlement: the end of an attempt becomes the end of the job, or another attempt.
+#include <algorithm>
+#include <random>
+
+#include "base/check.h"
+#include "front/machine.h"
+#include "front/mutant.h"
+
+namespace tallymill::front {
+namespace {
+
+Error stopped_by(bool cancelled) {
+  return cancelled ? Error{Errc::cancelled, "cancelled by its client"}
+                   : Error{Errc::deadline, "the deadline passed"};
+}
+
+}  // namespace
+
+void Machine::done(const Finished& finished, Instant now) {
+  const JobId id(finished.token.job);
+  const auto known = jobs_.find(id.raw());
+  // Its result can overtake a restarted worker's hello: the token is listed by being sent.
+  if (known != jobs_.end() && known->second.state == State::held && finished.worker != no_worker &&
+      finished.token.epoch < epoch_)
+    adopt(finished.worker, {finished.token, 1}, id, known->second, now);
+  const auto entry = leases_.find(id.raw());
+  const bool present =
+      entry != leases_.end() && (entry->second.token == finished.token || plants(Mutant::no_fence));
+  if (!present) {
+    ++counts_.fenced;
+    const bool settling = known != jobs_.end() && known->second.state == State::settling;
+    if (finished.worker != no_worker && !settling && !replaying_)
+      emit(TellWorker{finished.worker, finished.token, Word::void_});
+    return;
+  }
+  JobEntry& job = known->second;
+  Lease lease = entry->second;
+  const int hop = finished.worker == no_worker ? -1 : hop_at(lease, finished.worker);
+  if (hop >= 0) reach(lease, hop, true);
+  for (std::size_t h = 0; h < finished.service.size() && static_cast<int>(h) < lease.n; ++h)
+    if (finished.service[h] > Duration(0))
+      pool_.measured(lease.hops[h].place.worker, job.kind, finished.service[h]);
+  end_lease(id, lease, "");
+  leases_.erase(id.raw());
+
+  using Outcome = Finished::Outcome;
+  if (job.cancel_requested || job.deadline_passed) {
+    if (finished.outcome != Outcome::stopped) ++counts_.dropped_stopping;
+    if (finished.worker != no_worker)
+      emit(TellWorker{finished.worker, finished.token, Word::void_});
+    settle(id, job, job.cancel_requested ? EndState::cancelled : EndState::expired,
+           stopped_by(job.cancel_requested), false, now);
+    return;
+  }
+  if (finished.outcome == Outcome::error && finished.retry &&
+      job.failures < kinds_[job.kind].retries) {
+    retry(id, job, finished, now);
+    return;
+  }
+  if (finished.outcome == Outcome::stopped) {
+    // Nobody asked it to stop: its worker saw a deadline that this front has not seen pass yet, or
+    // it is leaving. The job is still good.
+    ++counts_.handed_back;
+    if (finished.worker != no_worker)
+      emit(TellWorker{finished.worker, finished.token, Word::void_});
+    wait(id, job, now);
+    return;
+  }
+  const std::int64_t seq = head_ + 1;
+  const bool ok = finished.outcome == Outcome::ok;
+  job.state = State::leased;  // settle() reads the attempt's stamps from here
+  settle(id, job, ok ? EndState::done : EndState::failed, finished.error, true, now);
+  auto& settle_effect = std::get<Settle>(effects_.back());
+  settle_effect.stamps.dispatched = lease.dispatched;
+  settle_effect.worker = finished.worker;
+  settle_effect.token = finished.token;
+  Pending& pending = pending_.at(seq);
+  pending.stamps.dispatched = lease.dispatched;
+  if (finished.worker != no_worker) {
+    pending.worker = finished.worker;
+    pending.token = finished.token;
+    pending.tell = true;
+    pool_.at(finished.worker).unsettled += Credits(1);
+  }
+}
+
+void Machine::retry(JobId id, JobEntry& job, const Finished& finished, Instant now) {
+  const Kind& kind = kinds_[job.kind];
+  // Full jitter: uniform in [0, min(cap, base * 2^n)].
+  const int doublings = std::min<int>(job.failures, 30);
+  const Duration most =
+      std::min(kind.backoff_cap, kind.backoff_base * (std::int64_t{1} << doublings));
+  std::uniform_int_distribution<std::int64_t> delay(0, std::max<std::int64_t>(0, most.count()));
+  ++job.failures;
+  ++counts_.retried;
+  job.due = now + Duration(delay(jitter_));
+  remark(id, job, Note::What::retry_at, "failed", now, nullptr);
+  auto& note = std::get<Remark>(effects_.back());
+  note.due = job.due;
+  note.token = finished.token;
+  note.worker = finished.worker;
+  if (finished.worker != no_worker) {
+    Pending& pending = pending_.at(note.seq);
+    pending.worker = finished.worker;
+    pending.token = finished.token;
+    pending.tell = true;
+    pool_.at(finished.worker).unsettled += Credits(1);
+  }
+  wait(id, job, now);
+}
+
+FrontStamps Machine::stamps(const JobEntry& job, const Lease* lease, Instant now) const {
+  return {
+      job.intake, job.queued, job.accepted, job.ready, lease != nullptr ? lease->dispatched : now,
+      now};
+}
+
+void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Error> error,
+                     bool with_result, Instant now, ReplyTo reply_to) {
+  const std::int64_t seq = ++head_;
+  const FrontStamps at = stamps(job, nullptr, now);
+  job.state = State::settling;
+  ++settling_;
+  pending_.emplace(seq, Pending{.what = Pending::What::settle,
+                                .job = id,
+                                .reply_to = reply_to,
+                                .state = state,
+                                .worker = no_worker,
+                                .token = {},
+                                .word = Word::settled,
+                                .stamps = at,
+                                .gap = job.ready - job.accepted,
+                                .tell = false});
+  if constexpr (plants(Mutant::terminal_before_commit))
+    emit(Announce{seq, id, state, job.ready - job.accepted, at});
+  emit(Settle{seq, id, state, std::move(error), with_result, job.attempt, at});
+}
+
+void Machine::remark(JobId id, JobEntry& job, Note::What what, std::string_view outcome,
+                     Instant now, const Lease* lease) {
+  Remark note;
+  note.seq = ++head_;
+  note.job = id;
+  note.what = what;
+  note.charges = job.charges;
+  note.failures = job.failures;
+  note.with_attempt = !outcome.empty();
+  note.outcome = outcome;
+  note.stamps = stamps(job, lease, now);
+  if (lease != nullptr) {
+    note.token = lease->token;
+    note.worker = lease->hops[static_cast<std::size_t>(lease->at)].place.worker;
+  }
+  pending_.emplace(note.seq, Pending{.what = Pending::What::note, .job = id});
+  emit(std::move(note));
+}
+
+// Queued like a submit: what the committer gets first wins.
+void Machine::cancel(ReplyTo reply_to, JobId id, Instant now) {
+  const auto entry = jobs_.find(id.raw());
+  if (entry == jobs_.end() || entry->second.state == State::committing) {
+    emit(Refuse{reply_to, id, {replaying_ ? Errc::busy : Errc::not_found, "no such live job"}});
+    return;
+  }
+  JobEntry& job = entry->second;
+  if (job.state == State::settling) {
+    emit(Refuse{
+        reply_to, id, {Errc::wrong_state, "the job is ending: it was too late to cancel it"}});
+    return;
+  }
+  if (job.state == State::leased || job.state == State::held) {
+    if (job.cancel_requested) {
+      emit(Cancelled{reply_to, id, "cancelling"});
+      return;
+    }
+    job.cancel_requested = true;
+    stop(id, job, Note::What::cancel_requested, reply_to, now);
+    return;
+  }
+  unwait(id, job);
+  settle(id, job, EndState::cancelled, stopped_by(true), false, now, reply_to);
+}
+
+// The job is with a worker (or may be, after a restart): it is told once this is on disk.
+void Machine::stop(JobId id, JobEntry& job, Note::What why, ReplyTo reply_to, Instant now) {
+  remark(id, job, why, {}, now, nullptr);
+  Pending& pending = pending_.at(head_);
+  pending.reply_to = reply_to;
+  const auto entry = leases_.find(id.raw());
+  if (entry == leases_.end()) return;
+  Lease& lease = entry->second;
+  if (lease.stopping == Instant::max()) lease.stopping = now;
+  pending.worker = lease.hops[static_cast<std::size_t>(lease.at)].place.worker;
+  pending.token = lease.token;
+  pending.word = why == Note::What::cancel_requested ? Word::cancel : Word::expire;
+  pending.tell = true;
+}
+
+}  // namespace tallymill::front

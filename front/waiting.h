@@ -1,0 +1,88 @@
+// Waiting: every job that is accepted and not sent, and the order in which they leave.
+//
+// Ready jobs wait in one FairQueue per route and priority. The highest priority goes first; every
+// limits::starvation_turn dispatches of a route, the lowest that waits does. Jobs that must run
+// alone (they were lost with a worker before) wait in a list of their own, before all others. Jobs
+// that are not due yet, by a retry's backoff or by the client's wish, wait by due time. Jobs found
+// at a restart are held until the workers have said which of them they hold.
+//
+//   invariant: a job is in exactly one of these places; counts() are the containers' own sizes
+//
+// Threads: the front's loop.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "front/fair_queue.h"
+
+namespace tallymill::front {
+
+using RouteId = std::uint16_t;
+inline constexpr int priorities = 10;  // 0 lowest
+
+class Waiting {
+ public:
+  struct Counts {
+    std::int64_t ready = 0;
+    std::int64_t backoff = 0;
+    std::int64_t scheduled = 0;
+    [[nodiscard]] std::int64_t all() const { return ready + backoff + scheduled; }
+  };
+  struct Due {
+    Instant at;
+    JobId job;
+    friend auto operator<=>(const Due&, const Due&) = default;
+  };
+  struct Ready {
+    RouteId route = 0;
+    std::int32_t priority = 0;
+    ClientId client = 0;
+    FairQueue::Place place{};
+  };
+
+  void add_route() { routes_.emplace_back(); }
+
+  void push_ready(const Ready& ready) {
+    queue(ready).push(ready.client, ready.place);
+    ++routes_[ready.route].size;
+  }
+  void erase_ready(const Ready& ready) {
+    queue(ready).erase(ready.client, ready.place);
+    --routes_[ready.route].size;
+  }
+
+  // The job of `route` that goes next: also when no place is free for it, nobody overtakes it
+  // there. REQUIRES: !empty(route).
+  [[nodiscard]] JobId next(RouteId route) const;
+  [[nodiscard]] int next_priority(RouteId route) const;
+  void pop(RouteId route);
+  [[nodiscard]] bool empty(RouteId route) const { return routes_[route].size == 0; }
+  [[nodiscard]] std::size_t routes() const { return routes_.size(); }
+
+  std::set<JobId> alone;
+  std::set<JobId> held;
+  std::set<Due> backoff;
+  std::set<Due> scheduled;
+
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  struct Route {
+    std::array<FairQueue, priorities> by_priority;
+    std::int64_t size = 0;
+    int since_lowest = 0;
+  };
+  [[nodiscard]] FairQueue& queue(const Ready& ready) {
+    return routes_[ready.route].by_priority[static_cast<std::size_t>(ready.priority)];
+  }
+
+  std::vector<Route> routes_;
+};
+
+}  // namespace tallymill::front
