@@ -150,6 +150,8 @@ void Machine::died(WorkerId id, std::string how, Instant now) {
   for (const JobId job : lost) {
     const Lease& lease = leases_.at(job.raw());
     const bool charged = any_started ? lease.started : job == first;
+    // Any of them may have killed it: the next time each runs alone, and a second death is its own.
+    jobs_.at(job.raw()).lost_once = true;
     lose(job, charged ? Loss::charged : Loss::free, how, now);
   }
 }
@@ -282,18 +284,18 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
     adopt(worker, held, id, job, now);
     return;
   }
-  const int hop = hop_at(lease, worker);
-  if (hop < 0) {  // a worker that this lease never named: an adopted job that moved on
+  int hop = hop_at(lease, worker);
+  if (hop < 0 && !move_on(lease, worker, job)) {
     emit(TellWorker{worker, token, Word::void_});
     return;
   }
+  hop = hop_at(lease, worker);
   lease.listed = now;
   lease.link_broke = false;
   if (hop >= lease.at) {
     reach(lease, hop, true);
     lease.started = lease.started || held.phase >= 1;
-    if (held.phase == 2 && hop == lease.n - 1 && ++lease.finished_beats > 1)
-      emit(TellWorker{worker, token, Word::keep});
+    if (held.phase == 2 && ++lease.finished_beats > 1) emit(TellWorker{worker, token, Word::keep});
   }
   if (lease.stopping != Instant::max())
     emit(TellWorker{worker, token, job.cancel_requested ? Word::cancel : Word::expire});
@@ -332,6 +334,17 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
     leases_.at(id.raw()).stopping = now;
     emit(TellWorker{worker, held.token, job.cancel_requested ? Word::cancel : Word::expire});
   }
+}
+
+// An adopted job was handed on: the lease gains the hop that its route had taken before the
+// restart.
+bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job) {
+  if (lease.token.epoch >= epoch_ || lease.n >= limits::route_hops) return false;
+  LeaseHop& next = lease.hops[static_cast<std::size_t>(lease.n)];
+  next.place = pool_.force(worker, job.kind, job.size);
+  ++lease.n;
+  reach(lease, lease.n - 1, true);
+  return true;
 }
 
 void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now) {

@@ -28,6 +28,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -387,6 +388,7 @@ class Machine {
   // leases
   void listed(WorkerId worker, const Held& held, Instant now);
   void adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, Instant now);
+  [[nodiscard]] bool move_on(Lease& lease, WorkerId worker, const JobEntry& job);
   [[nodiscard]] int hop_at(const Lease& lease, WorkerId worker) const;
   void reach(Lease& lease, int hop, bool received);
   void leave_hop(Lease& lease, int hop);

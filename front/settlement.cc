@@ -43,21 +43,20 @@ void Machine::done(const Finished& finished, Instant now) {
   end_lease(id, lease, "");
   leases_.erase(id.raw());
 
-  using Outcome = Finished::Outcome;
   if (job.cancel_requested || job.deadline_passed) {
-    if (finished.outcome != Outcome::stopped) ++counts_.dropped_stopping;
+    if (finished.outcome != Finished::Outcome::stopped) ++counts_.dropped_stopping;
     if (finished.worker != no_worker)
       emit(TellWorker{finished.worker, finished.token, Word::void_});
     settle(id, job, job.cancel_requested ? EndState::cancelled : EndState::expired,
            stopped_by(job.cancel_requested), false, now);
     return;
   }
-  if (finished.outcome == Outcome::error && finished.retry &&
+  if (finished.outcome == Finished::Outcome::error && finished.retry &&
       job.failures < kinds_[job.kind].retries) {
     retry(id, job, finished, now);
     return;
   }
-  if (finished.outcome == Outcome::stopped) {
+  if (finished.outcome == Finished::Outcome::stopped) {
     // Nobody asked it to stop: its worker saw a deadline that this front has not seen pass yet, or
     // it is leaving. The job is still good.
     ++counts_.handed_back;
@@ -67,7 +66,7 @@ void Machine::done(const Finished& finished, Instant now) {
     return;
   }
   const std::int64_t seq = head_ + 1;
-  const bool ok = finished.outcome == Outcome::ok;
+  const bool ok = finished.outcome == Finished::Outcome::ok;
   job.state = State::leased;  // settle() reads the attempt's stamps from here
   settle(id, job, ok ? EndState::done : EndState::failed, finished.error, true, now);
   auto& settle_effect = std::get<Settle>(effects_.back());
