@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include <cstddef>
@@ -25,6 +26,54 @@ inline constexpr struct {
   Credits jobs{4096};
   Bytes bytes = 1024_MiB;
 } max_places_per_worker;
+
+// ---- the bus: what one message may be (bus/envelope.h; docs/protocol.md, "Bounds") ----
+
+// Lists and maps inside one another. Ours need 5; a parser of a peer may recurse.
+inline constexpr int msgpack_depth = 32;
+
+// One header map. The largest real one, a tell with header_list verdicts, is about 40 KiB.
+inline constexpr Bytes header_bytes = 64_KiB;
+
+// The params of one message: parameters, not payload; that is what blobs are for.
+inline constexpr Bytes params_bytes = 1_MiB;
+
+// Messages in one envelope. At 128 the cost per message has flattened; 2,048 leaves room for
+// senders that were paused, and keeps one envelope's work under a few milliseconds.
+inline constexpr std::size_t batch_jobs = 2048;
+
+// The header frame of a batch: 2 KiB a message at batch_jobs.
+inline constexpr Bytes header_frame_bytes = 4_MiB;
+
+// Any frame. An inline file may be this large; a larger one goes into the blob store.
+inline constexpr Bytes frame_bytes = 8_MiB;
+
+// What libzmq lets through (ZMQ_MAXMSGSIZE): above frame_bytes, so that a frame a little too big is
+// answered E_TOO_BIG, and only one far too big costs the peer its connection.
+inline constexpr Bytes max_zmq_frame_bytes = 9_MiB;
+
+// All frames of an envelope: a batch of the largest photographs is submitted in several.
+inline constexpr Bytes envelope_bytes = 64_MiB;
+
+// Blob frames of one message: inputs or results of one job.
+inline constexpr std::size_t item_blobs = 64;
+
+// Blob frames of an envelope: one inline input for each job of a full batch, and some with more.
+inline constexpr std::size_t batch_blobs = 4096;
+
+// A sender closes its envelope when it reaches this: by then batching has paid.
+inline constexpr Bytes batch_bytes = 1_MiB;
+
+// Keys of one map in a header. Ours have at most 15; the rest is room for newer peers.
+inline constexpr std::uint32_t header_keys = 64;
+
+// Elements of one list in a header: verdicts of a tell, ids of a watch. A sender with more to say
+// says it in several messages.
+inline constexpr std::uint32_t header_list = 1024;
+
+// Messages that one socket's callback takes in a turn of the loop, so that no socket starves the
+// others or the timers.
+inline constexpr int messages_per_turn = 256;
 
 // Laser programs (stages/compute). The raster's sides and area: what a large-format bed takes at a
 // fine pitch, and the largest image that is decoded at all; 50 MB at 1 bit a pixel.

@@ -2,8 +2,9 @@
 // door for bytes from the wire.
 //
 //   frame 0   "T1"
-//   frame 1   n msgpack maps, one after the other: the headers; the first has "n" when n > 1, and
-//             each that owns blobs says how many in "nb"
+//   frame 1   n msgpack maps, one after the other: the headers. Each has its verb as "t", then the
+//             message's fields (messages.h); "B", how many blobs it owns, when it owns any; the
+//             first one "N", how many maps there are, when there are more than one
 //   frame 2   n msgpack values, one after the other: the params (an empty map where there are none)
 //   frame 3.. the blobs, in the order of their owners
 //
@@ -17,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,31 +56,59 @@ class Envelope {
 };
 
 // The fields of `item` as a message M. bad_frame with the field's name when a value has the wrong
-// type or a list is longer than limits::header_list.
+// type, a text is not UTF-8 or a list is longer than limits::header_list.
 template <class M>
 [[nodiscard]] Result<M> read(const Item& item);
+// The same into a message that is used again and again: its lists keep their memory. On an error
+// `into` holds nothing of use.
+template <class M>
+[[nodiscard]] Status read_into(const Item& item, M& into);
 
 // Collects messages and makes frames of them.
 class Packer {
  public:
-  // `params` is one msgpack value (empty: an empty map). Blobs are copied; for a large one use
-  // add_blob() right after.
+  Packer();
+  ~Packer();
+  Packer(Packer&&) noexcept;
+  Packer& operator=(Packer&&) noexcept;
+
+  // `params` is one msgpack value (empty: an empty map).
+  // REQUIRES: within limits::header_bytes and params_bytes; a text of unknown length goes through
+  // try_add.
   template <class M>
   void add(const M& message, std::string_view params = {}) {
     add(M::verb, message, params);
   }
   template <class M>
   void add(Verb verb, const M& message, std::string_view params = {});
+
+  // As add(), for messages with text or params from somewhere else. too_big: over a limit, and
+  // nothing was added.
+  template <class M>
+  [[nodiscard]] Status try_add(const M& message, std::string_view params = {}) {
+    return try_add(M::verb, message, params);
+  }
+  template <class M>
+  [[nodiscard]] Status try_add(Verb verb, const M& message, std::string_view params = {});
+
   // Appends a blob to the message added last; returns its index among that message's blobs, which
   // its FileRef must already say.
-  void add_blob(zmq::message_t&& blob);
+  // REQUIRES: a message was added; at most limits::item_blobs of at most limits::frame_bytes each.
+  std::int32_t add_blob(zmq::message_t&& blob);
 
   [[nodiscard]] std::size_t size() const;   // messages
   [[nodiscard]] std::size_t bytes() const;  // of headers, params and blobs so far
   [[nodiscard]] bool empty() const { return size() == 0; }
+  // Take it now: another message may not fit any more.
+  [[nodiscard]] bool full() const;
 
-  // The frames; the packer is empty again.
+  // The frames; the packer is empty again and keeps its memory.
+  // REQUIRES: not empty.
   [[nodiscard]] Frames take();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace tallymill::bus

@@ -6,6 +6,10 @@
 // is the whole batching policy: while work keeps coming, messages are coalesced per turn; when it
 // stops, they leave at once. Nothing ever spins.
 //
+// A ZeroMQ socket's fd is edge-triggered, and any call on the socket may swallow the edge. So after
+// a turn in which anything ran, every socket is asked for its events before the loop sleeps; the
+// fds only wake it.
+//
 // Callbacks must not block: disk, SQL and image work belong to other threads, which answer through
 // a Mailbox.
 //
@@ -45,8 +49,12 @@ class Loop {
   // Runs at the end of each turn, in the order given here.
   void at_turn_end(std::function<void()> flush);
 
-  // Until stop(). A callback may call stop(); the turn is finished first.
+  // Until stop(). A callback may call stop(); the turn is finished first. A stop() from before
+  // run() counts: run() returns after one turn that does not wait.
   void run();
+  // One turn that waits at most `longest`; true when anything ran. For tests and for those who own
+  // another loop.
+  bool turn(Duration longest);
   void stop();  // any thread, also a signal handler
 
   // The clock's reading at the start of this turn: one for all callbacks of a turn.

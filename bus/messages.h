@@ -4,9 +4,9 @@
 // it.
 //
 // On the wire a message is one msgpack map in the header frame: "t" is its verb, then the fields by
-// their short names. A field at its default is left out; an unknown key is skipped, so that a newer
-// peer may say more. Text and bytes are views into the received frames: copy what must outlive
-// them.
+// their short names ("t", "N" and "B" belong to the envelope and name no field). A field at its
+// default is left out; an unknown key is skipped, so that a newer peer may say more. Text and bytes
+// are views into the received frames: copy what must outlive them.
 //
 //   client <-> front   Hello Submit Ask Watch Put Get | Welcome Accepted Failure Reply Event Gap
 //   front   -> worker  Work (on a lane)  Tell Lanes WorkerWelcome (control socket)
@@ -85,7 +85,7 @@ struct Token {
 
 // A named part of a hop's service time.
 struct SpanStamp {
-  std::string_view name;
+  std::string_view name = {};
   std::int64_t begin_ns = 0;
   std::int64_t end_ns = 0;
   std::int32_t depth = 0;
@@ -99,15 +99,15 @@ struct SpanStamp {
 
 // One stage's part of an attempt. Zero: not reached.
 struct Hop {
-  std::string_view stage;
-  std::string_view worker;          // incarnation
+  std::string_view stage = {};
+  std::string_view worker = {};     // incarnation
   std::int64_t sent_ns = 0;         // by whoever sent the job into this stage's lane
   std::int64_t received_ns = 0;     // by the stage's loop
   std::int64_t started_ns = 0;      // the handler was called
   std::int64_t finished_ns = 0;     // the handler returned
   std::int64_t handed_ns = 0;       // the result, or the next hop's job, was given to the socket
   std::int64_t clock_error_ns = 0;  // 0 on one host; else the bound of the offset's error
-  std::vector<SpanStamp> spans;
+  std::vector<SpanStamp> spans = {};
   void fields(auto&& f) {
     f("st", stage);
     f("w", worker);
@@ -123,9 +123,9 @@ struct Hop {
 
 // A file that travels with a message: inline as one of its blob frames, or by its digest.
 struct FileRef {
-  std::string_view name;
-  std::string_view media_type;
-  std::string_view digest;  // 64 hex digits: fetch it from the blob store; empty: inline
+  std::string_view name = {};
+  std::string_view media_type = {};
+  std::string_view digest = {};  // 64 hex digits: fetch it from the blob store; empty: inline
   std::int64_t bytes = 0;
   std::int32_t blob = -1;  // inline: index among this item's blob frames
   void fields(auto&& f) {
@@ -139,9 +139,9 @@ struct FileRef {
 
 // One hop's place on a route: which lane of which worker the job goes to.
 struct LaneRef {
-  std::string_view stage;
-  std::string_view worker;    // incarnation
-  std::string_view endpoint;  // empty in a Work's own hop: it is already there
+  std::string_view stage = {};
+  std::string_view worker = {};    // incarnation
+  std::string_view endpoint = {};  // empty in a Work's own hop: it is already there
   void fields(auto&& f) {
     f("s", stage);
     f("w", worker);
@@ -155,7 +155,8 @@ struct LaneRef {
 struct Hello {
   static constexpr Verb verb = Verb::hello;
   std::int64_t request = 0;  // chosen by the client, comes back in the answer; in every question
-  std::string_view client;   // its name, <= 64 bytes: idempotency keys and fairness are per client
+  std::string_view client =
+      {};  // its name, <= 64 bytes: idempotency keys and fairness are per client
   std::int32_t version = 1;
   void fields(auto&& f) {
     f("r", request);
@@ -168,14 +169,14 @@ struct Hello {
 struct Submit {
   static constexpr Verb verb = Verb::submit;
   std::int64_t request = 0;
-  std::string_view kind;
+  std::string_view kind = {};
   std::int32_t priority = 4;            // 0 lowest .. 9 highest
-  std::string_view key;                 // idempotency key, <= 128 bytes; empty: none
+  std::string_view key = {};            // idempotency key, <= 128 bytes; empty: none
   std::int64_t deadline_unix_ns = 0;    // 0: none
   std::int64_t not_before_unix_ns = 0;  // 0: at once
-  std::string_view trace;               // W3C traceparent
+  std::string_view trace = {};          // W3C traceparent
   std::int64_t parent = 0;              // the job that this one retries or continues
-  std::vector<FileRef> inputs;
+  std::vector<FileRef> inputs = {};
   void fields(auto&& f) {
     f("r", request);
     f("kind", kind);
@@ -195,10 +196,10 @@ struct Ask {
   std::int64_t request = 0;
   std::int64_t job = 0;
   // jobs: newest first
-  std::string_view state;   // waiting in_flight done failed cancelled expired; empty: any
-  std::string_view kind;    // empty: any
-  std::int64_t before = 0;  // only jobs with a smaller id; 0: from the newest
-  std::int32_t limit = 0;   // 0: limits::jobs_page
+  std::string_view state = {};  // waiting in_flight done failed cancelled expired; empty: any
+  std::string_view kind = {};   // empty: any
+  std::int64_t before = 0;      // only jobs with a smaller id; 0: from the newest
+  std::int32_t limit = 0;       // 0: limits::jobs_page
   void fields(auto&& f) {
     f("r", request);
     f("id", job);
@@ -214,9 +215,9 @@ struct Ask {
 struct Watch {
   static constexpr Verb verb = Verb::watch;
   std::int64_t request = 0;
-  std::vector<std::int64_t> ids;  // empty: all jobs of the client that said hello
-  std::int64_t since = -1;        // replay events with a greater sequence number; -1: no replay
-  std::string_view ledger;        // whose sequence `since` is
+  std::vector<std::int64_t> ids = {};  // empty: all jobs of the client that said hello
+  std::int64_t since = -1;       // replay events with a greater sequence number; -1: no replay
+  std::string_view ledger = {};  // whose sequence `since` is
   void fields(auto&& f) {
     f("r", request);
     f("ids", ids);
@@ -229,9 +230,9 @@ struct Watch {
 struct Put {
   static constexpr Verb verb = Verb::put;
   std::int64_t request = 0;
-  std::string_view digest;  // of the whole
-  std::int64_t bytes = 0;   // of the whole
-  std::int64_t offset = 0;  // of this piece
+  std::string_view digest = {};  // of the whole
+  std::int64_t bytes = 0;        // of the whole
+  std::int64_t offset = 0;       // of this piece
   void fields(auto&& f) {
     f("r", request);
     f("d", digest);
@@ -243,7 +244,7 @@ struct Put {
 struct Get {
   static constexpr Verb verb = Verb::get;
   std::int64_t request = 0;
-  std::string_view digest;
+  std::string_view digest = {};
   std::int64_t offset = 0;
   std::int64_t length = 0;
   void fields(auto&& f) {
@@ -260,12 +261,12 @@ struct Welcome {
   static constexpr Verb verb = Verb::welcome;
   std::int64_t request = 0;
   std::int64_t epoch = 0;         // of the front: another number means that it restarted
-  std::string_view ledger;        // whose sequence numbers events carry
+  std::string_view ledger = {};   // whose sequence numbers events carry
   std::int64_t head = 0;          // the newest sequence number
   std::int32_t window_jobs = 0;   // submits that may be unanswered at a time
   std::int64_t window_bytes = 0;  // and their bytes
-  std::string_view blobs;         // folder of the blob store for a client on the same host
-  std::string_view version;
+  std::string_view blobs = {};    // folder of the blob store for a client on the same host
+  std::string_view version = {};
   void fields(auto&& f) {
     f("r", request);
     f("epoch", epoch);
@@ -284,8 +285,8 @@ struct Accepted {
   std::int64_t request = 0;
   std::int64_t job = 0;
   std::int64_t seq = 0;
-  bool known = false;      // the idempotency key had been used for this very job before
-  std::string_view state;  // of a known job; empty for a new one
+  bool known = false;           // the idempotency key had been used for this very job before
+  std::string_view state = {};  // of a known job; empty for a new one
   void fields(auto&& f) {
     f("r", request);
     f("id", job);
@@ -300,9 +301,9 @@ struct Failure {
   static constexpr Verb verb = Verb::error;
   std::int64_t request = 0;
   std::int64_t job = 0;
-  std::string_view code;  // wire name, base/result.h
-  std::string_view message;
-  std::string_view field;  // JSON pointer
+  std::string_view code = {};  // wire name, base/result.h
+  std::string_view message = {};
+  std::string_view field = {};  // JSON pointer
   std::int64_t retry_after_ms = 0;
   void fields(auto&& f) {
     f("r", request);
@@ -318,7 +319,7 @@ struct Failure {
 struct Reply {
   static constexpr Verb verb = Verb::reply;
   std::int64_t request = 0;
-  std::vector<FileRef> files;
+  std::vector<FileRef> files = {};
   void fields(auto&& f) {
     f("r", request);
     f("files", files);
@@ -330,15 +331,15 @@ struct Reply {
 struct Event {
   static constexpr Verb verb = Verb::event;
   std::int64_t job = 0;
-  std::int64_t seq = 0;   // of a terminal event its own; of progress and preview the last one
-  std::string_view what;  // progress preview done failed cancelled expired
-  double fraction = 0;    // progress
-  std::string_view code;  // failed: wire name
-  std::string_view message;
-  std::string_view field;
+  std::int64_t seq = 0;        // of a terminal event its own; of progress and preview the last one
+  std::string_view what = {};  // progress preview done failed cancelled expired
+  double fraction = 0;         // progress
+  std::string_view code = {};  // failed: wire name
+  std::string_view message = {};
+  std::string_view field = {};
   std::int32_t attempts = 0;
   std::int64_t whole_ns = 0;
-  std::vector<FileRef> files;
+  std::vector<FileRef> files = {};
   void fields(auto&& f) {
     f("id", job);
     f("seq", seq);
@@ -372,15 +373,15 @@ struct Gap {
 // attempt, phase] ...], "kinds": [KindSpec as JSON ...]}; held as in Beat.
 struct WorkerHello {
   static constexpr Verb verb = Verb::worker_hello;
-  std::string_view incarnation;  // fresh at each start of the process
-  std::string_view stage;
-  std::string_view host;
-  std::string_view boot;  // boot id: CLOCK_MONOTONIC is shared by those who have the same one
+  std::string_view incarnation = {};  // fresh at each start of the process
+  std::string_view stage = {};
+  std::string_view host = {};
+  std::string_view boot = {};  // boot id: CLOCK_MONOTONIC is shared by those who have the same one
   std::int64_t pid = 0;
   std::int32_t version = 1;
-  std::string_view endpoint;    // where its lane is bound
-  std::int32_t lane = 1;        // raised when a living worker binds anew
-  std::int32_t limit_jobs = 0;  // places: jobs and bytes it will hold
+  std::string_view endpoint = {};  // where its lane is bound
+  std::int32_t lane = 1;           // raised when a living worker binds anew
+  std::int32_t limit_jobs = 0;     // places: jobs and bytes it will hold
   std::int64_t limit_bytes = 0;
   std::int32_t limit_unsettled = 0;  // finished results it will keep until told
   std::int32_t concurrency = 1;      // handler threads
@@ -405,7 +406,7 @@ struct WorkerWelcome {
   static constexpr Verb verb = Verb::worker_welcome;
   std::int64_t epoch = 0;
   std::int64_t heartbeat_ms = 0;
-  std::string_view blobs;  // folder of the blob store on the front's host
+  std::string_view blobs = {};  // folder of the blob store on the front's host
   void fields(auto&& f) {
     f("epoch", epoch);
     f("hb", heartbeat_ms);
@@ -417,7 +418,7 @@ struct WorkerWelcome {
 // started, 2 finished and not yet settled. Listing a token keeps its lease.
 struct Beat {
   static constexpr Verb verb = Verb::beat;
-  std::string_view incarnation;
+  std::string_view incarnation = {};
   std::int64_t sent_ns = 0;  // this clock's reading; comes back in Tell to measure the offset
   double busy_ratio = 0;     // of the handler threads since the last beat, 0..1
   std::int64_t missing = 0;  // lane numbers that never came, in total
@@ -433,15 +434,15 @@ struct Beat {
 // close those not named.
 struct Lanes {
   static constexpr Verb verb = Verb::lanes;
-  std::vector<LaneRef> lanes;
+  std::vector<LaneRef> lanes = {};
   void fields(auto&& f) { f("lanes", lanes); }
 };
 
 // What the front knows of tokens: "keep" (yours; if it is finished, send the result again),
 // "settled" and "void" (drop it), "cancel" and "expire" (stop it and say so in Done).
 struct Verdict {
-  Token token;
-  std::string_view what;
+  Token token = {};
+  std::string_view what = {};
   void fields(auto&& f) {
     f("k", token);
     f("w", what);
@@ -449,7 +450,7 @@ struct Verdict {
 };
 struct Tell {
   static constexpr Verb verb = Verb::tell;
-  std::vector<Verdict> verdicts;
+  std::vector<Verdict> verdicts = {};
   std::int64_t echo_ns = 0;   // Beat::sent_ns of the last beat
   std::int64_t front_ns = 0;  // the front's clock when it answered
   bool drain = false;         // hand back what has not started, finish the rest, then leave
@@ -468,10 +469,10 @@ struct Tell {
 // milliseconds: a Done carries all stamps anyway.
 struct HopEvent {
   static constexpr Verb verb = Verb::hop_event;
-  Token token;
-  std::string_view worker;
-  std::string_view what;    // received started finished back
-  std::string_view reason;  // back: lane_gone, draining
+  Token token = {};
+  std::string_view worker = {};
+  std::string_view what = {};    // received started finished back
+  std::string_view reason = {};  // back: lane_gone, draining
   std::int64_t at_ns = 0;
   void fields(auto&& f) {
     f("k", token);
@@ -485,9 +486,9 @@ struct HopEvent {
 // Sign of life from inside a handler. Blob 0 of a preview: the file.
 struct Live {
   static constexpr Verb verb = Verb::live;
-  Token token;
+  Token token = {};
   double fraction = 0;
-  std::vector<FileRef> preview;
+  std::vector<FileRef> preview = {};
   void fields(auto&& f) {
     f("k", token);
     f("p", fraction);
@@ -499,18 +500,18 @@ struct Live {
 // Blobs: inline inputs, then inline carried files.
 struct Work {
   static constexpr Verb verb = Verb::work;
-  Token token;
-  std::string_view kind;
-  std::int32_t hop = 0;          // index in `route`
-  std::vector<LaneRef> route;    // the places the front took, all hops
-  std::vector<Hop> hops;         // those before this one, whole; this one with sent_ns
-  std::string_view from;         // "front" or the incarnation that sent it
-  std::int64_t number = 0;       // of this job on this lane, from 1
-  std::int64_t deadline_ns = 0;  // on the front's monotonic clock; 0: none
-  std::int64_t stall_ms = 0;     // longest silence of the handler before the runtime ends itself
-  std::string_view trace;
-  std::vector<FileRef> inputs;
-  std::vector<FileRef> carried;
+  Token token = {};
+  std::string_view kind = {};
+  std::int32_t hop = 0;             // index in `route`
+  std::vector<LaneRef> route = {};  // the places the front took, all hops
+  std::vector<Hop> hops = {};       // those before this one, whole; this one with sent_ns
+  std::string_view from = {};       // "front" or the incarnation that sent it
+  std::int64_t number = 0;          // of this job on this lane, from 1
+  std::int64_t deadline_ns = 0;     // on the front's monotonic clock; 0: none
+  std::int64_t stall_ms = 0;        // longest silence of the handler before the runtime ends itself
+  std::string_view trace = {};
+  std::vector<FileRef> inputs = {};
+  std::vector<FileRef> carried = {};
   void fields(auto&& f) {
     f("k", token);
     f("kind", kind);
@@ -530,15 +531,15 @@ struct Work {
 // The end of an attempt, as the last hop it reached tells it. Params: the result's values.
 struct Done {
   static constexpr Verb verb = Verb::done;
-  Token token;
-  std::string_view worker;
-  std::string_view outcome;  // ok error stopped
-  std::string_view code;     // error: wire name
-  std::string_view message;
-  std::string_view field;
+  Token token = {};
+  std::string_view worker = {};
+  std::string_view outcome = {};  // ok error stopped
+  std::string_view code = {};     // error: wire name
+  std::string_view message = {};
+  std::string_view field = {};
   bool retry = false;  // error: another attempt may succeed
-  std::vector<Hop> hops;
-  std::vector<FileRef> files;
+  std::vector<Hop> hops = {};
+  std::vector<FileRef> files = {};
   void fields(auto&& f) {
     f("k", token);
     f("w", worker);
@@ -551,5 +552,29 @@ struct Done {
     f("files", files);
   }
 };
+
+// Every struct that is a message of its own, for what must be done for each.
+#define TM_MESSAGE_TABLE(X) \
+  X(Hello)                  \
+  X(Submit)                 \
+  X(Ask)                    \
+  X(Watch)                  \
+  X(Put)                    \
+  X(Get)                    \
+  X(Welcome)                \
+  X(Accepted)               \
+  X(Failure)                \
+  X(Reply)                  \
+  X(Event)                  \
+  X(Gap)                    \
+  X(WorkerHello)            \
+  X(WorkerWelcome)          \
+  X(Beat)                   \
+  X(Lanes)                  \
+  X(Tell)                   \
+  X(HopEvent)               \
+  X(Live)                   \
+  X(Work)                   \
+  X(Done)
 
 }  // namespace tallymill::bus
