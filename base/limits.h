@@ -167,5 +167,13 @@ inline constexpr std::int32_t free_losses = 16;
 inline constexpr std::int64_t waiting_jobs = 2'000'000;
 inline constexpr Bytes waiting_bytes = Bytes(std::int64_t{8} << 30);
 inline constexpr std::int64_t jobs_per_client = 1'500'000;
+// Finger-jointed boxes (stages/compute). The longest common sheet is 3,050 mm; with the narrowest
+// finger a panel then has 12,000 of them and the drawing about 3 MB.
+inline constexpr double min_box_side_mm = 1;
+inline constexpr double max_box_side_mm = 3'000;
+inline constexpr double min_sheet_mm = 0.1;
+inline constexpr double max_sheet_mm = 50;
+inline constexpr double min_finger_mm = 1;     // narrower ones char through or break off
+inline constexpr double max_joint_gap_mm = 2;  // play, kerf: any cutter's beam or bit for joints
 
 }  // namespace tallymill::limits
