@@ -40,9 +40,9 @@ struct ReadOptions {
   bool gray = false;  // one channel: Rec. 601 luma
   // When set, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as it is no smaller than this on
   // either side; far cheaper than decoding it all.
-  Size at_least;
+  Size at_least = {};
   // Asked now and then during long work inside a codec; false stops it. May be empty.
-  std::function<bool()> keep_going;
+  std::function<bool()> keep_going = {};
 };
 
 // A decode under way. invariant: read() is called with no more rows than are left.
