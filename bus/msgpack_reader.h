@@ -4,8 +4,7 @@
 // the bytes that remain before it is believed: a list of n elements needs at least n bytes, a map
 // of n pairs at least 2n. Text is a view into the bytes read.
 //
-//   invariant: never reads outside the bytes it was given; at() only moves forward, and a call
-//              that returned false leaves the reader where no further call will help
+//   invariant: never reads outside the bytes it was given, and never moves past them
 //
 // Threads: a plain value.
 // Source: https://github.com/msgpack/msgpack/blob/master/spec.md
@@ -47,14 +46,15 @@ class MsgpackReader {
   // What comes next; none at the end and at the one byte that is no format (0xc1).
   [[nodiscard]] Type type() const;
 
-  // Each of these reads one value of its type and moves past it; false for another type.
+  // Each of these reads one value of its type and moves past it. False for another type, and then
+  // the reader has not moved.
   [[nodiscard]] bool nil();
   [[nodiscard]] bool read(bool& value);
   [[nodiscard]] bool read(std::int64_t& value);   // any integer format; false above INT64_MAX
   [[nodiscard]] bool read(std::uint64_t& value);  // false below 0
   [[nodiscard]] bool read(double& value);         // floats, and integers as a sender may shorten
   [[nodiscard]] bool read(std::string_view& text);
-  // The number of elements or of pairs; the elements come next.
+  // The number of elements or of pairs; the elements come next. After false there is no going on.
   [[nodiscard]] bool list(std::uint32_t& elements);
   [[nodiscard]] bool map(std::uint32_t& pairs);
 
@@ -205,16 +205,22 @@ inline bool MsgpackReader::any_integer(std::uint64_t& bits, bool& negative) {
 inline bool MsgpackReader::read(std::int64_t& value) {
   std::uint64_t bits = 0;
   bool negative = false;
+  const char* const begin = at_;
   if (!any_integer(bits, negative)) return false;
-  if (!negative && bits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+  if (!negative && bits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    at_ = begin;
     return false;
+  }
   value = static_cast<std::int64_t>(bits);
   return true;
 }
 
 inline bool MsgpackReader::read(std::uint64_t& value) {
   bool negative = false;
-  return any_integer(value, negative) && !negative;
+  const char* const begin = at_;
+  if (any_integer(value, negative) && !negative) return true;
+  at_ = begin;
+  return false;
 }
 
 inline bool MsgpackReader::read(double& value) {

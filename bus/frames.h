@@ -1,0 +1,31 @@
+// Frames over sockets: whole messages in and out, without waiting and without exceptions.
+//
+// Threads: the socket's.
+#pragma once
+
+#include <string>
+
+#include "bus/envelope.h"
+
+namespace tallymill::bus {
+
+// Where a ROUTER's message came from, and where the answer goes.
+struct Route {
+  std::string peer;        // routing id
+  bool delimiter = false;  // a REQ socket puts an empty frame in front, and wants it back
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+// The next message, if there is one; false otherwise. `into` is cleared first and keeps its memory.
+// Frames beyond what an envelope may have are dropped but for one, for which decode() refuses it.
+[[nodiscard]] bool receive(zmq::socket_t& socket, Frames& into);
+// The same on a ROUTER: the routing id and a REQ's delimiter come off.
+[[nodiscard]] bool receive(zmq::socket_t& router, Route& from, Frames& into);
+
+// Sends one message now or not at all; on an error the frames are still the caller's, unless the
+// peer went while they were being written. busy: the peer's queue is full, or nobody is connected
+// (a socket with IMMEDIATE); away: a ROUTER knows no such peer.
+[[nodiscard]] Status send(zmq::socket_t& socket, Frames&& frames);
+[[nodiscard]] Status send(zmq::socket_t& router, const Route& to, Frames&& frames);
+
+}  // namespace tallymill::bus
