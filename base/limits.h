@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/units.h"
 
@@ -128,6 +129,13 @@ inline constexpr int max_kind_params = 64;
 inline constexpr int max_kind_choices = 256;
 inline constexpr int max_kind_route = 8;
 inline constexpr int max_kind_text = 1'024;
+
+// Processes that `up` starts for one stage, and kinds that the configuration names: an operator's
+// typing error should not take the machine down.
+inline constexpr std::int64_t workers_per_stage = 1024;
+inline constexpr std::size_t configured_kinds = 1000;
+// A socket's path ends at 107 bytes; this leaves 43 for its name.
+inline constexpr std::size_t run_dir_bytes = 64;
 
 // Metrics (base/metrics.h). Label values are bounded by design; this holds when one is not, and
 // keeps a process's export below a few megabytes.

@@ -1,0 +1,116 @@
+// Config: every setting of every program, typed, from flags, environment and one YAML file.
+//
+// A flag beats the environment, which beats the file, which beats the default. Each key stands once
+// in the table of base/config_keys.cc, with unit, range and help; its type and default are those of
+// its member here. --help, `config check` and the errors are made from that table. A key that is
+// not in it is an error that says where it stands, never ignored. Programs get a const Config; it
+// does not change while they run.
+//
+//   flag          --front.listen tcp://127.0.0.1:7750    (tallymill-front also: --listen)
+//   environment   TALLYMILL_FRONT__LISTEN=tcp://127.0.0.1:7750
+//   file          front: {listen: "tcp://127.0.0.1:7750"}
+//
+// Threads: plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+
+namespace tallymill {
+
+// How one kind of job is treated: kinds.<name>.* in the file.
+struct KindPolicy {
+  std::int64_t retries = 3;
+  std::chrono::milliseconds retry_base{1'000};
+  std::chrono::milliseconds retry_cap{60'000};
+  std::chrono::seconds stall{60};
+  std::vector<std::string> route;  // empty: as its stages announce it
+};
+
+struct Config {
+  std::string run_dir;   // sockets and what does not outlive a boot
+  std::string data_dir;  // ledger and blobs
+
+  struct Front {
+    std::string listen = "tcp://127.0.0.1:7750";
+    std::string results = "tcp://127.0.0.1:7751";
+    std::string control = "tcp://127.0.0.1:7752";
+    bool insecure = false;
+    bool diagnostics = false;
+    std::int64_t max_depth = 2'000'000;
+    Bytes max_depth_bytes{std::int64_t{8} << 30};
+    std::int64_t max_jobs_per_client = 1'000'000;
+    std::chrono::days retention{7};
+    std::int64_t retention_jobs = 1'000'000;
+    Bytes result_retention{std::int64_t{10} << 30};
+    Bytes disk_floor{std::int64_t{512} << 20};
+    std::int64_t idempotency_max_keys = 4'000'000;
+  } front;
+
+  struct Stages {
+    struct Stage {
+      std::int64_t workers = 1;
+    };
+    Stage compute;
+    Stage image;
+    std::int64_t prefetch = 4;
+  } stages;
+
+  struct Log {
+    std::string level = "info";
+    std::string format = "console";
+  } log;
+
+  std::map<std::string, KindPolicy> kinds;
+
+  // The policy of a kind that the configuration may not name.
+  [[nodiscard]] KindPolicy kind(std::string_view name) const;
+
+  // Where a value came from: "default", "tallymill.yaml:3:11", "TALLYMILL_LOG__LEVEL", "--listen".
+  std::map<std::string, std::string> origins;  // by key; those not here are defaults
+};
+
+struct ConfigSources {
+  std::vector<std::string> args = {};                     // without the program's name
+  std::map<std::string, std::string> environment = {};    // see environment_of()
+  std::vector<std::string> sections = {};                 // flags may leave these names out
+  std::map<std::string, std::string> program_flags = {};  // a program's own: name -> help
+};
+
+struct LoadedConfig {
+  Config config;
+  std::string file;  // empty: none was given
+  bool help = false;
+  std::vector<std::string> positional;
+  std::map<std::string, std::string> program_flags;  // those given
+};
+
+// Reads everything and checks it, so that a Config that exists is one that can be run with. The
+// file is --config FILE or TALLYMILL_CONFIG. Errors name the key as a JSON pointer:
+//   bad_params  unknown key, twice the same key, wrong type, out of range, no endpoint
+//   not_found   the file cannot be read
+//   denied      an address that other hosts can reach, without `front.insecure`
+[[nodiscard]] Result<LoadedConfig> load_config(const ConfigSources& sources);
+
+[[nodiscard]] std::map<std::string, std::string> environment_of(char** environ);
+
+// One row a key, for `config check`; kinds that are named come out with all their keys.
+struct ConfigRow {
+  std::string key;
+  std::string value;
+  std::string unit;
+  std::string origin;
+};
+[[nodiscard]] std::vector<ConfigRow> describe(const Config& config);
+
+// The part of --help about keys: those of `sections` by their short flags, then the others.
+[[nodiscard]] std::string config_help(const ConfigSources& sources);
+
+}  // namespace tallymill

@@ -1,0 +1,90 @@
+#include "base/config_keys.h"
+
+#include "base/limits.h"
+
+namespace tallymill::config_keys {
+namespace {
+
+constexpr std::int64_t billion = 1'000'000'000;
+constexpr std::int64_t pebibyte = std::int64_t{1} << 50;
+
+// A captureless lambda that returns a reference becomes one of Slot's function pointers.
+#define TM_AT(Owner, member) +[](Owner& at) -> decltype((at.member)) { return at.member; }
+
+const std::vector<Key<Config>>& table() {
+  using C = Config;
+  static const std::vector<Key<Config>> keys{
+      {"run_dir", TM_AT(C, run_dir), "", "folder of sockets and what does not outlive a boot"},
+      {"data_dir", TM_AT(C, data_dir), "", "folder of the ledger and the blobs"},
+
+      {"front.listen", TM_AT(C, front.listen), "", "where clients submit jobs (ROUTER)"},
+      {"front.results", TM_AT(C, front.results), "", "where stages push results (PULL)"},
+      {"front.control", TM_AT(C, front.control), "", "where workers say hello (ROUTER)"},
+      {"front.insecure", TM_AT(C, front.insecure), "",
+       "allow addresses that other hosts can reach, with nobody asked for a key"},
+      {"front.diagnostics", TM_AT(C, front.diagnostics), "", "serve the kind `synthetic`"},
+      {"front.max_depth", TM_AT(C, front.max_depth), "jobs",
+       "waiting jobs; beyond it a submit gets E_BUSY", 1, billion},
+      {"front.max_depth_bytes", TM_AT(C, front.max_depth_bytes), "bytes",
+       "what waiting jobs may take on disk; beyond it a submit gets E_BUSY", 1, pebibyte},
+      {"front.max_jobs_per_client", TM_AT(C, front.max_jobs_per_client), "jobs",
+       "waiting jobs of one client; beyond it its submits get E_RATE", 1, billion},
+      {"front.retention_days", TM_AT(C, front.retention), "days",
+       "how long jobs that ended stay in the ledger", 1, 3'650},
+      {"front.retention_jobs", TM_AT(C, front.retention_jobs), "jobs",
+       "how many jobs that ended stay in the ledger", 1, billion},
+      {"front.result_retention_bytes", TM_AT(C, front.result_retention), "bytes",
+       "results kept; the oldest go first", 0, pebibyte},
+      {"front.disk_floor_bytes", TM_AT(C, front.disk_floor), "bytes",
+       "free space below which a submit gets E_DISK", 0, pebibyte},
+      {"front.idempotency_max_keys", TM_AT(C, front.idempotency_max_keys), "keys",
+       "idempotency keys kept; beyond it a submit with a new key gets E_BUSY", 1, billion},
+
+      {"stages.compute.workers", TM_AT(C, stages.compute.workers), "processes",
+       "compute workers that `up` starts", 0, limits::workers_per_stage},
+      {"stages.image.workers", TM_AT(C, stages.image.workers), "processes",
+       "image workers that `up` starts", 0, limits::workers_per_stage},
+      {"stages.prefetch", TM_AT(C, stages.prefetch), "jobs",
+       "jobs that a worker holds beyond those it runs", 0,
+       limits::max_places_per_worker.jobs.raw()},
+
+      {"log.level",
+       TM_AT(C, log.level),
+       "",
+       "the least that is logged",
+       0,
+       0,
+       {"trace", "debug", "info", "warn", "error", "off"}},
+      {"log.format",
+       TM_AT(C, log.format),
+       "",
+       "for a person, for grep, or for a program",
+       0,
+       0,
+       {"console", "logfmt", "json"}},
+  };
+  return keys;
+}
+
+const std::vector<Key<KindPolicy>>& kind_table() {
+  using K = KindPolicy;
+  static const std::vector<Key<KindPolicy>> keys{
+      {"retries", TM_AT(K, retries), "", "how often a failed job is tried again", 0, 100},
+      {"retry_base_ms", TM_AT(K, retry_base), "ms",
+       "the bound of the first retry's random delay; it doubles with each", 1, 86'400'000},
+      {"retry_cap_ms", TM_AT(K, retry_cap), "ms", "where that bound stops to grow", 1, 86'400'000},
+      {"stall_s", TM_AT(K, stall), "s",
+       "silence of a handler (no progress, no span) after which its process is ended", 1, 86'400},
+      {"route", TM_AT(K, route), "", "its stages in order, instead of what they announce"},
+  };
+  return keys;
+}
+
+#undef TM_AT
+
+}  // namespace
+
+std::span<const Key<Config>> all() { return table(); }
+std::span<const Key<KindPolicy>> of_a_kind() { return kind_table(); }
+
+}  // namespace tallymill::config_keys
