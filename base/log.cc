@@ -1,0 +1,170 @@
+#include "base/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/ansicolor_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace tallymill::log {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Level>, 6> levels{{{"trace", Level::trace},
+                                                                    {"debug", Level::debug},
+                                                                    {"info", Level::info},
+                                                                    {"warn", Level::warn},
+                                                                    {"error", Level::error},
+                                                                    {"off", Level::off}}};
+constexpr std::array<std::pair<std::string_view, Format>, 3> formats{
+    {{"console", Format::console}, {"logfmt", Format::logfmt}, {"json", Format::json}}};
+
+spdlog::level::level_enum spdlog_level(Level level) {
+  switch (level) {
+    case Level::trace:
+      return spdlog::level::trace;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warn:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
+    case Level::off:
+      return spdlog::level::off;
+  }
+  std::unreachable();
+}
+
+// The length of the well-formed UTF-8 sequence that `text` begins with; 0 if there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const std::size_t length = byte(0) < 0x80                       ? 1
+                             : byte(0) >= 0xc2 && byte(0) < 0xe0  ? 2
+                             : byte(0) >= 0xe0 && byte(0) < 0xf0  ? 3
+                             : byte(0) >= 0xf0 && byte(0) <= 0xf4 ? 4
+                                                                  : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+// With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what
+// is no text; `quoted` also for what would end a JSON string.
+std::string clean(std::string_view text, bool quoted) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const auto c = static_cast<unsigned char>(text.front());
+    if (length == 0) {
+      out += "\xef\xbf\xbd";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04x}", c);
+    } else {
+      if (quoted && (c == '"' || c == '\\')) out += '\\';
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
+}
+
+// A value as it may stand after "=": a space or a quote in it would begin another field.
+std::string field_value(std::string_view value) {
+  const bool plain = value.find_first_of(" =\"\\") == std::string_view::npos;
+  return plain ? clean(value, false) : "\"" + clean(value, true) + "\"";
+}
+
+// The part of a line that differs from event to event; the pattern holds the rest.
+std::string body(Format format, std::string_view message, const Fields& fields) {
+  const bool json = format == Format::json;
+  std::string out = format == Format::console ? clean(message, false)
+                    : json                    ? fmt::format("\"msg\":\"{}\"", clean(message, true))
+                                              : fmt::format("msg=\"{}\"", clean(message, true));
+  for (const auto& [name, value] :
+       {std::pair<std::string_view, std::string_view>{"job", fields.job},
+        {"trace", fields.trace}}) {
+    if (value.empty()) continue;
+    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true))
+                : fmt::format(" {}={}", name, field_value(value));
+  }
+  return out;
+}
+
+std::string pattern(Format format, std::string_view program) {
+  switch (format) {
+    case Format::console:
+      return fmt::format("%H:%M:%S.%e %^%-5l%$ {}: %v", program);
+    case Format::logfmt:
+      return fmt::format("ts=%Y-%m-%dT%H:%M:%S.%fZ level=%l program={} pid=%P %v", program);
+    case Format::json:
+      return fmt::format(
+          "{{\"ts\":\"%Y-%m-%dT%H:%M:%S.%fZ\",\"level\":\"%l\",\"program\":\"{}\",\"pid\":%P,%v}}",
+          program);
+  }
+  std::unreachable();
+}
+
+struct Log {
+  Format format = Format::console;
+  std::unique_ptr<spdlog::logger> out;
+
+  Log(std::string_view program, Level level, Format chosen) : format(chosen) {
+    const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
+    const bool plain = no_color != nullptr && *no_color != '\0';
+    auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(
+        plain ? spdlog::color_mode::never : spdlog::color_mode::automatic);
+    out = std::make_unique<spdlog::logger>(std::string(program), std::move(sink));
+    out->set_level(spdlog_level(level));
+    out->set_pattern(pattern(format, program), format == Format::console
+                                                   ? spdlog::pattern_time_type::local
+                                                   : spdlog::pattern_time_type::utc);
+  }
+};
+
+Log& current() {
+  static Log log("tallymill", Level::info, Format::console);
+  return log;
+}
+
+}  // namespace
+
+Result<Level> level_named(std::string_view name) {
+  for (const auto& [known, level] : levels) {
+    if (known == name) return level;
+  }
+  return fail(Errc::bad_params, fmt::format("'{}' is no log level", name), "/log/level");
+}
+
+Result<Format> format_named(std::string_view name) {
+  for (const auto& [known, format] : formats) {
+    if (known == name) return format;
+  }
+  return fail(Errc::bad_params, fmt::format("'{}' is no log format", name), "/log/format");
+}
+
+void start(std::string_view program, Level level, Format format) {
+  current() = Log(program, level, format);
+}
+
+bool is_on(Level level) {
+  return level != Level::off && current().out->should_log(spdlog_level(level));
+}
+
+void write(Level level, std::string_view message, const Fields& fields) {
+  if (!is_on(level)) return;
+  const std::string line = body(current().format, message, fields);
+  current().out->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace tallymill::log

@@ -1,0 +1,74 @@
+// One event is one line, whatever is in it. Goal: each format carries message, job and trace, and
+// no text from outside can forge a second line or a field. Method: stderr captured, hostile text.
+#include "base/log.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+namespace tallymill::log {
+namespace {
+
+std::string written(Format format, std::string_view message, const Fields& fields = {}) {
+  start("front", Level::info, format);
+  testing::internal::CaptureStderr();
+  warn(message, fields);
+  return testing::internal::GetCapturedStderr();
+}
+
+const std::string hostile = "a\nts=forged \x1b[31m \"quoted\" \\ \xff\xc3 ü";
+
+TEST(Log, ConsoleIsOneLineForAPersonWithoutColoursOffATerminal) {
+  const std::string line = written(Format::console, "disk is slow", {"42", "abc"});
+  EXPECT_NE(line.find(" warning front: disk is slow job=42 trace=abc\n"), std::string::npos)
+      << line;
+  EXPECT_EQ(line.find('\x1b'), std::string::npos);
+}
+
+TEST(Log, LogfmtHasItsKeysInOrder) {
+  const std::string line = written(Format::logfmt, "disk \"sda\"", {"42", ""});
+  EXPECT_TRUE(line.starts_with("ts=2")) << line;
+  EXPECT_NE(line.find(" level=warning program=front pid="), std::string::npos) << line;
+  EXPECT_TRUE(line.ends_with(" msg=\"disk \\\"sda\\\"\" job=42\n")) << line;
+}
+
+TEST(Log, JsonIsAnObjectALine) {
+  const auto line = nlohmann::json::parse(written(Format::json, hostile, {"42", "abc"}));
+  EXPECT_EQ(line["level"], "warning");
+  EXPECT_EQ(line["program"], "front");
+  EXPECT_EQ(line["job"], "42");
+  EXPECT_EQ(line["trace"], "abc");
+  EXPECT_EQ(line["msg"], "a\nts=forged \x1b[31m \"quoted\" \\ \xef\xbf\xbd\xef\xbf\xbd ü");
+  EXPECT_FALSE(nlohmann::json::parse(written(Format::json, "x")).contains("job"));
+}
+
+TEST(Log, NoTextForgesALineOrDrivesATerminal) {
+  for (const Format format : {Format::console, Format::logfmt, Format::json}) {
+    const std::string text = written(format, hostile, {"4\n2", hostile});
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  }
+}
+
+TEST(Log, WhatIsBelowTheLevelIsNotWritten) {
+  start("front", Level::error, Format::console);
+  EXPECT_FALSE(is_on(Level::warn));
+  testing::internal::CaptureStderr();
+  warn("unheard");
+  error("heard");
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.find("unheard"), std::string::npos);
+  EXPECT_NE(text.find("heard"), std::string::npos);
+}
+
+TEST(Log, NamesAreThoseOfTheConfiguration) {
+  EXPECT_EQ(level_named("warn").value(), Level::warn);
+  EXPECT_EQ(format_named("json").value(), Format::json);
+  EXPECT_EQ(level_named("loud").error().field, "/log/level");
+  EXPECT_EQ(format_named("xml").error().code, Errc::bad_params);
+}
+
+}  // namespace
+}  // namespace tallymill::log
