@@ -183,5 +183,44 @@ inline constexpr double min_sheet_mm = 0.1;
 inline constexpr double max_sheet_mm = 50;
 inline constexpr double min_finger_mm = 1;     // narrower ones char through or break off
 inline constexpr double max_joint_gap_mm = 2;  // play, kerf: any cutter's beam or bit for joints
+// --- ledger ---
+
+// One commit takes what gathered, up to here: more only makes each wait longer (at 2,000 rows the
+// sync is a tenth of the commit).
+inline constexpr int commit_entries = 2000;
+inline constexpr Bytes commit_bytes = 1_MiB;
+
+// Entries that wait for the committer. Ends and notes are bounded by the live jobs, so that
+// admission keeps below this by counting; at 300,000 a second it is a wait of three seconds.
+inline constexpr std::int64_t commit_queue = 1'000'000;
+
+// The WAL is grown once to `wal_grown`; past `wal_checkpoint` it is copied into the database by a
+// thread of its own; at `wal_full` the committer waits for that, so that the file stays at its
+// size. A single commit may pass it by its own size.
+inline constexpr Bytes wal_grown = 64_MiB;
+inline constexpr Bytes wal_checkpoint = 32_MiB;
+inline constexpr Bytes wal_rest = 4_MiB;  // what the committer copies itself: 10 ms
+inline constexpr Bytes wal_full = 56_MiB;
+
+// Room that a full disk still has for the ends of running jobs: 4,096 of them with 4 KiB each.
+inline constexpr Bytes ledger_reserve = 16_MiB;
+
+// Below this much free space new jobs are refused: the WAL once more and a checkpoint's pages.
+inline constexpr Bytes disk_floor = 128_MiB;
+
+// About 150 bytes each on disk. A new key is refused at the bound; none is dropped early.
+inline constexpr std::int64_t idempotency_keys = 5'000'000;
+
+// Jobs that one piece of retention removes: 20 ms during which nothing is committed.
+inline constexpr int retire_piece = 2000;
+
+// Files that one piece of blob collection looks at.
+inline constexpr int collect_piece = 2000;
+
+// Questions to the ledger that wait for the reading thread, answered ones included.
+inline constexpr std::size_t ledger_reads = 65'536;
+
+// A question that reads longer is ended with E_DEADLINE: it holds up the others, and the WAL.
+inline constexpr std::chrono::milliseconds ledger_read_time{500};
 
 }  // namespace tallymill::limits

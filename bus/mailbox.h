@@ -68,6 +68,16 @@ class Mailbox {
     return !out.empty();
   }
 
+  // As wait(), but not longer than `patience`.
+  bool wait_for(std::vector<T>& out, std::chrono::nanoseconds patience) {
+    out.clear();
+    std::unique_lock lock(values_mutex_);
+    filled_.wait_for(lock, patience, [&] { return !values_.empty() || woken_; });
+    woken_ = false;
+    values_.swap(out);
+    return !out.empty();
+  }
+
   // Makes the reader look, also when there is nothing: to stop it.
   void nudge() {
     {

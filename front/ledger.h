@@ -14,7 +14,8 @@
 //              its end is stored
 //   invariant: totals survive retention and restart
 //
-// Threads: commit(), retire(), replay() by the committer thread; each Reader by one thread.
+// Threads: replay() by the thread that opened it, before anything else; then all by the committer
+// thread; each Reader by one thread.
 #pragma once
 
 #include <cstdint>
@@ -99,6 +100,7 @@ struct Outcome {
     conflict,      // the key had been used for other content: `job` is that job
     keys_full,     // the key table is at its bound; none is dropped early
     blob_missing,  // `missing` is not in the store: its sender must put it again
+    disk_full,     // there was no room; said by the committer, never by commit()
   };
   What what = What::stored;
   JobId job;
@@ -179,6 +181,10 @@ struct StoredTimeline {
 class LedgerReader {
  public:
   virtual ~LedgerReader() = default;
+  // Calls between begin() and end() see one state, and cost less each. Keep it short: what is read
+  // so cannot leave the WAL.
+  virtual void begin() {}
+  virtual void end() {}
   // Of a job that is live or retained; not_found otherwise.
   [[nodiscard]] virtual Result<NewJob> body(JobId job) = 0;
   [[nodiscard]] virtual Result<JobRow> status(JobId job) = 0;
@@ -191,7 +197,7 @@ class LedgerReader {
                                                          std::string_view kind, JobId before,
                                                          int limit) = 0;
   // Ends with seq > since, in order, at most `limit`; of one client, or of all when it is empty.
-  // `oldest` is the smallest seq that is still kept: a `since` below it has a gap.
+  // Ends up to and including seq `oldest` may have been retired: a `since` below it has a gap.
   [[nodiscard]] virtual Result<std::vector<JobEnd>> ends_since(std::int64_t since,
                                                                std::string_view client, int limit,
                                                                std::int64_t& oldest) = 0;
@@ -202,6 +208,8 @@ class Ledger {
   virtual ~Ledger() = default;
 
   // Stores all entries in one transaction, in order, durable when it returns; one Outcome each.
+  // REQUIRES: rising numbers, above all earlier ones; an end or a note only for a job that is live
+  // after what stands before it (corrupt otherwise: a second end is a bug, not a state).
   // disk: no space, nothing was stored, the caller may try again with fewer or none that append.
   // corrupt: a sync failed. It is never retried: the caller stops acknowledging and ends the
   // process.

@@ -55,17 +55,20 @@ class Blobs {
   [[nodiscard]] Result<std::string> put(std::string_view bytes);
 
   // The same in pieces, for a writer that gets them one by one: `offset` must be where the last one
-  // ended, else wrong_state; true when the whole is stored (its digest was checked: bad_params if
-  // it is another). A known digest needs no pieces: true at once.
+  // ended, else wrong_state (0 starts again); true when the whole is stored (its digest was
+  // checked: bad_params if it is another). A known digest needs no pieces: true at once.
   [[nodiscard]] Result<bool> put_piece(std::string_view digest, Bytes whole, Bytes offset,
                                        std::string_view piece);
 
   // not_found when there is no such blob; corrupt when its size is not what was written.
   [[nodiscard]] Result<Mapped> map(std::string_view digest) const;
   [[nodiscard]] bool has(std::string_view digest) const;
+  // As map(), and reads it all: corrupt when the content has another digest.
+  [[nodiscard]] Status verify(std::string_view digest) const;
 
   // Offers blobs whose file is older than `age` to `unreferenced`, which answers which of them to
-  // remove, in batches; at most `limit` files are looked at per call. How many were removed.
+  // remove. Looks at whole fan-out folders until `limit` files were seen, and goes on there at the
+  // next call. How many were removed.
   [[nodiscard]] Result<int> collect(
       Duration age, WallTime now, int limit,
       std::function<Result<std::vector<std::string>>(std::span<const std::string>)> unreferenced);
@@ -75,6 +78,7 @@ class Blobs {
  private:
   explicit Blobs(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::filesystem::path folder_;
+  int collect_at_ = 0;  // the fan-out folder, 0..255, that collect() looks at next
 };
 
 }  // namespace tallymill::store

@@ -1,0 +1,196 @@
+#include "front/committer.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/check.h"
+#include "front/ledger_files.h"
+#include "store/blobs.h"
+
+namespace tallymill::front {
+namespace {
+
+// What an entry adds to the log, about.
+std::size_t bytes_of(const Entry& entry) {
+  if (const auto* job = std::get_if<NewJob>(&entry)) return 100 + job->body.size();
+  if (const auto* end = std::get_if<JobEnd>(&entry))
+    return 60 + end->result.size() + end->timeline.size() + end->message.size();
+  return 40 + std::get<Note>(entry).data.size();
+}
+
+}  // namespace
+
+Committer::Committer(std::unique_ptr<Ledger> ledger, store::Blobs* blobs, const Clock& clock,
+                     CommitterOptions options)
+    : ledger_(std::move(ledger)),
+      blobs_(blobs),
+      clock_(clock),
+      options_(std::move(options)),
+      box_(static_cast<std::size_t>(limits::commit_queue)),
+      reports_(static_cast<std::size_t>(limits::commit_queue)),
+      free_bytes_(front::free_bytes(options_.folder).raw()),
+      upkeep_at_(clock.now() + options_.idle),
+      thread_([this] { run(); }) {}
+
+Committer::~Committer() { stop(); }
+
+bool Committer::put(CommitBatch&& batch) {
+  const auto size = static_cast<std::int64_t>(batch.entries.size());
+  if (failed_ || queued_ + size > limits::commit_queue) return false;
+  queued_ += size;
+  if (box_.put(std::move(batch))) return true;
+  queued_ -= size;
+  return false;
+}
+
+void Committer::stop() {
+  if (!thread_.joinable()) return;
+  stopping_ = true;
+  box_.nudge();
+  thread_.join();
+}
+
+void Committer::run() {
+  while (!failed_) {
+    const bool stopping = stopping_;
+    const bool work = gather(!stopping);
+    if (work && !commit_next()) {
+      if (failed_) return;
+      // Full: whoever waits for a job's `accepted` is told at once, whoever has ended is kept.
+      refuse_jobs();
+      if (stopping) return;
+    }
+    if (!work && stopping) return;
+    if (!upkeep()) return;
+  }
+}
+
+// Adds what came in to what is left. True: there is something to commit.
+bool Committer::gather(bool wait) {
+  const std::size_t left = pending_.size() - next_;
+  if (left >= static_cast<std::size_t>(options_.entries)) return true;
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(next_));
+  next_ = 0;
+  if (disk_full_) {
+    box_.wait_for(taken_, options_.disk_retry);
+  } else if (left == 0 && wait && !retire_more_) {
+    box_.wait_for(taken_, options_.idle);
+  } else {
+    box_.take(taken_);
+  }
+  for (CommitBatch& batch : taken_) {
+    if (pending_.empty()) {
+      pending_.swap(batch.entries);
+    } else {
+      pending_.insert(pending_.end(), std::make_move_iterator(batch.entries.begin()),
+                      std::make_move_iterator(batch.entries.end()));
+    }
+    wholes_.insert(wholes_.end(), batch.wholes.begin(), batch.wholes.end());
+  }
+  taken_.clear();
+  return !pending_.empty();
+}
+
+std::size_t Committer::slice_size() const {
+  std::size_t bytes = 0;
+  const std::size_t end =
+      std::min(pending_.size(), next_ + static_cast<std::size_t>(options_.entries));
+  for (std::size_t i = next_; i < end; ++i) {
+    bytes += bytes_of(pending_[i]);
+    // A single one above the bound goes alone.
+    if (bytes > static_cast<std::size_t>(options_.bytes.raw()) && i > next_) return i - next_;
+  }
+  return end - next_;
+}
+
+// One commit. False: it was not possible; failed_ tells whether it ever will be.
+bool Committer::commit_next() {
+  const std::span<const Entry> slice(pending_.data() + next_, slice_size());
+  auto outcomes = ledger_->commit(slice, wholes_);
+  if (!outcomes) {
+    disk_full_ = outcomes.error().code == Errc::disk;
+    if (!disk_full_) fail_with(std::move(outcomes).error());
+    return false;
+  }
+  TM_CHECK(outcomes->size() == slice.size());
+  disk_full_ = false;
+  wholes_.clear();
+  ++commits_;
+  CommitDone done;
+  done.durable_at = clock_.now();
+  done.entries.reserve(slice.size());
+  for (std::size_t i = 0; i < slice.size(); ++i)
+    done.entries.push_back({seq_of(slice[i]), std::move((*outcomes)[i])});
+  next_ += slice.size();
+  report(std::move(done));
+  return true;
+}
+
+void Committer::refuse_jobs() {
+  CommitDone refused;
+  refused.durable_at = clock_.now();
+  std::vector<Entry> kept;
+  for (std::size_t i = next_; i < pending_.size(); ++i) {
+    if (const auto* job = std::get_if<NewJob>(&pending_[i])) {
+      Outcome outcome;
+      outcome.what = Outcome::What::disk_full;
+      outcome.job = job->id;
+      refused.entries.push_back({job->id.raw(), std::move(outcome)});
+    } else {
+      kept.push_back(std::move(pending_[i]));
+    }
+  }
+  pending_ = std::move(kept);
+  next_ = 0;
+  if (!refused.entries.empty()) {
+    // What is left may well fit now: tried at once.
+    disk_full_ = pending_.empty();
+    report(std::move(refused));
+  }
+}
+
+void Committer::report(CommitDone done) {
+  const auto size = static_cast<std::int64_t>(done.entries.size());
+  TM_CHECK(reports_.put(std::move(done)));
+  queued_ -= size;
+}
+
+void Committer::fail_with(Error error) {
+  failed_ = true;
+  TM_CHECK(reports_.put(CommitFailed{std::move(error)}));
+}
+
+// A piece of retention after every commit while there is more of it, so that it keeps up with
+// what ends; else everything once per `idle`. False: the ledger failed.
+bool Committer::upkeep() {
+  const Instant now = clock_.now();
+  const bool due = now >= upkeep_at_;
+  if (!due && !retire_more_) return true;
+  auto more = ledger_->retire(options_.retain, clock_.wall());
+  if (!more && more.error().code != Errc::disk) {
+    fail_with(std::move(more).error());
+    return false;
+  }
+  retire_more_ = more && *more;
+  if (!due) return true;
+  upkeep_at_ = now + options_.idle;
+  free_bytes_ = front::free_bytes(options_.folder).raw();
+  return next_ < pending_.size() || collect_blobs();
+}
+
+bool Committer::collect_blobs() {
+  if (!blobs_) return true;
+  std::optional<Error> broken;
+  auto removed = blobs_->collect(options_.blob_age, clock_.wall(), limits::collect_piece,
+                                 [&](std::span<const std::string> digests) {
+                                   auto garbage = ledger_->unreferenced(digests);
+                                   if (!garbage) broken = garbage.error();
+                                   return garbage;
+                                 });
+  if (!broken || broken->code == Errc::disk) return true;
+  fail_with(std::move(*broken));
+  return false;
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,192 @@
+#include "front/ledger_files.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <utility>
+
+#include "store/sqlite.h"
+
+namespace tallymill::front {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* mark_name = "ledger.failed";
+constexpr const char* reserve_name = "ledger.reserve";
+constexpr const char* copy_name = "ledger.copy";         // whole and synced
+constexpr const char* copying_name = "ledger.copy.tmp";  // being written
+
+std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
+  const int cause = errno;
+  return fail(Errc::disk,
+              "ledger: " + std::string(doing) + " " + path.string() + ": " + std::strerror(cause));
+}
+
+Status sync_path(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  if (fd >= 0) ::close(fd);
+  if (!synced) return failed("sync", path);
+  return {};
+}
+
+Status sync_folder(const fs::path& folder) { return sync_path(folder, O_RDONLY | O_DIRECTORY); }
+
+Status remove_if_there(const fs::path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed("remove", path);
+  return {};
+}
+
+Status rename_to(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return failed("rename", from);
+  return {};
+}
+
+// Page for page, what is in the WAL included.
+Status back_up(const fs::path& from, const fs::path& to, const std::string& vfs) {
+  auto source = store::Sqlite::open(from, store::Sqlite::Mode::write, vfs);
+  if (!source) return std::unexpected(std::move(source).error());
+  // Closing must not copy the WAL into a file that is about to be replaced.
+  sqlite3_db_config(source->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  auto target = store::Sqlite::open(to, store::Sqlite::Mode::create, vfs);
+  if (!target) return std::unexpected(std::move(target).error());
+  sqlite3_backup* backup = sqlite3_backup_init(target->raw(), "main", source->raw(), "main");
+  if (!backup) return std::unexpected(target->error("copy the ledger"));
+  sqlite3_backup_step(backup, -1);
+  if (sqlite3_backup_finish(backup) != SQLITE_OK)
+    return std::unexpected(target->error("copy the ledger"));
+  return {};
+}
+
+}  // namespace
+
+Result<LedgerFiles> LedgerFiles::lock(const fs::path& folder, Bytes reserve_size) {
+  std::error_code cause;
+  fs::create_directories(folder, cause);
+  if (cause)
+    return fail(Errc::disk, "ledger: make folder " + folder.string() + ": " + cause.message());
+  const fs::path path = folder / "ledger.lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return failed("open", path);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    std::array<char, 32> holder{};
+    const ssize_t size = ::pread(fd, holder.data(), holder.size() - 1, 0);
+    ::close(fd);
+    const std::string pid = size > 0 ? std::string(holder.data()) : "of unknown number";
+    return fail(Errc::busy, "the ledger in " + folder.string() + " is in use by process " + pid);
+  }
+  // Best effort: on a full disk the lock holds without a name in it.
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(fd, 0) == 0) (void)!::pwrite(fd, pid.data(), pid.size(), 0);
+  return LedgerFiles(folder, fd, reserve_size);
+}
+
+LedgerFiles::LedgerFiles(LedgerFiles&& other) noexcept
+    : folder_(std::move(other.folder_)),
+      lock_fd_(std::exchange(other.lock_fd_, -1)),
+      reserve_size_(other.reserve_size_),
+      reserved_(other.reserved_) {}
+
+LedgerFiles::~LedgerFiles() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+bool LedgerFiles::marked_failed() const { return fs::exists(folder_ / mark_name); }
+
+void LedgerFiles::mark_failed(std::string_view reason) const {
+  const fs::path path = folder_ / mark_name;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  if (fd < 0) return;
+  (void)!::write(fd, reason.data(), reason.size());
+  ::fsync(fd);
+  ::close(fd);
+  (void)sync_folder(folder_);
+}
+
+Status LedgerFiles::finish_copy() const {
+  (void)remove_if_there(folder_ / copying_name);
+  if (!fs::exists(folder_ / copy_name)) return {};
+  // The old WAL must be gone for good before the copy has the name that it belongs to.
+  for (const char* name : {"ledger.db-wal", "ledger.db-shm"})
+    if (auto removed = remove_if_there(folder_ / name); !removed) return removed;
+  if (auto synced = sync_folder(folder_); !synced) return synced;
+  if (auto renamed = rename_to(folder_ / copy_name, database()); !renamed) return renamed;
+  if (auto removed = remove_if_there(folder_ / mark_name); !removed) return removed;
+  return sync_folder(folder_);
+}
+
+Status LedgerFiles::copy(const std::string& vfs) const {
+  const fs::path writing = folder_ / copying_name;
+  if (auto copied = back_up(database(), writing, vfs); !copied) {
+    (void)remove_if_there(writing);
+    return copied;
+  }
+  // SQLite's own journal of the copy, and then the copy itself.
+  for (const char* suffix : {"-journal", "-wal", "-shm"})
+    (void)remove_if_there(folder_ / (std::string(copying_name) + suffix));
+  if (auto synced = sync_path(writing, O_RDWR); !synced) return synced;
+  if (auto renamed = rename_to(writing, folder_ / copy_name); !renamed) return renamed;
+  if (auto synced = sync_folder(folder_); !synced) return synced;
+  return finish_copy();
+}
+
+void LedgerFiles::grow_wal(Bytes size) const {
+  // Closing a descriptor of the WAL drops no lock: SQLite's are on the database and the -shm file.
+  const int fd = ::open(wal().c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  static constexpr std::array<char, 64 * 1024> zeros{};
+  off_t end = ::lseek(fd, 0, SEEK_END);
+  while (end >= 0 && end < size.raw()) {
+    const ssize_t wrote = ::pwrite(fd, zeros.data(), zeros.size(), end);
+    if (wrote <= 0) break;
+    end += wrote;
+  }
+  ::fsync(fd);
+  ::close(fd);
+}
+
+bool LedgerFiles::release_reserve() {
+  if (!reserved_) return false;
+  reserved_ = false;
+  return ::unlink((folder_ / reserve_name).c_str()) == 0;
+}
+
+void LedgerFiles::keep_reserve() {
+  const fs::path path = folder_ / reserve_name;
+  std::error_code absent;
+  const auto size = fs::file_size(path, absent);
+  if (!absent && size >= static_cast<std::uintmax_t>(reserve_size_.raw())) {
+    reserved_ = true;
+    return;
+  }
+  if (free_bytes(folder_) < reserve_size_ + reserve_size_) return;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return;
+  reserved_ = ::posix_fallocate(fd, 0, reserve_size_.raw()) == 0 && ::fsync(fd) == 0;
+  ::close(fd);
+  if (!reserved_) ::unlink(path.c_str());
+}
+
+Bytes free_bytes(const fs::path& folder) {
+  struct statvfs info{};
+  if (::statvfs(folder.c_str(), &info) != 0) return Bytes(std::numeric_limits<std::int64_t>::max());
+  return Bytes(static_cast<std::int64_t>(info.f_bavail * info.f_frsize));
+}
+
+std::string this_boot() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  std::getline(file, boot);
+  return boot;
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,233 @@
+#include "front/ledger_retire.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.h"
+#include "front/ledger_rows.h"
+
+namespace tallymill::front {
+
+using store::Statement;
+
+Result<Retirement> Retirement::prepare(store::Sqlite& db) {
+  Retirement r;
+  r.db_ = &db;
+  struct {
+    Statement& statement;
+    const char* sql;
+  } const all[] = {
+      {r.begin_, "BEGIN IMMEDIATE"},
+      {r.commit_, "COMMIT"},
+      {r.load_,
+       "SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq,"
+       " results_through_seq FROM retired"},
+      {r.store_,
+       "UPDATE retired SET done = ?1, failed = ?2, cancelled = ?3, expired = ?4, keys = ?5,"
+       " result_bytes = ?6, through_seq = ?7, results_through_seq = ?8"},
+      {r.ends_,
+       "SELECT seq, job, state, at_ns, length(result), digests FROM ends WHERE seq > ?1"
+       " ORDER BY seq LIMIT ?2"},
+      {r.job_, "SELECT digests FROM jobs WHERE id = ?1"},
+      {r.remove_job_, "DELETE FROM jobs WHERE id = ?1"},
+      {r.remove_end_, "DELETE FROM ends WHERE seq = ?1"},
+      {r.remove_notes_, "DELETE FROM notes WHERE job = ?1"},
+      {r.remove_ref_, "DELETE FROM refs WHERE digest = ?1 AND job = ?2"},
+      {r.key_of_, "SELECT client, key, job, at_ns FROM keys WHERE job = ?1"},
+      {r.remove_key_, "DELETE FROM keys WHERE client = ?1 AND key = ?2"},
+      {r.end_key_, "UPDATE keys SET end = ?3 WHERE client = ?1 AND key = ?2"},
+      {r.keys_, "SELECT client, key, job, at_ns FROM keys WHERE job > ?1 ORDER BY job LIMIT ?2"},
+      {r.drop_result_, "UPDATE ends SET result = NULL, digests = NULL WHERE seq = ?1"},
+      {r.remove_commits_,
+       "DELETE FROM commits WHERE head IN (SELECT head FROM commits WHERE head <= ?1 AND"
+       " head < ?2 ORDER BY head LIMIT ?3)"},
+  };
+  for (const auto& each : all) {
+    auto prepared = db.prepare(each.sql);
+    if (!prepared) return std::unexpected(std::move(prepared).error());
+    each.statement = std::move(*prepared);
+  }
+  if (auto loaded = r.load(); !loaded) return std::unexpected(std::move(loaded).error());
+  return r;
+}
+
+Result<bool> Retirement::piece(const RetainPolicy& policy, WallTime now, const Held& held,
+                               Fates& fates) {
+  if (!begin_.run()) return failed();
+  const Gone before = gone_;
+  auto ends = remove_ends(policy, now, held, fates);
+  auto results = ends ? drop_results(policy, held) : std::move(ends);
+  Status swept;
+  if (results) swept = sweep_keys(policy, now, fates);
+  const bool stored = results && swept && fates.flush() && store_gone() && commit_.run();
+  if (stored) return *ends || *results;
+  gone_ = before;
+  if (!results) return std::unexpected(std::move(results).error());
+  if (!swept) return std::unexpected(std::move(swept).error());
+  return failed();
+}
+
+Status Retirement::load() {
+  if (!load_.step())
+    return fail(Errc::corrupt, "the ledger's table `retired` has no row: ledger check");
+  for (int i = 0; i < end_states; ++i) gone_.ended[i] = load_.integer(i);
+  gone_.keys = load_.integer(4);
+  gone_.result_bytes = load_.integer(5);
+  gone_.through_seq = load_.integer(6);
+  gone_.results_through_seq = load_.integer(7);
+  load_.reset();
+  return {};
+}
+
+Status Retirement::store_gone() {
+  for (int i = 0; i < end_states; ++i) store_.bind(1 + i, gone_.ended[i]);
+  store_.bind(5, gone_.keys);
+  store_.bind(6, gone_.result_bytes);
+  store_.bind(7, gone_.through_seq);
+  store_.bind(8, gone_.results_through_seq);
+  if (!store_.run()) return failed();
+  return {};
+}
+
+Status Retirement::read_ends(std::int64_t after_seq) {
+  old_.clear();
+  ends_.bind(1, after_seq);
+  ends_.bind(2, limits::retire_piece);
+  while (ends_.step())
+    old_.push_back({ends_.integer(0), JobId(ends_.integer(1)),
+                    static_cast<EndState>(ends_.integer(2)), wall_from_ns(ends_.integer(3)),
+                    ends_.integer(4), std::string(ends_.text(5))});
+  if (!ends_.ok()) return failed();
+  return {};
+}
+
+Result<bool> Retirement::remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
+                                     Fates& fates) {
+  std::int64_t kept = 0;
+  for (int i = 0; i < end_states; ++i) kept += held.totals.ended[i] - gone_.ended[i];
+  if (auto read = read_ends(gone_.through_seq); !read)
+    return std::unexpected(std::move(read).error());
+  bool more = old_.size() == static_cast<std::size_t>(limits::retire_piece);
+  for (const OldEnd& end : old_) {
+    if (kept <= policy.jobs && now - end.at <= policy.age) {
+      more = false;
+      break;
+    }
+    if (fates.retire(end.job) != Fates::Change::made)
+      return fail(Errc::corrupt,
+                  "job " + std::to_string(end.job.raw()) + " has an end and no slot: ledger check");
+    if (auto removed = remove_job(end, policy, now); !removed)
+      return std::unexpected(std::move(removed).error());
+    --kept;
+    ++gone_.ended[static_cast<int>(end.state)];
+    gone_.through_seq = end.seq;
+    if (end.seq > gone_.results_through_seq) {
+      gone_.results_through_seq = end.seq;
+      gone_.result_bytes += end.result_bytes;
+    }
+  }
+  // Their rows told which ends they held; the newest stays, for it holds the totals.
+  remove_commits_.bind(1, gone_.through_seq);
+  remove_commits_.bind(2, held.head);
+  remove_commits_.bind(3, limits::retire_piece);
+  if (!remove_commits_.run()) return failed();
+  return more;
+}
+
+Status Retirement::remove_job(const OldEnd& end, const RetainPolicy& policy, WallTime now) {
+  job_.bind(1, end.job.raw());
+  if (job_.step()) {
+    const std::string digests(job_.text(0));
+    job_.reset();
+    if (auto removed = remove_refs(digests, end.job, {}); !removed) return removed;
+  }
+  if (auto removed = remove_refs(end.digests, end.job, {}); !removed) return removed;
+  if (auto released = release_key(end, policy, now); !released) return released;
+  remove_job_.bind(1, end.job.raw());
+  remove_notes_.bind(1, end.job.raw());
+  remove_end_.bind(1, end.seq);
+  if (!remove_job_.run() || !remove_notes_.run() || !remove_end_.run()) return failed();
+  return {};
+}
+
+// A key lives as long as its job and at least `key_age`; once its job is gone it says how it ended.
+Status Retirement::release_key(const OldEnd& end, const RetainPolicy& policy, WallTime now) {
+  key_of_.bind(1, end.job.raw());
+  if (!key_of_.step()) return key_of_.ok() ? Status() : Status(failed());
+  const OldKey key{std::string(key_of_.text(0)), std::string(key_of_.text(1)), end.job,
+                   wall_from_ns(key_of_.integer(3))};
+  key_of_.reset();
+  const bool old = now - key.at > policy.key_age;
+  Statement& change = old ? remove_key_ : end_key_;
+  change.bind_text(1, key.client);
+  change.bind_text(2, key.key);
+  if (!old) change.bind(3, static_cast<int>(end.state));
+  if (!change.run()) return failed();
+  if (old) ++gone_.keys;
+  return {};
+}
+
+Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& held) {
+  std::int64_t kept = held.result_bytes - gone_.result_bytes;
+  if (kept <= policy.result_bytes) return false;
+  if (auto read = read_ends(gone_.results_through_seq); !read)
+    return std::unexpected(std::move(read).error());
+  for (const OldEnd& end : old_) {
+    if (kept <= policy.result_bytes) return false;
+    job_.bind(1, end.job.raw());
+    const std::string inputs(job_.step() ? job_.text(0) : std::string_view());
+    job_.reset();
+    if (auto removed = remove_refs(end.digests, end.job, inputs); !removed)
+      return std::unexpected(std::move(removed).error());
+    drop_result_.bind(1, end.seq);
+    if (!drop_result_.run()) return failed();
+    kept -= end.result_bytes;
+    gone_.result_bytes += end.result_bytes;
+    gone_.results_through_seq = end.seq;
+  }
+  return kept > policy.result_bytes && !old_.empty();
+}
+
+// One piece of the keys in order of their jobs, from where the last call stopped.
+Status Retirement::sweep_keys(const RetainPolicy& policy, WallTime now, Fates& fates) {
+  keys_.bind(1, keys_swept_to_);
+  keys_.bind(2, limits::retire_piece);
+  std::vector<OldKey> keys;
+  while (keys_.step())
+    keys.push_back({std::string(keys_.text(0)), std::string(keys_.text(1)), JobId(keys_.integer(2)),
+                    wall_from_ns(keys_.integer(3))});
+  if (!keys_.ok()) return failed();
+  const bool last = keys.size() < static_cast<std::size_t>(limits::retire_piece);
+  keys_swept_to_ = last ? 0 : keys.back().job.raw();
+  for (const OldKey& key : keys) {
+    if (now - key.at <= policy.key_age) {
+      keys_swept_to_ = 0;  // those behind are younger
+      break;
+    }
+    const auto slot = fates.slot(key.job);
+    if (!slot) return failed();
+    if (*slot != 0) continue;
+    remove_key_.bind_text(1, key.client);
+    remove_key_.bind_text(2, key.key);
+    if (!remove_key_.run()) return failed();
+    ++gone_.keys;
+  }
+  return {};
+}
+
+// Of the digests in the column, all but those that `but` holds too.
+Status Retirement::remove_refs(std::string_view digests, JobId job, std::string_view but) {
+  for (const std::string& digest : split_digests(digests)) {
+    if (but.find(digest) != std::string_view::npos) continue;
+    remove_ref_.bind_text(1, digest);
+    remove_ref_.bind(2, job.raw());
+    if (!remove_ref_.run()) return failed();
+  }
+  return {};
+}
+
+std::unexpected<Error> Retirement::failed() const {
+  return std::unexpected(db_->error("ledger: retire"));
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,87 @@
+// Retirement: removes ended jobs that are older or more than the policy keeps, oldest end first, a
+// bounded piece per call, and drops results when those that are kept outgrow their bound.
+//
+// What is removed stays counted: the table `retired` holds how many of each state went, so that
+// accepted = ends kept + ends retired + live stays a law that can be checked. Idempotency keys
+// outlive their job until they are old enough; then a sweep finds them by their job.
+//
+//   invariant: ends are retired in the order of their numbers: what is kept has no hole
+//
+// Threads: the committer's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "front/ledger.h"
+#include "front/ledger_fates.h"
+#include "store/sqlite.h"
+
+namespace tallymill::front {
+
+class Retirement {
+ public:
+  // What was ever stored, as the row of the last commit says.
+  struct Held {
+    const Totals& totals;
+    std::int64_t keys;
+    std::int64_t result_bytes;
+    std::int64_t head;
+  };
+
+  [[nodiscard]] static Result<Retirement> prepare(store::Sqlite& db);
+
+  // One transaction. True: there is more to do. After an error the caller rolls back and forgets
+  // the fates.
+  [[nodiscard]] Result<bool> piece(const RetainPolicy& policy, WallTime now, const Held& held,
+                                   Fates& fates);
+
+  [[nodiscard]] std::int64_t keys_removed() const { return gone_.keys; }
+
+ private:
+  // The row of `retired`.
+  struct Gone {
+    std::int64_t ended[end_states] = {};
+    std::int64_t keys = 0;
+    std::int64_t result_bytes = 0;
+    std::int64_t through_seq = 0;
+    std::int64_t results_through_seq = 0;
+  };
+  struct OldEnd {
+    std::int64_t seq;
+    JobId job;
+    EndState state;
+    WallTime at;
+    std::int64_t result_bytes;
+    std::string digests;
+  };
+  struct OldKey {
+    std::string client, key;
+    JobId job;
+    WallTime at;
+  };
+
+  [[nodiscard]] Status load();
+  [[nodiscard]] Status read_ends(std::int64_t after_seq);
+  [[nodiscard]] Result<bool> remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
+                                         Fates& fates);
+  [[nodiscard]] Status remove_job(const OldEnd& end, const RetainPolicy& policy, WallTime now);
+  [[nodiscard]] Status release_key(const OldEnd& end, const RetainPolicy& policy, WallTime now);
+  [[nodiscard]] Result<bool> drop_results(const RetainPolicy& policy, const Held& held);
+  [[nodiscard]] Status sweep_keys(const RetainPolicy& policy, WallTime now, Fates& fates);
+  [[nodiscard]] Status remove_refs(std::string_view digests, JobId job, std::string_view but);
+  [[nodiscard]] Status store_gone();
+  [[nodiscard]] std::unexpected<Error> failed() const;
+
+  store::Sqlite* db_ = nullptr;
+  store::Statement begin_, commit_, load_, store_;
+  store::Statement ends_, job_, remove_job_, remove_end_, remove_notes_, remove_ref_;
+  store::Statement key_of_, remove_key_, end_key_, keys_, drop_result_, remove_commits_;
+  Gone gone_;
+  std::vector<OldEnd> old_;
+  std::int64_t keys_swept_to_ = 0;  // by job
+};
+
+}  // namespace tallymill::front

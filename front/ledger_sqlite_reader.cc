@@ -1,0 +1,449 @@
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/thread.h"
+#include "front/ledger_fates.h"
+#include "front/ledger_rows.h"
+#include "front/ledger_sqlite.h"
+#include "store/sqlite.h"
+
+namespace tallymill::front {
+namespace {
+
+using store::Sqlite;
+using store::Statement;
+
+// How many later commits are searched for the whole of an end: it rides on one of the next.
+constexpr int commits_searched = 256;
+
+std::optional<WallTime> time_at(const Statement& row, int column) {
+  if (row.is_null(column)) return std::nullopt;
+  return wall_from_ns(row.integer(column));
+}
+
+class SqliteReader final : public LedgerReader {
+ public:
+  [[nodiscard]] Status open(const std::filesystem::path& file, const std::string& vfs);
+
+  void begin() override { in_scope_ = begin_.run(); }
+  void end() override {
+    if (std::exchange(in_scope_, false)) (void)commit_.run();
+  }
+  Result<NewJob> body(JobId job) override;
+  Result<JobRow> status(JobId job) override;
+  Result<JobEnd> result(JobId job) override;
+  Result<StoredTimeline> timeline(JobId job) override;
+  Result<std::vector<JobRow>> jobs(std::string_view state, std::string_view kind, JobId before,
+                                   int limit) override;
+  Result<std::vector<JobEnd>> ends_since(std::int64_t since, std::string_view client, int limit,
+                                         std::int64_t& oldest) override;
+
+ private:
+  // One state of the ledger for the length of a call, and a bound on that length.
+  class Scope;
+
+  [[nodiscard]] Result<std::int64_t> slot_of(JobId job);
+  [[nodiscard]] Result<JobRow> row_of(JobId job, std::int64_t slot);
+  [[nodiscard]] JobRow read_row(const Statement& row);
+  [[nodiscard]] Result<std::optional<JobEnd>> end_at(std::int64_t seq, bool whole);
+  [[nodiscard]] Result<std::optional<Duration>> whole_of(std::int64_t end_seq);
+  [[nodiscard]] Result<std::vector<JobRow>> live_jobs(std::string_view kind, JobId before,
+                                                      int limit);
+  [[nodiscard]] Result<std::vector<JobRow>> bad_jobs(int state, std::string_view kind, JobId before,
+                                                     int limit);
+  [[nodiscard]] Result<std::vector<JobRow>> any_jobs(std::optional<int> state,
+                                                     std::string_view kind, JobId before,
+                                                     int limit);
+  [[nodiscard]] Status add_if_of_kind(std::vector<JobRow>& rows, JobId job, std::int64_t slot,
+                                      std::string_view kind);
+  [[nodiscard]] std::unexpected<Error> failed() const;
+  [[nodiscard]] std::unexpected<Error> no_such(JobId job) const;
+
+  Sqlite db_;
+  Statement begin_, commit_, slots_, job_, row_, end_, notes_, charges_, retired_, next_commits_,
+      live_blocks_, bad_ends_, blocks_;
+  bool in_scope_ = false;
+  std::chrono::steady_clock::time_point until_{};
+};
+
+class SqliteReader::Scope {
+ public:
+  explicit Scope(SqliteReader& reader) : reader_(reader), own_(!reader.in_scope_) {
+    reader_.until_ = std::chrono::steady_clock::now() + limits::ledger_read_time;
+    if (own_) reader_.begin();
+  }
+  ~Scope() {
+    if (own_) reader_.end();
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  SqliteReader& reader_;
+  const bool own_;
+};
+
+Status SqliteReader::open(const std::filesystem::path& file, const std::string& vfs) {
+  // Not read-only: a reader of a ledger that no front has open must be able to recover its WAL.
+  auto db = Sqlite::open(file, Sqlite::Mode::write, vfs);
+  if (!db) return std::unexpected(std::move(db).error());
+  db_ = std::move(*db);
+  int persist = 1;
+  sqlite3_file_control(db_.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  if (auto set = db_.exec("PRAGMA query_only = ON; PRAGMA busy_timeout = 1000;"
+                          "PRAGMA cache_size = -16384");
+      !set)
+    return set;
+  sqlite3_progress_handler(
+      db_.raw(), 10'000,
+      [](void* self) {
+        return std::chrono::steady_clock::now() > static_cast<SqliteReader*>(self)->until_ ? 1 : 0;
+      },
+      this);
+  until_ = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  struct {
+    Statement& statement;
+    const char* sql;
+  } const all[] = {
+      {begin_, "BEGIN"},
+      {commit_, "COMMIT"},
+      {slots_, "SELECT slots FROM fates WHERE block = ?1"},
+      {job_,
+       "SELECT client, kind, priority, submitted_ns, deadline_ns, not_before_ns, intake_ns,"
+       " queued_ns, parent, key, content_hash, trace, digests, body FROM jobs WHERE id = ?1"},
+      {row_,
+       "SELECT id, client, kind, priority, submitted_ns, deadline_ns, parent, intake_ns,"
+       " queued_ns FROM jobs WHERE id = ?1"},
+      {end_,
+       "SELECT seq, job, state, attempts, at_ns, code, message, field, digests,"
+       " CASE WHEN ?2 THEN timeline END, CASE WHEN ?2 THEN result END FROM ends WHERE seq = ?1"},
+      {notes_, "SELECT data FROM notes WHERE job = ?1 AND what = ?2 ORDER BY seq"},
+      {charges_, "SELECT charges FROM notes WHERE job = ?1 ORDER BY seq DESC LIMIT 1"},
+      {retired_, "SELECT through_seq, results_through_seq FROM retired"},
+      {next_commits_,
+       "SELECT head, ends, wholes FROM commits WHERE head > ?1 ORDER BY head LIMIT ?2"},
+      {live_blocks_,
+       "SELECT block, slots FROM fates WHERE live > 0 AND block <= ?1 ORDER BY block DESC"},
+      {bad_ends_,
+       "SELECT job, seq FROM ends WHERE state = ?1 AND state <> 0 AND job < ?2"
+       " ORDER BY job DESC"},
+      {blocks_, "SELECT block, slots FROM fates WHERE block <= ?1 ORDER BY block DESC"},
+  };
+  for (const auto& each : all) {
+    auto prepared = db_.prepare(each.sql);
+    if (!prepared) return std::unexpected(std::move(prepared).error());
+    each.statement = std::move(*prepared);
+  }
+  return {};
+}
+
+Result<NewJob> SqliteReader::body(JobId id) {
+  const Scope scope(*this);
+  job_.bind(1, id.raw());
+  if (!job_.step()) return job_.ok() ? no_such(id) : failed();
+  NewJob job;
+  job.id = id;
+  job.client = job_.text(0);
+  job.kind = job_.text(1);
+  job.priority = static_cast<std::int32_t>(job_.integer(2));
+  job.submitted = wall_from_ns(job_.integer(3));
+  job.deadline = time_at(job_, 4);
+  job.not_before = time_at(job_, 5);
+  job.intake = instant_from_ns(job_.integer(6));
+  job.queued = instant_from_ns(job_.integer(7));
+  job.parent = JobId(job_.integer(8));
+  job.key = job_.text(9);
+  job.content_hash = job_.text(10);
+  job.trace = job_.text(11);
+  job.digests = split_digests(job_.text(12));
+  job.body = job_.blob(13);
+  job_.reset();
+  return job;
+}
+
+Result<JobRow> SqliteReader::status(JobId job) {
+  const Scope scope(*this);
+  auto slot = slot_of(job);
+  if (!slot) return std::unexpected(std::move(slot).error());
+  return row_of(job, *slot);
+}
+
+Result<JobEnd> SqliteReader::result(JobId job) {
+  const Scope scope(*this);
+  auto slot = slot_of(job);
+  if (!slot) return std::unexpected(std::move(slot).error());
+  if (*slot < 0)
+    return fail(Errc::wrong_state, "job " + std::to_string(job.raw()) + " has not ended yet");
+  auto end = end_at(*slot, true);
+  if (!end) return std::unexpected(std::move(end).error());
+  if (!*end) return no_such(job);
+  if (!retired_.step()) return failed();
+  const bool dropped = (*end)->seq <= retired_.integer(1);
+  retired_.reset();
+  if (dropped)
+    return fail(Errc::wrong_state,
+                "the result of job " + std::to_string(job.raw()) + " is no longer kept");
+  return std::move(**end);
+}
+
+Result<StoredTimeline> SqliteReader::timeline(JobId job) {
+  const Scope scope(*this);
+  auto slot = slot_of(job);
+  if (!slot) return std::unexpected(std::move(slot).error());
+  auto row = row_of(job, *slot);
+  if (!row) return std::unexpected(std::move(row).error());
+  StoredTimeline timeline;
+  timeline.job = std::move(*row);
+  row_.bind(1, job.raw());
+  if (!row_.step()) return failed();
+  timeline.intake = instant_from_ns(row_.integer(7));
+  timeline.queued = instant_from_ns(row_.integer(8));
+  row_.reset();
+  notes_.bind(1, job.raw());
+  notes_.bind(2, static_cast<int>(Note::What::attempt_failed));
+  while (notes_.step()) timeline.failed_attempts.emplace_back(notes_.blob(0));
+  if (!notes_.ok()) return failed();
+  if (*slot < 0) return timeline;
+  auto end = end_at(*slot, true);
+  if (!end) return std::unexpected(std::move(end).error());
+  if (*end) timeline.timeline = std::move((*end)->timeline);
+  auto whole = whole_of(*slot);
+  if (!whole) return std::unexpected(std::move(whole).error());
+  timeline.whole = *whole;
+  return timeline;
+}
+
+Result<std::vector<JobRow>> SqliteReader::jobs(std::string_view state, std::string_view kind,
+                                               JobId before, int limit) {
+  const Scope scope(*this);
+  if (before == JobId()) before = JobId(std::numeric_limits<std::int64_t>::max());
+  if (limit <= 0) return std::vector<JobRow>();
+  if (state.empty()) return any_jobs(std::nullopt, kind, before, limit);
+  if (state == "live") return live_jobs(kind, before, limit);
+  for (int i = 0; i < end_states; ++i) {
+    if (state != name_of(static_cast<EndState>(i))) continue;
+    return i == 0 ? any_jobs(0, kind, before, limit) : bad_jobs(i, kind, before, limit);
+  }
+  return fail(Errc::bad_params, "no such state: live, done, failed, cancelled or expired",
+              "/state");
+}
+
+Result<std::vector<JobEnd>> SqliteReader::ends_since(std::int64_t since, std::string_view client,
+                                                     int limit, std::int64_t& oldest) {
+  const Scope scope(*this);
+  if (!retired_.step()) return failed();
+  oldest = retired_.integer(0);
+  retired_.reset();
+  const std::uint32_t tag = client_tag(client);
+  std::vector<JobEnd> ends;
+  std::optional<Error> broken;
+  next_commits_.bind(1, since);
+  next_commits_.bind(2, -1);
+  while (std::ssize(ends) < limit && !broken && next_commits_.step()) {
+    const auto use = [&](std::int64_t seq, std::uint32_t end_tag) {
+      if (seq <= since || seq <= oldest || broken || std::ssize(ends) >= limit) return;
+      if (!client.empty() && end_tag != tag) return;
+      auto end = end_at(seq, true);
+      if (!end) broken = std::move(end).error();
+      if (broken || !*end) return;
+      if (!client.empty()) {
+        row_.bind(1, (*end)->job.raw());
+        const bool same = row_.step() && row_.text(1) == client;
+        row_.reset();
+        if (!same) return;
+      }
+      ends.push_back(std::move(**end));
+    };
+    each_packed_end(next_commits_.blob(1), next_commits_.integer(0), use);
+  }
+  const bool read = next_commits_.ok();
+  next_commits_.reset();
+  if (broken) return std::unexpected(std::move(*broken));
+  if (!read) return failed();
+  return ends;
+}
+
+// --- helpers ---
+
+Result<std::int64_t> SqliteReader::slot_of(JobId job) {
+  if (job <= JobId()) return no_such(job);
+  slots_.bind(1, job.raw() / Fates::per_row);
+  if (!slots_.step()) return slots_.ok() ? no_such(job) : failed();
+  const std::int64_t slot =
+      Fates::slot_in(slots_.blob(0), static_cast<int>(job.raw() % Fates::per_row));
+  slots_.reset();
+  if (slot == 0) return no_such(job);
+  return slot;
+}
+
+Result<JobRow> SqliteReader::row_of(JobId job, std::int64_t slot) {
+  row_.bind(1, job.raw());
+  if (!row_.step()) return row_.ok() ? no_such(job) : failed();
+  JobRow row = read_row(row_);
+  row_.reset();
+  charges_.bind(1, job.raw());
+  if (charges_.step()) {
+    row.charges = static_cast<std::int32_t>(charges_.integer(0));
+    charges_.reset();
+  }
+  if (slot < 0) return row;
+  auto end = end_at(slot, false);
+  if (!end) return std::unexpected(std::move(end).error());
+  row.end = std::move(*end);
+  return row;
+}
+
+JobRow SqliteReader::read_row(const Statement& row) {
+  JobRow read;
+  read.id = JobId(row.integer(0));
+  read.client = row.text(1);
+  read.kind = row.text(2);
+  read.priority = static_cast<std::int32_t>(row.integer(3));
+  read.submitted = wall_from_ns(row.integer(4));
+  read.deadline = time_at(row, 5);
+  read.parent = JobId(row.integer(6));
+  return read;
+}
+
+Result<std::optional<JobEnd>> SqliteReader::end_at(std::int64_t seq, bool whole) {
+  end_.bind(1, seq);
+  end_.bind(2, whole ? 1 : 0);
+  if (!end_.step()) {
+    if (!end_.ok()) return failed();
+    return std::nullopt;
+  }
+  JobEnd end;
+  end.seq = end_.integer(0);
+  end.job = JobId(end_.integer(1));
+  end.state = static_cast<EndState>(end_.integer(2));
+  end.attempts = static_cast<std::int32_t>(end_.integer(3));
+  end.at = wall_from_ns(end_.integer(4));
+  end.code = end_.text(5);
+  end.message = end_.text(6);
+  end.field = end_.text(7);
+  end.digests = split_digests(end_.text(8));
+  end.timeline = end_.blob(9);
+  end.result = end_.blob(10);
+  end_.reset();
+  return end;
+}
+
+Result<std::optional<Duration>> SqliteReader::whole_of(std::int64_t end_seq) {
+  std::optional<Duration> whole;
+  next_commits_.bind(1, end_seq);
+  next_commits_.bind(2, commits_searched);
+  while (!whole && next_commits_.step())
+    each_packed_whole(next_commits_.blob(2), next_commits_.integer(0),
+                      [&](std::int64_t seq, std::int64_t ns) {
+                        if (seq == end_seq) whole = Duration(ns);
+                      });
+  const bool read = next_commits_.ok();
+  next_commits_.reset();
+  if (!read) return failed();
+  return whole;
+}
+
+Result<std::vector<JobRow>> SqliteReader::live_jobs(std::string_view kind, JobId before,
+                                                    int limit) {
+  std::vector<JobRow> rows;
+  live_blocks_.bind(1, before.raw() / Fates::per_row);
+  while (std::ssize(rows) < limit && live_blocks_.step()) {
+    const std::int64_t base = live_blocks_.integer(0) * Fates::per_row;
+    const std::string slots(live_blocks_.blob(1));
+    for (int i = Fates::per_row - 1; i >= 0 && std::ssize(rows) < limit; --i) {
+      const std::int64_t slot = Fates::slot_in(slots, i);
+      if (slot >= 0 || JobId(base + i) >= before) continue;
+      if (auto added = add_if_of_kind(rows, JobId(base + i), slot, kind); !added) {
+        live_blocks_.reset();
+        return std::unexpected(std::move(added).error());
+      }
+    }
+  }
+  if (!live_blocks_.ok()) return failed();
+  live_blocks_.reset();
+  return rows;
+}
+
+Result<std::vector<JobRow>> SqliteReader::bad_jobs(int state, std::string_view kind, JobId before,
+                                                   int limit) {
+  std::vector<JobRow> rows;
+  bad_ends_.bind(1, state);
+  bad_ends_.bind(2, before.raw());
+  while (std::ssize(rows) < limit && bad_ends_.step()) {
+    if (auto added = add_if_of_kind(rows, JobId(bad_ends_.integer(0)), bad_ends_.integer(1), kind);
+        !added) {
+      bad_ends_.reset();
+      return std::unexpected(std::move(added).error());
+    }
+  }
+  if (!bad_ends_.ok()) return failed();
+  bad_ends_.reset();
+  return rows;
+}
+
+Result<std::vector<JobRow>> SqliteReader::any_jobs(std::optional<int> state, std::string_view kind,
+                                                   JobId before, int limit) {
+  std::vector<JobRow> rows;
+  blocks_.bind(1, before.raw() / Fates::per_row);
+  while (std::ssize(rows) < limit && blocks_.step()) {
+    const std::int64_t base = blocks_.integer(0) * Fates::per_row;
+    const std::string slots(blocks_.blob(1));
+    for (int i = Fates::per_row - 1; i >= 0 && std::ssize(rows) < limit; --i) {
+      const std::int64_t slot = Fates::slot_in(slots, i);
+      if (slot == 0 || (state && slot < 0) || JobId(base + i) >= before) continue;
+      if (auto added = add_if_of_kind(rows, JobId(base + i), slot, kind); !added) {
+        blocks_.reset();
+        return std::unexpected(std::move(added).error());
+      }
+      if (!rows.empty() && state && static_cast<int>(rows.back().end->state) != *state)
+        rows.pop_back();
+    }
+  }
+  if (!blocks_.ok()) return failed();
+  blocks_.reset();
+  return rows;
+}
+
+Status SqliteReader::add_if_of_kind(std::vector<JobRow>& rows, JobId job, std::int64_t slot,
+                                    std::string_view kind) {
+  if (std::chrono::steady_clock::now() > until_)
+    return fail(Errc::deadline, "too many jobs to look through: narrow the question");
+  if (!kind.empty()) {
+    row_.bind(1, job.raw());
+    const bool same = row_.step() && row_.text(2) == kind;
+    row_.reset();
+    if (!same) return {};
+  }
+  auto row = row_of(job, slot);
+  if (!row) return std::unexpected(std::move(row).error());
+  rows.push_back(std::move(*row));
+  return {};
+}
+
+std::unexpected<Error> SqliteReader::failed() const {
+  return std::unexpected(db_.error("ledger: read"));
+}
+
+std::unexpected<Error> SqliteReader::no_such(JobId job) const {
+  return fail(Errc::not_found,
+              "no job " + std::to_string(job.raw()) + ": never accepted, or no longer kept");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::filesystem::path& folder,
+                                                         const std::string& vfs) {
+  auto reader = std::make_unique<SqliteReader>();
+  if (auto opened = reader->open(folder / "ledger.db", vfs); !opened)
+    return std::unexpected(std::move(opened).error());
+  return std::unique_ptr<LedgerReader>(std::move(reader));
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,302 @@
+#include "store/blobs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "base/check.h"
+
+namespace tallymill::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where the size that was written is remembered, so that a file cut short is noticed when it is
+// mapped. Without extended attributes (an old tmpfs) the check is left out.
+constexpr const char* size_attribute = "user.tallymill.size";
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] int fd() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
+  const int cause = errno;
+  return fail(Errc::disk,
+              "blobs: " + std::string(doing) + " " + path.string() + ": " + std::strerror(cause));
+}
+
+Status write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return failed("write", path);
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return {};
+}
+
+Status sync_folder(const fs::path& folder) {
+  const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened || ::fsync(opened.fd()) != 0) return failed("sync folder", folder);
+  return {};
+}
+
+// Makes `folder`, durable in its parent.
+Status make_folder(const fs::path& folder) {
+  if (::mkdir(folder.c_str(), 0750) == 0) return sync_folder(folder.parent_path());
+  if (errno != EEXIST) return failed("make folder", folder);
+  return {};
+}
+
+fs::path path_of(const fs::path& root, std::string_view digest) {
+  return root / digest.substr(0, 2) / digest;
+}
+
+// The file written aside becomes the blob: synced, named, and its name synced.
+Status publish(int fd, const fs::path& aside, const fs::path& root, std::string_view digest) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return failed("stat", aside);
+  const std::string size = std::to_string(info.st_size);
+  (void)!::fsetxattr(fd, size_attribute, size.data(), size.size(), 0);
+  if (::fdatasync(fd) != 0) return failed("sync", aside);
+  const fs::path home = path_of(root, digest);
+  if (auto made = make_folder(home.parent_path()); !made) return made;
+  if (::rename(aside.c_str(), home.c_str()) != 0) return failed("rename", aside);
+  return sync_folder(home.parent_path());
+}
+
+// Marks a known blob as used now, so that collect() lets it be. False: it is not there. Synced,
+// because a put by a process that was killed before its sync looks the same as a finished one.
+Result<bool> touch(const fs::path& root, std::string_view digest) {
+  const fs::path home = path_of(root, digest);
+  const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return false;
+  if (::futimens(file.fd(), nullptr) != 0) return failed("touch", home);
+  if (::fdatasync(file.fd()) != 0) return failed("sync", home);
+  if (auto synced = sync_folder(home.parent_path()); !synced)
+    return std::unexpected(std::move(synced).error());
+  return true;
+}
+
+fs::path fresh_name(const fs::path& root) {
+  static std::atomic<std::uint64_t> count{0};
+  return root / "tmp" / (std::to_string(::getpid()) + "-" + std::to_string(++count));
+}
+
+struct Unmap {
+  std::size_t size;
+  void operator()(const void* memory) const { ::munmap(const_cast<void*>(memory), size); }
+};
+
+Result<std::shared_ptr<const void>> map_file(int fd, std::size_t size, const fs::path& path) {
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) return failed("map", path);
+  return std::shared_ptr<const void>(memory, Unmap{size});
+}
+
+Result<std::string> digest_of_file(int fd, std::size_t size, const fs::path& path) {
+  if (size == 0) return digest_of({});
+  auto memory = map_file(fd, size, path);
+  if (!memory) return std::unexpected(std::move(memory).error());
+  return digest_of({static_cast<const char*>(memory->get()), size});
+}
+
+// Removes what a crash left under tmp/. Pieces are kept for a day: their sender may go on.
+void remove_half_written(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".part") {
+      struct stat info{};
+      if (::stat(entry.path().c_str(), &info) == 0 && ::time(nullptr) - info.st_mtime < 86'400)
+        continue;
+    }
+    fs::remove(entry.path(), ignored);
+  }
+}
+
+}  // namespace
+
+Status check_digest(std::string_view untrusted) {
+  const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (untrusted.size() != 64 || !std::all_of(untrusted.begin(), untrusted.end(), hex))
+    return fail(Errc::bad_params, "a digest is 64 lower-case hex digits", "/digest");
+  return {};
+}
+
+std::string digest_of(std::string_view bytes) {
+  unsigned char hash[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  TM_CHECK(EVP_Digest(bytes.data(), bytes.size(), hash, &size, EVP_sha256(), nullptr) == 1);
+  constexpr char digits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(64);
+  for (unsigned int i = 0; i < size; ++i) {
+    hex += digits[hash[i] >> 4];
+    hex += digits[hash[i] & 15];
+  }
+  return hex;
+}
+
+Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
+  std::error_code cause;
+  fs::create_directories(folder, cause);
+  if (cause) return fail(Errc::disk, "blobs: make " + folder.string() + ": " + cause.message());
+  folder = fs::canonical(folder, cause);
+  if (auto made = make_folder(folder / "tmp"); !made)
+    return std::unexpected(std::move(made).error());
+  if (owner) remove_half_written(folder / "tmp");
+  return std::unique_ptr<Blobs>(new Blobs(std::move(folder)));
+}
+
+Result<std::string> Blobs::put(std::string_view bytes) {
+  std::string digest = digest_of(bytes);
+  auto known = touch(folder_, digest);
+  if (!known) return std::unexpected(std::move(known).error());
+  if (*known) return digest;
+  const fs::path aside = fresh_name(folder_);
+  const File file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  if (!file) return failed("create", aside);
+  auto stored = write_all(file.fd(), bytes, aside);
+  if (stored) stored = publish(file.fd(), aside, folder_, digest);
+  if (!stored) {
+    ::unlink(aside.c_str());
+    return std::unexpected(std::move(stored).error());
+  }
+  return digest;
+}
+
+Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset,
+                              std::string_view piece) {
+  if (auto checked = check_digest(digest); !checked)
+    return std::unexpected(std::move(checked).error());
+  const auto end = static_cast<std::uint64_t>(offset.raw()) + piece.size();
+  if (offset < Bytes(0) || whole < Bytes(0) || end > static_cast<std::uint64_t>(whole.raw()))
+    return fail(Errc::bad_params, "a piece goes beyond the whole", "/offset");
+  auto known = touch(folder_, digest);
+  if (!known) return std::unexpected(std::move(known).error());
+  if (*known) return true;
+
+  const fs::path part = folder_ / "tmp" / (std::string(digest) + ".part");
+  const File file(::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+  if (!file || ::flock(file.fd(), LOCK_EX) != 0) return failed("open", part);
+  if (offset == Bytes(0) && ::ftruncate(file.fd(), 0) != 0) return failed("truncate", part);
+  const off_t size = ::lseek(file.fd(), 0, SEEK_END);
+  if (size != offset.raw())
+    return fail(
+        Errc::wrong_state,
+        "the next piece of " + std::string(digest) + " is at offset " + std::to_string(size),
+        "/offset");
+  if (auto wrote = write_all(file.fd(), piece, part); !wrote) {
+    // Without the torn piece the sender may go on from where it was.
+    (void)!::ftruncate(file.fd(), size);
+    return std::unexpected(std::move(wrote).error());
+  }
+  if (end < static_cast<std::uint64_t>(whole.raw())) return false;
+  auto found = digest_of_file(file.fd(), static_cast<std::size_t>(end), part);
+  if (!found) return std::unexpected(std::move(found).error());
+  if (*found != digest) {
+    ::unlink(part.c_str());
+    return fail(Errc::bad_params, "the pieces have the digest " + *found, "/digest");
+  }
+  if (auto stored = publish(file.fd(), part, folder_, digest); !stored)
+    return std::unexpected(std::move(stored).error());
+  return true;
+}
+
+Result<Mapped> Blobs::map(std::string_view digest) const {
+  if (auto checked = check_digest(digest); !checked)
+    return std::unexpected(std::move(checked).error());
+  const fs::path home = path_of(folder_, digest);
+  const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == ENOENT) return fail(Errc::not_found, "no blob " + std::string(digest));
+  struct stat info{};
+  if (!file || ::fstat(file.fd(), &info) != 0) return failed("open", home);
+  char recorded[24] = {};
+  const ssize_t got = ::fgetxattr(file.fd(), size_attribute, recorded, sizeof recorded - 1);
+  if (got > 0 && std::to_string(info.st_size) != recorded)
+    return fail(Errc::corrupt, "blob " + std::string(digest) + " has " +
+                                   std::to_string(info.st_size) + " bytes, " + recorded +
+                                   " were written");
+  Mapped mapped;
+  if (info.st_size == 0) return mapped;
+  const auto size = static_cast<std::size_t>(info.st_size);
+  auto memory = map_file(file.fd(), size, home);
+  if (!memory) return std::unexpected(std::move(memory).error());
+  mapped.memory_ = std::move(*memory);
+  mapped.bytes_ = {static_cast<const char*>(mapped.memory_.get()), size};
+  return mapped;
+}
+
+bool Blobs::has(std::string_view digest) const {
+  return check_digest(digest) && ::access(path_of(folder_, digest).c_str(), R_OK) == 0;
+}
+
+Status Blobs::verify(std::string_view digest) const {
+  auto mapped = map(digest);
+  if (!mapped) return std::unexpected(std::move(mapped).error());
+  if (digest_of(mapped->bytes()) != digest)
+    return fail(Errc::corrupt,
+                "blob " + std::string(digest) + " has other bytes than its name says");
+  return {};
+}
+
+Result<int> Blobs::collect(
+    Duration age, WallTime now, int limit,
+    std::function<Result<std::vector<std::string>>(std::span<const std::string>)> unreferenced) {
+  const auto old = [&](const fs::path& path) {
+    struct stat info{};
+    if (::stat(path.c_str(), &info) != 0) return false;
+    const auto touched =
+        std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
+    return now.time_since_epoch() - touched > age;
+  };
+  // One fan-out folder after the other, going on next time where this call stopped.
+  std::vector<std::string> candidates;
+  int looked = 0;
+  int folders = 0;
+  for (; folders < 256 && looked < limit; ++folders) {
+    constexpr char digits[] = "0123456789abcdef";
+    const char name[] = {digits[collect_at_ >> 4], digits[collect_at_ & 15], 0};
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder_ / name, ignored)) {
+      std::string digest = entry.path().filename().string();
+      ++looked;
+      if (check_digest(digest) && old(entry.path())) candidates.push_back(std::move(digest));
+    }
+    collect_at_ = (collect_at_ + 1) % 256;
+  }
+  if (candidates.empty()) return 0;
+  auto garbage = unreferenced(candidates);
+  if (!garbage) return std::unexpected(std::move(garbage).error());
+  int removed = 0;
+  for (const std::string& digest : *garbage) {
+    // Looked at again: a put may have touched it meanwhile.
+    const fs::path home = path_of(folder_, digest);
+    if (old(home) && ::unlink(home.c_str()) == 0) ++removed;
+  }
+  return removed;
+}
+
+}  // namespace tallymill::store

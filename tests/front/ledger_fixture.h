@@ -1,0 +1,112 @@
+// What the ledger's tests share: a folder that goes away, entries with a number, and a seed that is
+// printed.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "front/ledger.h"
+#include "front/ledger_sqlite.h"
+
+namespace tallymill::front {
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "ledger-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(name.data()), nullptr);
+    path_ = name;
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// From SEED in the environment, else fresh; printed, so that a failure can be run again.
+inline std::uint64_t seed_for(std::string_view what) {
+  const char* given = std::getenv("SEED");
+  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::cout << what << ": SEED=" << seed << "\n" << std::flush;
+  return seed;
+}
+
+inline NewJob job_with(std::int64_t id, std::string body = "body") {
+  NewJob job;
+  job.id = JobId(id);
+  job.client = "client-" + std::to_string(id % 3);
+  job.kind = "synthetic";
+  job.submitted = wall_from_ns(1'700'000'000'000'000'000 + id);
+  job.intake = instant_from_ns(1000 + id);
+  job.queued = instant_from_ns(2000 + id);
+  job.body = std::move(body);
+  return job;
+}
+
+inline JobEnd end_of_job(std::int64_t seq, std::int64_t job, EndState state = EndState::done) {
+  JobEnd end;
+  end.seq = seq;
+  end.job = JobId(job);
+  end.state = state;
+  end.attempts = 1;
+  end.at = wall_from_ns(1'700'000'000'000'000'000 + seq);
+  end.result = "result of " + std::to_string(job);
+  end.timeline = "stamps of " + std::to_string(job);
+  return end;
+}
+
+inline Note note_for(std::int64_t seq, std::int64_t job, Note::What what) {
+  Note note;
+  note.seq = seq;
+  note.job = JobId(job);
+  note.what = what;
+  return note;
+}
+
+// A WAL small enough to be restarted within a test.
+inline LedgerOptions options_in(const std::filesystem::path& folder) {
+  LedgerOptions options;
+  options.folder = folder;
+  options.wal = {Bytes(1 << 20), Bytes(1 << 19), Bytes(1 << 16), Bytes(900 << 10)};
+  options.reserve = Bytes(1 << 16);
+  return options;
+}
+
+inline OpenLedger open_ledger(const LedgerOptions& options) {
+  auto opened = open_sqlite_ledger(options);
+  EXPECT_TRUE(opened) << opened.error().message;
+  return opened ? std::move(*opened) : OpenLedger{};
+}
+
+inline std::vector<Outcome> commit(Ledger& ledger, const std::vector<Entry>& entries,
+                                   const std::vector<Whole>& wholes = {}) {
+  auto outcomes = ledger.commit(entries, wholes);
+  EXPECT_TRUE(outcomes) << outcomes.error().message;
+  return outcomes ? std::move(*outcomes) : std::vector<Outcome>();
+}
+
+inline std::vector<LiveJob> replay(Ledger& ledger) {
+  std::vector<LiveJob> all;
+  auto replayed = ledger.replay([&](std::vector<LiveJob>&& chunk) {
+    for (LiveJob& job : chunk) all.push_back(std::move(job));
+  });
+  EXPECT_TRUE(replayed) << replayed.error().message;
+  return all;
+}
+
+}  // namespace tallymill::front
