@@ -76,6 +76,34 @@ inline constexpr std::uint32_t header_list = 1024;
 // others or the timers.
 inline constexpr int messages_per_turn = 256;
 
+// ---- sockets (bus/endpoints.cc), in messages of a peer and in time ----
+
+// A lane never holds more than the places at its worker, a message a place; twice that, so that a
+// send to a living worker never finds the queue full.
+inline constexpr int lane_queue = 8192;
+// Results of a worker: places and unsettled together, each once again when the front asks.
+inline constexpr int results_queue = 16'384;
+// What one client may have lying at the front's door, in envelopes; the rest stays in its kernel
+// buffers and its own queue.
+inline constexpr int client_in_queue = 64;
+// Answers and events that wait for one slow client. Beyond it the front counts them and the client
+// learns of the gap by its sequence numbers.
+inline constexpr int client_out_queue = 4096;
+// Beats, hop events and tells: a second's worth at the highest rate measured.
+inline constexpr int control_queue = 16'384;
+
+// ZMTP's own heartbeat finds dead hosts and cut cables, nothing else: leases judge workers. Above
+// 10 s, so that a process stopped for some seconds keeps its connections and its lanes.
+inline constexpr std::chrono::milliseconds zmtp_heartbeat{5'000};
+inline constexpr std::chrono::milliseconds zmtp_timeout{15'000};
+// A connection that has not said what it is by then is closed: silent ones would use up the fds.
+inline constexpr std::chrono::milliseconds handshake{5'000};
+// From the first attempt to the slowest; a restarted front is found within the latter.
+inline constexpr std::chrono::milliseconds reconnect_first{20};
+inline constexpr std::chrono::milliseconds reconnect_slowest{250};
+// How long a closing socket may still write what it was given.
+inline constexpr std::chrono::milliseconds linger{1'000};
+
 // Laser programs (stages/compute). The raster's sides and area: what a large-format bed takes at a
 // fine pitch, and the largest image that is decoded at all; 50 MB at 1 bit a pixel.
 inline constexpr int max_raster_side_pixels = 65'536;
