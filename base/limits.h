@@ -165,6 +165,12 @@ inline constexpr std::size_t configured_kinds = 1000;
 // A socket's path ends at 107 bytes; this leaves 43 for its name.
 inline constexpr std::size_t run_dir_bytes = 64;
 
+// What the supervisor keeps of a child: the last lines it said (a job lost with its worker tells
+// them), each cut at this length, and how many deaths are left on disk for the front to read.
+inline constexpr std::size_t child_last_lines = 20;
+inline constexpr std::size_t child_line_bytes = 4096;
+inline constexpr std::size_t death_files = 256;
+
 // Metrics (base/metrics.h). Label values are bounded by design; this holds when one is not, and
 // keeps a process's export below a few megabytes.
 inline constexpr std::size_t series_per_metric = 1000;

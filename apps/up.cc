@@ -1,0 +1,154 @@
+// tallymill up [FILE]: front and stages as one process tree, from one YAML file or the defaults.
+//
+// 1. Read the settings, make the folders, refuse a second `up` on them and a port in use.
+// 2. Supervise (apps/supervisor.h) the programs that lie beside this one. They get the addresses as
+//    flags and everything else as this program got it: file and variables.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "apps/supervisor.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "base/port_owner.h"
+
+namespace tallymill::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int exit_usage = 2;
+constexpr int exit_cannot_run = 70;
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// front.max_depth as TALLYMILL_FRONT__MAX_DEPTH; a kind's own name keeps its case.
+std::string variable_of(const std::string& key) {
+  std::string name = "TALLYMILL_";
+  for (const char c : key) name += c == '.' ? "__" : upper(std::string(1, c));
+  return name;
+}
+
+// So that a child resolves every setting as we did: the file by its whole path, and what our own
+// flags said as variables, which go before the file there too.
+std::map<std::string, std::string> child_environment(const LoadedConfig& loaded) {
+  std::map<std::string, std::string> out;
+  if (!loaded.file.empty()) out["TALLYMILL_CONFIG"] = fs::absolute(loaded.file);
+  for (const auto& row : describe(loaded.config)) {
+    if (row.origin.starts_with("--")) out[variable_of(row.key)] = row.value;
+  }
+  return out;
+}
+
+std::vector<ChildSpec> children_of(const Config& config, const fs::path& programs) {
+  const std::vector<std::string> common{"--results",          config.front.results, "--control",
+                                        config.front.control, "--run-dir",          config.run_dir,
+                                        "--data-dir",         config.data_dir};
+  std::vector<ChildSpec> children;
+  const auto add = [&](std::string name, const char* program, bool is_front) -> ChildSpec& {
+    std::vector<std::string> argv{programs / program};
+    argv.insert(argv.end(), common.begin(), common.end());
+    return children.emplace_back(ChildSpec{std::move(name), is_front, std::move(argv)});
+  };
+  auto& front = add("front", "tallymill-front", true);
+  front.argv.insert(front.argv.end(), {"--listen", config.front.listen});
+  for (int i = 1; i <= config.stages.compute.workers; ++i) {
+    add(fmt::format("compute-{}", i), "tallymill-stage-compute", false);
+  }
+  for (int i = 1; i <= config.stages.image.workers; ++i) {
+    add(fmt::format("image-{}", i), "tallymill-stage-image", false);
+  }
+  return children;
+}
+
+Status make_folder(const std::string& path) {
+  std::error_code failed;
+  const bool made = fs::create_directories(path, failed);
+  if (failed) return fail(Errc::disk, fmt::format("cannot make {}: {}", path, failed.message()));
+  if (made) fs::permissions(path, fs::perms::owner_all, failed);
+  return {};
+}
+
+// Held until this process ends: two supervisors over one folder would start two of everything.
+Status lock(const std::string& run_dir) {
+  const std::string path = run_dir + "/up.lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return fail(Errc::disk,
+                fmt::format("cannot open {}: {}", path, std::generic_category().message(errno)));
+  }
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return fail(Errc::busy, fmt::format("another `tallymill up` runs in {}", run_dir));
+  }
+  return {};
+}
+
+Status prepare(const Config& config) {
+  for (const auto& folder : {config.run_dir, config.data_dir}) {
+    if (auto made = make_folder(folder); !made) return made;
+  }
+  if (auto locked = lock(config.run_dir); !locked) return locked;
+  for (const auto& [key, endpoint] : {std::pair{"front.listen", config.front.listen},
+                                      {"front.results", config.front.results},
+                                      {"front.control", config.front.control}}) {
+    if (auto free = check_port_free(endpoint); !free)
+      return std::unexpected(std::move(free).error().in(key));
+  }
+  return {};
+}
+
+int run(int argc, char** argv) {
+  ConfigSources sources;
+  sources.args.assign(argv + 1, argv + argc);
+  sources.environment = environment_of(environ);
+  sources.sections = {"front"};
+  // `up FILE` is `up --config FILE`.
+  auto loaded = load_config(sources);
+  if (loaded && loaded->positional.size() == 1) {
+    sources.args.insert(sources.args.begin(), {"--config", loaded->positional.front()});
+    loaded = load_config(sources);
+  }
+  if (!loaded) {
+    fmt::print(stderr, "tallymill up: {}\n", loaded.error().message);
+    return info(loaded.error().code).exit;
+  }
+  if (loaded->help) {
+    fmt::print("usage: tallymill up [FILE] [--KEY VALUE ...]\n\n{}", config_help(sources));
+    return 0;
+  }
+  if (loaded->positional.size() > 1) {
+    fmt::print(stderr, "tallymill up: one file at most\n");
+    return exit_usage;
+  }
+  const Config& config = loaded->config;
+  const auto format = log::format_named(config.log.format).value();
+  log::start("up", log::level_named(config.log.level).value(), format);
+  if (auto ready = prepare(config); !ready) {
+    log::error(ready.error().message);
+    return exit_cannot_run;
+  }
+  log::info(fmt::format("front at {}, {} compute and {} image workers; data in {}",
+                        config.front.listen, config.stages.compute.workers,
+                        config.stages.image.workers, config.data_dir));
+  SupervisorOptions options;
+  options.run_dir = config.run_dir;
+  options.environment = child_environment(*loaded);
+  options.prefix_lines = format == log::Format::console;
+  const fs::path programs = fs::read_symlink("/proc/self/exe").parent_path();
+  return Supervisor(std::move(options), children_of(config, programs)).run();
+}
+
+}  // namespace
+}  // namespace tallymill::apps
+
+int main(int argc, char** argv) { return tallymill::apps::run(argc, argv); }
