@@ -210,7 +210,7 @@ inline constexpr std::int64_t waiting_jobs = 2'000'000;
 inline constexpr Bytes waiting_bytes = Bytes(std::int64_t{8} << 30);
 inline constexpr std::int64_t jobs_per_client = 1'500'000;
 // Finger-jointed boxes (stages/compute). The longest common sheet is 3,050 mm; with the narrowest
-// finger a panel then has 12,000 of them and the drawing about 3 MB.
+// finger a panel then has 12,000 of them and the drawing is about 1 MB.
 inline constexpr double min_box_side_mm = 1;
 inline constexpr double max_box_side_mm = 3'000;
 inline constexpr double min_sheet_mm = 0.1;

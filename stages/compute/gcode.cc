@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -38,46 +39,55 @@ struct Run {
   int end;
 };
 
-// Appends text without a bounds check per character: room() first, then put what was asked for.
-class Text {
- public:
-  void room(std::size_t chars) {
-    if (text_.size() - used_ < chars)
-      text_.resize(std::max(used_ + chars, text_.size() + text_.size() / 2));
-  }
-  void put(char c) { text_[used_++] = c; }
-  void put(std::string_view s) {
-    std::memcpy(text_.data() + used_, s.data(), s.size());
-    used_ += s.size();
-  }
-  void put(std::int64_t n) {
-    char* const at = text_.data() + used_;
-    used_ += static_cast<std::size_t>(std::to_chars(at, at + 20, n).ptr - at);
-  }
-  // Millimetres with as few decimals as say it exactly.
-  void put_um(Um um) {
-    if (um < 0) {
-      put('-');
-      um = -um;
-    }
-    put(um / 1000);
-    const auto rest = static_cast<int>(um % 1000);
-    if (rest == 0) return;
-    const char digits[4] = {'.', static_cast<char>('0' + rest / 100),
-                            static_cast<char>('0' + rest / 10 % 10),
-                            static_cast<char>('0' + rest % 10)};
-    put(std::string_view(digits, rest % 10 != 0 ? 4 : rest % 100 != 0 ? 3 : 2));
-  }
-  [[nodiscard]] std::size_t size() const { return used_; }
-  [[nodiscard]] std::string take() && {
-    text_.resize(used_);
-    return std::move(text_);
-  }
-
- private:
-  std::string text_;
-  std::size_t used_ = 0;
+// A few characters, always copied as 16 bytes, which is one load and store; `size` of them count.
+struct Word {
+  char text[16];
+  std::uint8_t size;
 };
+
+// ".001", ".01", ".1": what follows the whole millimetres for each thousandth, zeros at the end
+// cut.
+constexpr auto decimals = [] {
+  std::array<Word, 1000> table{};
+  for (std::uint32_t i = 1; i < table.size(); ++i) {
+    const int digits = i % 10 != 0 ? 3 : i % 100 != 0 ? 2 : 1;
+    table[i] = {{'.', static_cast<char>('0' + i / 100), static_cast<char>('0' + i / 10 % 10),
+                 static_cast<char>('0' + i % 10)},
+                static_cast<std::uint8_t>(1 + digits)};
+  }
+  return table;
+}();
+
+// Each writes at `at` and returns where it ended; a row has room for all of its moves (burn_line).
+char* put(char* at, std::string_view s) {
+  std::memcpy(at, s.data(), s.size());
+  return at + s.size();
+}
+char* put(char* at, const Word& word) {
+  std::memcpy(at, word.text, sizeof word.text);
+  return at + word.size;
+}
+char* put_um(char* at, Um um) {
+  if (um < 0) {
+    *at++ = '-';
+    um = -um;
+  }
+  const auto whole = static_cast<std::uint64_t>(um) / 1000;
+  const auto rest = static_cast<std::uint64_t>(um) % 1000;
+  if (whole < 10)
+    *at++ = static_cast<char>('0' + whole);
+  else
+    at = std::to_chars(at, at + 20, whole).ptr;
+  return put(at, decimals[rest]);
+}
+
+Word power_word(int power) {
+  Word word{};
+  word.text[0] = 'S';
+  char* const end = std::to_chars(word.text + 1, word.text + sizeof word.text, power).ptr;
+  word.size = static_cast<std::uint8_t>(end - word.text);
+  return word;
+}
 
 // One row's bits as words, most significant bit leftmost, whatever the row's stride and tail.
 class RowScanner {
@@ -134,6 +144,8 @@ class RasterProgram {
         feed_(to_um(settings.feed_mm_per_min)),
         travel_(to_um(settings.travel_mm_per_min)),
         lines_(std::max(1, static_cast<int>(std::lround(pixel_mm / settings.line_interval_mm)))),
+        burning_(power_word(settings.power_s)),
+        dark_(power_word(0)),
         scanner_(raster.width) {
     edges_.reserve(static_cast<std::size_t>(raster.width) + 1);
     for (int column = 0; column <= raster.width; ++column)
@@ -142,6 +154,7 @@ class RasterProgram {
 
   Result<std::string> write() {
     header();
+    program_.reserve(expected_chars());
     for (int pass = 0; pass < settings_.passes; ++pass) {
       for (int row = 0; row < raster_.height; ++row) {
         const auto runs =
@@ -150,20 +163,20 @@ class RasterProgram {
         if (runs.empty()) continue;
         for (int line = 0; line < lines_; ++line) {
           burn_line(runs, line_y(row, line));
-          if (text_.size() + max_move_chars > max_chars)
+          if (program_.size() + max_move_chars > max_chars)
             return fail(Errc::too_big,
                         fmt::format("the G-code grows over {} MiB: use a lower dpi or fewer passes",
                                     limits::max_gcode_bytes.raw() >> 20));
         }
       }
     }
-    footer();
-    return std::move(text_).take();
+    program_ += "M5S0\nG90G0X0Y0\n";
+    return std::move(program_);
   }
 
  private:
   void header() {
-    const auto head = fmt::format(
+    program_ = fmt::format(
         "; raster {} x {} pixels of {:.4f} mm: {:.3f} x {:.3f} mm, origin lower left\n"
         "; {} pass(es), {} line(s) a pixel; moves from X{:.3f} to X{:.3f}\n"
         "; needs laser mode ($32=1) and $30=1000\n"
@@ -171,13 +184,17 @@ class RasterProgram {
         raster_.width, raster_.height, pixel_mm_, raster_.width * pixel_mm_,
         raster_.height * pixel_mm_, settings_.passes, lines_, -settings_.overscan_mm,
         raster_.width * pixel_mm_ + settings_.overscan_mm, settings_.mode);
-    text_.room(head.size());
-    text_.put(head);
   }
 
-  void footer() {
-    text_.room(max_move_chars);
-    text_.put("M5S0\nG90G0X0Y0\n");
+  // Nearer too much than too little: growing copies what is written, while memory that is reserved
+  // and not touched costs nothing. Rows have at most two moves per pixel of the rarer colour.
+  [[nodiscard]] std::size_t expected_chars() const {
+    std::int64_t burnt = 0;
+    for (const std::uint8_t byte : raster_.bits) burnt += std::popcount(byte);
+    const std::int64_t area = std::int64_t{raster_.width} * raster_.height;
+    const std::int64_t moves = 2 * std::min(burnt, std::max<std::int64_t>(area - burnt, 0));
+    const std::int64_t once = 8 * moves + 64 * std::int64_t{raster_.height};
+    return std::min(max_chars, static_cast<std::size_t>(once * lines_ * settings_.passes));
   }
 
   // The centre of a row's line; lines go down as rows do, so that no sweep jumps back.
@@ -188,7 +205,8 @@ class RasterProgram {
 
   // One sweep over a row's runs at height y, in the direction the last sweep did not take.
   void burn_line(std::span<const Run> runs, Um y) {
-    text_.room((runs.size() + 1) * 4 * max_move_chars);
+    const std::size_t room = (runs.size() + 1) * 4 * max_move_chars;
+    if (line_.size() < room) line_.resize(room);
     const bool left = leftward_;
     leftward_ = !leftward_;
     const auto count = runs.size();
@@ -202,63 +220,56 @@ class RasterProgram {
     };
     const Um overscan = left ? -overscan_ : overscan_;
 
-    text_.put("G90G0X");
-    text_.put_um(run_from(0) - overscan);
-    text_.put('Y');
-    text_.put_um(y);
-    text_.put("S0F");
-    text_.put_um(travel_);
-    text_.put("\nG91");
+    char* at = put_um(put(line_.data(), "G90G0X"), run_from(0) - overscan);
+    at = put_um(put(at, "Y"), y);
+    at = put(put_um(put(at, "S0F"), travel_), "\nG91");
     at_feed_ = false;
-    travel_at_feed(overscan);
+    at = travel_at_feed(at, overscan);
     for (std::size_t i = 0; i < count; ++i) {
-      if (i > 0) cross_white(run_from(i) - run_to(i - 1), overscan);
-      feed_move(run_to(i) - run_from(i), settings_.power_s);
+      if (i > 0) at = cross_white(at, run_from(i) - run_to(i - 1), overscan);
+      at = feed_move(at, run_to(i) - run_from(i), burning_);
     }
-    travel_at_feed(overscan);
+    at = travel_at_feed(at, overscan);
+    program_.append(line_.data(), at);
   }
 
-  void cross_white(Um distance, Um overscan) {
-    if (std::abs(distance) < 2 * overscan_ + min_rapid_um) return feed_move(distance, 0);
-    travel_at_feed(overscan);
-    text_.put("G0X");
-    text_.put_um(distance - 2 * overscan);
-    text_.put("S0F");
-    text_.put_um(travel_);
-    text_.put('\n');
+  char* cross_white(char* at, Um distance, Um overscan) {
+    if (std::abs(distance) < 2 * overscan_ + min_rapid_um) return feed_move(at, distance, dark_);
+    at = travel_at_feed(at, overscan);
+    at = put_um(put(at, "G0X"), distance - 2 * overscan);
+    at = put(put_um(put(at, "S0F"), travel_), "\n");
     at_feed_ = false;
-    travel_at_feed(overscan);
+    return travel_at_feed(at, overscan);
   }
 
-  void travel_at_feed(Um distance) {
-    if (distance != 0) feed_move(distance, 0);
+  char* travel_at_feed(char* at, Um distance) {
+    return distance == 0 ? at : feed_move(at, distance, dark_);
   }
 
   // G1 and F are said again after a rapid only: they are modal.
-  void feed_move(Um distance, int power) {
-    if (!at_feed_) text_.put("G1");
-    text_.put('X');
-    text_.put_um(distance);
-    text_.put('S');
-    text_.put(std::int64_t{power});
-    if (!at_feed_) {
-      text_.put('F');
-      text_.put_um(feed_);
-      at_feed_ = true;
-    }
-    text_.put('\n');
+  char* feed_move(char* at, Um distance, const Word& power) {
+    if (!at_feed_) at = put(at, "G1");
+    *at++ = 'X';
+    at = put(put_um(at, distance), power);
+    if (!at_feed_) at = put_um(put(at, "F"), feed_);
+    at_feed_ = true;
+    *at++ = '\n';
+    return at;
   }
 
   const RasterView& raster_;
   const double pixel_mm_;
   const LaserSettings& settings_;
   const Um overscan_;
-  const Um feed_;    // thousandths of mm a minute, so that put_um writes it
-  const Um travel_;  // likewise
-  const int lines_;  // a pixel row
+  const Um feed_;       // thousandths of mm a minute, so that put_um writes it
+  const Um travel_;     // likewise
+  const int lines_;     // a pixel row
+  const Word burning_;  // the S word of a run, and of everything else
+  const Word dark_;
   RowScanner scanner_;
   std::vector<Um> edges_;  // of pixel columns
-  Text text_;
+  std::vector<char> line_;
+  std::string program_;
   bool leftward_ = false;
   bool at_feed_ = false;  // the controller's modal state is G1 at feed_
 };
