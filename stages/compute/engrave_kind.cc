@@ -1,6 +1,7 @@
 #include "stages/compute/engrave_kind.h"
 
 #include "base/limits.h"
+#include "stages/compute/material.h"
 
 namespace tallymill::stages::compute {
 
@@ -54,11 +55,10 @@ KindSpec engrave_kind() {
                .help = "Burn the light parts: for slate, glass and painted metal.",
                .fallback = false},
               {.name = "material",
-               .type = Type::text,
-               .help = "What is engraved, by its name in the material table.",
-               .fallback = "plywood",
-               .min = 1,
-               .max = 64},
+               .type = Type::choice,
+               .help = "What is engraved.",
+               .fallback = "plywood_birch",
+               .choices = material_names()},
               {.name = "thickness_mm",
                .help = "Thickness of the material.",
                .unit = "mm",
@@ -69,7 +69,8 @@ KindSpec engrave_kind() {
                .type = Type::choice,
                .help = "Which settings of the material are used.",
                .fallback = "engrave",
-               .choices = {"engrave", "score", "cut"}},
+               // No cut: its settings, spread over an area, burn through the sheet.
+               .choices = {"engrave", "score"}},
           },
       .inputs_min = 1,
       .inputs_max = 1,
