@@ -91,8 +91,9 @@ Result<std::vector<Raster>> decode_to_sizes(std::string_view bytes, const ImageI
   const Span span(context, "resize");
   std::vector<std::size_t> order(stored.size());  // largest first, so that sources come first
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(
-      order, [&](std::size_t a, std::size_t b) { return stored[a].pixels() > stored[b].pixels(); });
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+    return std::pair(stored[b].pixels(), a) < std::pair(stored[a].pixels(), b);
+  });
   std::vector<Raster> pictures(stored.size());
   for (const std::size_t i : order)
     pictures[i] = from[i] ? resize(pictures[*from[i]], stored[i]) : resizers[i]->take();

@@ -72,13 +72,13 @@ class PngReader final : public Reader {
     size_ = {static_cast<int>(png_get_image_width(png_, info_)),
              static_cast<int>(png_get_image_height(png_, info_))};
     channels_ = gray || stored_channels_ <= 2 ? 1 : 3;
-    const std::size_t line = static_cast<std::size_t>(size_.width) * stored_channels_;
+    const std::size_t line = stored_line();
     held_.resize(passes_ > 1 ? line * static_cast<std::size_t>(size_.height) : line);
     return {};
   }
 
   Status read(std::uint8_t* rows, int count) override {
-    const std::size_t line = static_cast<std::size_t>(size_.width) * stored_channels_;
+    const std::size_t line = stored_line();
     const std::size_t stride =
         static_cast<std::size_t>(size_.width) * static_cast<std::size_t>(channels_);
     if (passes_ > 1 && next_ == 0) {
@@ -116,6 +116,10 @@ class PngReader final : public Reader {
     if (count > self.left_.size()) png_error(png, "the file ends too early");
     std::memcpy(into, self.left_.data(), count);
     self.left_.remove_prefix(count);
+  }
+
+  [[nodiscard]] std::size_t stored_line() const {
+    return static_cast<std::size_t>(size_.width) * static_cast<std::size_t>(stored_channels_);
   }
 
   [[nodiscard]] std::unexpected<Error> failed() const {
