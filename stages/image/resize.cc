@@ -10,13 +10,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "stages/image/kernels.h"
 #include "stages/image/ops.h"
 
 namespace tallymill::stages::image {
 namespace {
 
-constexpr int weight_bits = 14;
-constexpr int line_bits = 6;
 constexpr double most_shrink = 8;  // more would leave the weights too few bits
 
 double lanczos3(double x) {
@@ -29,23 +28,25 @@ double lanczos3(double x) {
 
 // For each output sample: where its taps begin and what they weigh.
 struct Axis {
-  int taps = 0;  // of each sample; shorter ones are filled up with zero weights
+  int used = 0;  // taps that may weigh something
+  int taps = 0;  // as many rounded up to what the kernels take, the rest of no weight
   std::vector<int> first;
   std::vector<std::int16_t> weights;  // taps per sample
 
   // `extent` is the source's length in samples; `samples`, a last partial one included, is how many
   // there are.
-  Axis(double extent, int samples, int to) {
+  Axis(double extent, int samples, int to, int taps_multiple) {
     const double scale = extent / to;
     const double stretch = std::max(scale, 1.0);
-    taps = std::min(samples, static_cast<int>(std::ceil(3 * stretch)) * 2 + 1);
-    std::vector<double> exact(static_cast<std::size_t>(taps));
+    used = std::min(samples, static_cast<int>(std::ceil(3 * stretch)) * 2 + 1);
+    taps = (used + taps_multiple - 1) / taps_multiple * taps_multiple;
+    std::vector<double> exact(static_cast<std::size_t>(used));
     for (int i = 0; i < to; ++i) {
       const double centre = (i + 0.5) * scale;
       int from = static_cast<int>(std::floor(centre - 3 * stretch + 0.5));
-      from = std::clamp(from, 0, samples - taps);
+      from = std::clamp(from, 0, samples - used);
       double sum = 0;
-      for (int k = 0; k < taps; ++k)
+      for (int k = 0; k < used; ++k)
         sum += exact[static_cast<std::size_t>(k)] = lanczos3((from + k + 0.5 - centre) / stretch);
       first.push_back(from);
       append_rounded(exact, sum);
@@ -63,12 +64,9 @@ struct Axis {
     }
     auto& largest = *std::max_element(weights.begin() + begin, weights.end());
     largest = static_cast<std::int16_t>(largest + left);
+    weights.resize(weights.size() + static_cast<std::size_t>(taps - used));
   }
 };
-
-std::uint8_t to_byte(std::int32_t sum, int bits) {
-  return static_cast<std::uint8_t>(std::clamp((sum + (1 << (bits - 1))) >> bits, 0, 255));
-}
 
 // Averages blocks of by_x x by_y samples; the last block of a row or column may be smaller.
 class Shrinker {
@@ -130,23 +128,25 @@ int shrink_factor(int from, int to) {
 
 struct Resizer::Impl {
   Impl(Size from, int channel_count, Size to)
-      : channels(channel_count),
+      : kernels(best_resize_kernels()),
+        channels(channel_count),
         shrinker(from, channels, shrink_factor(from.width, to.width),
                  shrink_factor(from.height, to.height)),
         source(shrinker.to()),
         across(static_cast<double>(from.width) / shrink_factor(from.width, to.width), source.width,
-               to.width),
+               to.width, channels == 3 ? 4 : 8),
         down(static_cast<double>(from.height) / shrink_factor(from.height, to.height),
-             source.height, to.height),
+             source.height, to.height, 2),
         row_bytes(static_cast<std::size_t>(source.width) * static_cast<std::size_t>(channels)),
-        ring(row_bytes * static_cast<std::size_t>(down.taps)),
-        line(row_bytes),
+        ring(row_bytes * static_cast<std::size_t>(down.used)),
+        tap_rows(static_cast<std::size_t>(down.taps)),
+        line(row_bytes + line_slack),
         out(to, channels) {}
 
   void add_row(const std::uint8_t* row) {
     std::copy_n(row, row_bytes, ring_row(rows_in++));
     while (rows_out < out.height() &&
-           down.first[static_cast<std::size_t>(rows_out)] + down.taps <= rows_in) {
+           down.first[static_cast<std::size_t>(rows_out)] + down.used <= rows_in) {
       combine_rows();
       combine_columns(out.row(rows_out));
       ++rows_out;
@@ -154,50 +154,25 @@ struct Resizer::Impl {
   }
 
   std::uint8_t* ring_row(int y) {
-    return ring.data() + row_bytes * static_cast<std::size_t>(y % down.taps);
+    return ring.data() + row_bytes * static_cast<std::size_t>(y % down.used);
   }
 
   void combine_rows() {
     const auto index = static_cast<std::size_t>(rows_out);
-    const std::int16_t* const weights = &down.weights[index * static_cast<std::size_t>(down.taps)];
-    constexpr std::size_t block = 64;  // sums that stay in registers or the nearest cache
-    constexpr int shift = weight_bits - line_bits;
-    for (std::size_t x = 0; x < row_bytes; x += block) {
-      const std::size_t n = std::min(block, row_bytes - x);
-      std::int32_t sums[block];
-      std::fill_n(sums, block, 1 << (shift - 1));
-      for (int k = 0; k < down.taps; ++k) {
-        const std::int32_t weight = weights[k];
-        const std::uint8_t* const row = ring_row(down.first[index] + k) + x;
-        for (std::size_t i = 0; i < n; ++i) sums[i] += weight * row[i];
-      }
-      for (std::size_t i = 0; i < n; ++i) line[x + i] = static_cast<std::int16_t>(sums[i] >> shift);
-    }
+    for (int k = 0; k < down.taps; ++k)  // rows of no weight beyond the last one are any rows
+      tap_rows[static_cast<std::size_t>(k)] =
+          ring_row(std::min(down.first[index] + k, source.height - 1));
+    kernels.combine_rows(tap_rows.data(),
+                         &down.weights[index * static_cast<std::size_t>(down.taps)], down.taps,
+                         line.data(), row_bytes);
   }
 
   void combine_columns(std::uint8_t* to) {
-    const std::int16_t* weights = across.weights.data();
-    for (const int first : across.first) {
-      const std::int16_t* from = line.data() + first * channels;
-      if (channels == 1) {
-        std::int32_t sum = 0;
-        for (int k = 0; k < across.taps; ++k) sum += weights[k] * from[k];
-        *to++ = to_byte(sum, weight_bits + line_bits);
-      } else {
-        std::int32_t r = 0, g = 0, b = 0;
-        for (int k = 0; k < across.taps; ++k, from += 3) {
-          r += weights[k] * from[0];
-          g += weights[k] * from[1];
-          b += weights[k] * from[2];
-        }
-        *to++ = to_byte(r, weight_bits + line_bits);
-        *to++ = to_byte(g, weight_bits + line_bits);
-        *to++ = to_byte(b, weight_bits + line_bits);
-      }
-      weights += across.taps;
-    }
+    kernels.combine_columns(line.data(), across.first.data(), across.weights.data(), across.taps,
+                            channels, to, out.width());
   }
 
+  const ResizeKernels& kernels;
   int channels;
   Shrinker shrinker;
   Size source;  // after the shrinker
@@ -205,6 +180,7 @@ struct Resizer::Impl {
   Axis down;
   std::size_t row_bytes;
   std::vector<std::uint8_t> ring;
+  std::vector<const std::uint8_t*> tap_rows;
   std::vector<std::int16_t> line;
   Raster out;
   int rows_in = 0;
