@@ -41,12 +41,13 @@ std::string tcp_listener_inode(std::uint16_t port) {
   return {};
 }
 
-// Columns of /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path.
+// Columns of /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path. A connection that was
+// accepted has the same path; only the listener has the flag.
 std::string unix_listener_inode(const std::string& path) {
   std::ifstream in("/proc/net/unix");
   for (std::string line; std::getline(in, line);) {
     const auto words = words_of(line);
-    if (words.size() > 7 && words[7] == path) return words[6];
+    if (words.size() > 7 && words[7] == path && words[3] == "00010000") return words[6];
   }
   return {};
 }
