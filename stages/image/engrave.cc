@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "stages/compute/engrave_kind.h"
 #include "stages/compute/gcode.h"
+#include "stages/compute/laser.h"
 #include "stages/image/chain.h"
 #include "stages/image/dither.h"
 
@@ -28,23 +29,14 @@ constexpr double after_decode = 0.7, after_tone = 0.75, after_dither = 0.85, aft
 std::unexpected<Error> was_cancelled() { return fail(Errc::cancelled, "cancelled"); }
 
 Result<compute::LaserSettings> laser_of(const json& values) {
-  const auto no_settings = [](std::string_view key) {
-    return fail(Errc::stage_failed,
-                fmt::format("engrave: the compute stage brought no laser setting {}", key));
-  };
   const auto found = values.find("laser");
-  if (found == values.end() || !found->is_object()) return no_settings("at all");
-  for (const char* key :
-       {"feed_mm_per_min", "power_s", "passes", "travel_mm_per_min", "line_interval_mm"})
-    if (!found->contains(key) || !found->at(key).is_number()) return no_settings(key);
-  if (!found->contains("mode") || !found->at("mode").is_string()) return no_settings("mode");
-  compute::LaserSettings laser;
-  laser.feed_mm_per_min = found->at("feed_mm_per_min").get<double>();
-  laser.power_s = found->at("power_s").get<int>();
-  laser.passes = found->at("passes").get<int>();
-  laser.travel_mm_per_min = found->at("travel_mm_per_min").get<double>();
-  laser.mode = found->at("mode").get<std::string>();
-  laser.line_interval_mm = found->at("line_interval_mm").get<double>();
+  if (found == values.end())
+    return fail(Errc::stage_failed, "engrave: the compute stage brought no laser settings");
+  auto laser = compute::laser_settings_from_json(*found);
+  if (!laser)
+    return fail(Errc::stage_failed, fmt::format("engrave: the compute stage brought laser settings "
+                                                "of which {}",
+                                                laser.error().message));
   return laser;
 }
 

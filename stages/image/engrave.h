@@ -13,7 +13,7 @@ namespace tallymill::stages::image {
 // "engraving.gcode". Values: what compute carried, and {width_px, height_px, width_mm, height_mm,
 // dpi, pixel_mm, burnt_dots, burnt_ratio, gcode_bytes}.
 // REQUIRES: carried.values["laser"] with feed_mm_per_min, power_s, passes, travel_mm_per_min, mode,
-// line_interval_mm; stage_failed without.
+// line_interval_mm, overscan_mm; stage_failed without, or when they cannot be.
 [[nodiscard]] Handler engrave_image_handler();
 
 }  // namespace tallymill::stages::image

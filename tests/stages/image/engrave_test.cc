@@ -29,7 +29,8 @@ json laser() {
             {"passes", 1},
             {"travel_mm_per_min", 6000},
             {"mode", "M4"},
-            {"line_interval_mm", 0.1}}}};
+            {"line_interval_mm", 0.1},
+            {"overscan_mm", 3.5}}}};
 }
 
 Result<Output> run_engrave(std::string_view file, const json& params, Context& context,
@@ -188,6 +189,13 @@ TEST(Engrave, SizesThatCannotBeEngravedAreNamedByTheirPointer) {
   }
 }
 
+TEST(Engrave, TheGcodeRunsInOverTheOverscanThatComputeResolved) {
+  const auto output = run_engrave(photo_jpeg({32, 24}), {{"width_mm", 20}});
+  ASSERT_TRUE(output);
+  EXPECT_NE(file_named(*output, "engraving.gcode").bytes.find("moves from X-3.500 to X23.500"),
+            std::string::npos);
+}
+
 TEST(Engrave, WithoutLaserSettingsTheStageSaysWhichIsMissing) {
   const std::string file = photo_jpeg({30, 20});
   testing::RecordingContext context;
@@ -204,7 +212,7 @@ TEST(Engrave, WithoutLaserSettingsTheStageSaysWhichIsMissing) {
   }
   json impossible = laser();
   impossible["laser"]["feed_mm_per_min"] = -1;
-  EXPECT_EQ(refused(impossible).code, Errc::bad_params);
+  EXPECT_EQ(refused(impossible).code, Errc::stage_failed);
 }
 
 TEST(Engrave, ABadPhotoOrNoneIsNamedByItsPointer) {
