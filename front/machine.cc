@@ -165,16 +165,18 @@ void Machine::committed(std::int64_t seq, const Outcome& outcome, Instant now) {
       wait(pending.job, job, now);
       break;
     }
-    case Pending::What::settle:
+    case Pending::What::settle: {
       --settling_;
       ++totals_.ended[static_cast<int>(pending.state)];
       if constexpr (plants(Mutant::count_done_twice))
         if (pending.state == EndState::done) ++totals_.ended[static_cast<int>(pending.state)];
+      const ClientId client = client_of(pending.job);
       forget(pending.job);
       if (pending.reply_to != 0) emit(Cancelled{pending.reply_to, pending.job, "cancelled"});
       if constexpr (!plants(Mutant::terminal_before_commit))
-        emit(Announce{seq, pending.job, pending.state, pending.gap, pending.stamps});
+        emit(Announce{seq, pending.job, client, pending.state, pending.gap, pending.stamps});
       break;
+    }
     case Pending::What::note:
       if (pending.reply_to != 0) emit(Cancelled{pending.reply_to, pending.job, "cancelling"});
       break;

@@ -145,6 +145,7 @@ struct TellWorker {
 struct Announce {  // the end is on disk: tell those who watch
   std::int64_t seq = 0;
   JobId job;
+  ClientId client = 0;
   EndState state = EndState::done;
   Duration attempt_gap{};  // between acceptance and the last attempt's begin of waiting
   FrontStamps stamps;
@@ -249,6 +250,10 @@ class Machine {
   [[nodiscard]] const Kind& kind(KindId id) const { return kinds_[id]; }
   [[nodiscard]] const std::string& stage(StageId id) const { return stages_[id]; }
   [[nodiscard]] std::size_t kinds() const { return kinds_.size(); }
+  // Small numbers for names of clients; they live as long as the front.
+  ClientId client_named(std::string_view name);
+  [[nodiscard]] ClientId client_of(JobId job) const { return jobs_.at(job.raw()).client; }
+  [[nodiscard]] bool is_live(JobId job) const { return jobs_.contains(job.raw()); }
 
   // A live job of the ledger; the Instants already rebased on this boot's clock. A kind that is not
   // configured any more: the job stays waiting until it is.
@@ -377,7 +382,6 @@ class Machine {
 
   // admission
   [[nodiscard]] std::optional<Error> refusal(const Submission& submission, Instant now) const;
-  ClientId client_named(std::string_view name);
   void forget(JobId job);
   // waiting
   void wait(JobId id, JobEntry& job, Instant now);

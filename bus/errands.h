@@ -1,0 +1,70 @@
+// Errands: one thread for what may block (a read of the ledger, a blob), beside a loop that must not.
+//
+// An errand is a function that runs on the thread, in the order they were given, and returns what is
+// to be done with its outcome; that runs on the loop.
+//
+//   invariant: at most `bound` errands wait; put() says no beyond it, and the caller refuses its
+//              client
+//
+// Threads: put() from the loop; Errand on the thread; Answer on the loop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "bus/loop.h"
+#include "bus/mailbox.h"
+
+namespace tallymill::bus {
+
+class Errands {
+ public:
+  using Answer = std::function<void()>;
+  using Errand = std::function<Answer()>;
+
+  Errands(Loop& loop, std::size_t bound) : loop_(loop), asked_(bound), answered_(2 * bound) {
+    loop_.watch(answered_.fd(), [this] {
+      answered_.take(answers_);
+      for (const Answer& answer : answers_)
+        if (answer) answer();
+    });
+    thread_ = std::thread([this] { run(); });
+  }
+  // Errands that wait are dropped.
+  ~Errands() {
+    stopping_.store(true);
+    asked_.nudge();
+    thread_.join();
+    loop_.unwatch(answered_.fd());
+  }
+  Errands(const Errands&) = delete;
+  Errands& operator=(const Errands&) = delete;
+
+  [[nodiscard]] bool put(Errand errand) { return asked_.put(std::move(errand)); }
+  [[nodiscard]] std::size_t waiting() const { return asked_.size(); }
+
+ private:
+  void run() {
+    std::vector<Errand> errands;
+    while (!stopping_.load()) {
+      if (!asked_.wait(errands)) continue;
+      for (const Errand& errand : errands) {
+        if (stopping_.load()) return;
+        Answer answer = errand();
+        // The box holds twice what may wait, so that it is never full while the loop turns.
+        while (!answered_.put(std::move(answer)) && !stopping_.load()) std::this_thread::yield();
+      }
+    }
+  }
+
+  Loop& loop_;
+  Mailbox<Errand> asked_;
+  Mailbox<Answer> answered_;
+  std::vector<Answer> answers_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace tallymill::bus

@@ -1,0 +1,122 @@
+#include "front/desk.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace tallymill::front {
+
+ConnId Desk::conn_of(std::string_view routing_id, Instant now) {
+  auto [entry, fresh] = by_routing_id_.try_emplace(std::string(routing_id), next_conn_);
+  if (!fresh) {
+    conns_.at(entry->second).last_seen = now;
+    return entry->second;
+  }
+  const ConnId id = next_conn_++;
+  Conn conn;
+  conn.routing_id = std::string(routing_id);
+  conn.last_seen = now;
+  conns_.emplace(id, std::move(conn));
+  if (conns_.size() > limits::connections) {
+    const auto oldest = std::ranges::min_element(
+        conns_, {}, [](const auto& pair) { return pair.second.last_seen; });
+    forget(oldest->first);
+  }
+  return id;
+}
+
+Conn* Desk::find(ConnId id) {
+  const auto entry = conns_.find(id);
+  return entry == conns_.end() ? nullptr : &entry->second;
+}
+
+void Desk::forget(ConnId id) {
+  const auto entry = conns_.find(id);
+  TM_CHECK(entry != conns_.end());
+  by_routing_id_.erase(entry->second.routing_id);
+  for (auto* table : {&by_client_})
+    for (auto& [key, ids] : *table) std::erase(ids, id);
+  for (const std::int64_t job : entry->second.ids)
+    if (const auto watchers = by_job_.find(job); watchers != by_job_.end()) {
+      std::erase(watchers->second, id);
+      if (watchers->second.empty()) by_job_.erase(watchers);
+    }
+  std::erase_if(by_client_, [](const auto& pair) { return pair.second.empty(); });
+  conns_.erase(entry);
+}
+
+ReplyTo Desk::ask(ConnId conn, std::int64_t request) {
+  if (free_.empty()) {
+    asked_.push_back({conn, request});
+    return asked_.size();
+  }
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  asked_[slot] = {conn, request};
+  return slot + 1U;
+}
+
+Desk::Asked Desk::answer(ReplyTo handle) {
+  TM_CHECK(handle > 0 && handle <= asked_.size());
+  const auto slot = static_cast<std::uint32_t>(handle - 1);
+  free_.push_back(slot);
+  return std::exchange(asked_[slot], Asked{});
+}
+
+void Desk::mark(ConnId id, Conn& conn) {
+  if (std::exchange(conn.dirty, true)) return;
+  dirty_.push_back(id);
+}
+
+void Desk::fail(ConnId id, std::int64_t request, JobId job, const Error& error) {
+  send(id, bus::Failure{request, job.raw(), info(error.code).name, error.message, error.field,
+                        error.retry_after.count()});
+}
+
+void Desk::flush(Conn& conn) {
+  if (conn.out.empty()) return;
+  bus::Frames frames = conn.out.take();
+  try {
+    // MANDATORY: an unknown peer throws, a full pipe says EAGAIN; both are the client's loss alone.
+    if (!router_.send(zmq::buffer(conn.routing_id), zmq::send_flags::sndmore |
+                                                        zmq::send_flags::dontwait)) {
+      ++dropped_;
+      return;
+    }
+    for (std::size_t i = 0; i < frames.size(); ++i)
+      router_.send(frames[i], i + 1 < frames.size() ? zmq::send_flags::sndmore
+                                                    : zmq::send_flags::none);
+  } catch (const zmq::error_t&) {
+    ++dropped_;
+  }
+}
+
+void Desk::flush() {
+  for (const ConnId id : dirty_)
+    if (Conn* conn = find(id)) {
+      conn->dirty = false;
+      flush(*conn);
+    }
+  dirty_.clear();
+}
+
+void Desk::watch_client(ConnId id, ClientId client) {
+  auto& watchers = by_client_[client];
+  if (std::ranges::find(watchers, id) == watchers.end()) watchers.push_back(id);
+}
+
+void Desk::watch_job(ConnId id, JobId job) {
+  auto& watchers = by_job_[job.raw()];
+  if (std::ranges::find(watchers, id) == watchers.end()) watchers.push_back(id);
+}
+
+void Desk::unwatch_job(JobId job) {
+  const auto watchers = by_job_.find(job.raw());
+  if (watchers == by_job_.end()) return;
+  for (const ConnId id : watchers->second)
+    if (Conn* conn = find(id)) conn->ids.erase(job.raw());
+  by_job_.erase(watchers);
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,118 @@
+// Desk: the clients. Whoever speaks on the jobs socket, what they asked and still wait for, what they
+// watch, and the messages on their way out to them.
+//
+// Answers of one turn to one client leave as one ZeroMQ message. A client that does not read fills its
+// own pipe only: what cannot be sent is dropped and counted, and the client finds the gap by its
+// sequence number when it comes back.
+//
+//   invariant: each question gets exactly one answer, by its ReplyTo
+//   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
+//
+// Threads: the front's loop.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+#include <zmq.hpp>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "bus/envelope.h"
+#include "front/machine.h"
+
+namespace tallymill::front {
+
+using ConnId = std::uint32_t;
+
+struct Conn {
+  std::string routing_id;
+  std::string name;  // said by hello; the routing id until then
+  ClientId client = 0;
+  bool watches_all = false;
+  bool replaying = false;  // ends are read back; live ones wait until they are through
+  std::int64_t watched_from = 0;
+  std::unordered_set<std::int64_t> ids;
+  bus::Packer out;
+  bool dirty = false;
+  Instant last_seen;
+};
+
+class Desk {
+ public:
+  explicit Desk(zmq::socket_t& router) : router_(router) {}
+
+  // The connection that has this routing id; made when it is new. too many connections: the one that
+  // was silent longest is forgotten.
+  ConnId conn_of(std::string_view routing_id, Instant now);
+  [[nodiscard]] Conn* find(ConnId id);
+
+  // A question of this connection; its handle for the machine.
+  ReplyTo ask(ConnId conn, std::int64_t request);
+  // Whose question it was; the handle is free again. Nothing when the connection is gone.
+  struct Asked {
+    ConnId conn = 0;
+    std::int64_t request = 0;
+  };
+  [[nodiscard]] Asked answer(ReplyTo handle);
+
+  // Messages out; flushed at the end of the turn.
+  template <class M>
+  void send(ConnId id, const M& message, std::string_view params = {}) {
+    if (Conn* conn = find(id)) {
+      if (conn->out.full()) flush(*conn);
+      if (!conn->out.try_add(message, params)) ++dropped_;
+      mark(id, *conn);
+    }
+  }
+  void send_blob(ConnId id, zmq::message_t&& blob) {
+    if (Conn* conn = find(id)) conn->out.add_blob(std::move(blob));
+  }
+  void fail(ConnId id, std::int64_t request, JobId job, const Error& error);
+  void flush();
+
+  // Who watches the jobs of `client`, or `job` itself.
+  void watch_client(ConnId id, ClientId client);
+  void watch_job(ConnId id, JobId job);
+  void unwatch_job(JobId job);
+  // Calls `each` for every live watcher of this job.
+  template <class F>
+  void for_watchers(ClientId client, JobId job, F each) {
+    if (const auto all = by_client_.find(client); all != by_client_.end())
+      for (const ConnId id : all->second)
+        if (Conn* conn = find(id); conn != nullptr && !conn->replaying) each(id, *conn);
+    if (const auto one = by_job_.find(job.raw()); one != by_job_.end())
+      for (const ConnId id : one->second)
+        if (Conn* conn = find(id);
+            conn != nullptr && !conn->replaying && !(conn->watches_all && conn->client == client))
+          each(id, *conn);
+  }
+  [[nodiscard]] bool is_watched(ClientId client, JobId job) const {
+    return by_client_.contains(client) || by_job_.contains(job.raw());
+  }
+
+  [[nodiscard]] std::size_t connections() const { return by_routing_id_.size(); }
+  [[nodiscard]] std::int64_t dropped() const { return dropped_; }
+
+ private:
+  void flush(Conn& conn);
+  void mark(ConnId id, Conn& conn);
+  void forget(ConnId id);
+
+  zmq::socket_t& router_;
+  std::unordered_map<std::string, ConnId> by_routing_id_;
+  std::unordered_map<ConnId, Conn> conns_;
+  ConnId next_conn_ = 1;
+  std::vector<ConnId> dirty_;
+  std::vector<Asked> asked_;             // by handle - 1
+  std::vector<std::uint32_t> free_;      // handles
+  std::unordered_map<ClientId, std::vector<ConnId>> by_client_;
+  std::unordered_map<std::int64_t, std::vector<ConnId>> by_job_;
+  std::int64_t dropped_ = 0;
+};
+
+}  // namespace tallymill::front

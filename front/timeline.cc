@@ -1,0 +1,171 @@
+#include "front/timeline.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "bus/envelope.h"
+#include "front/body.h"
+
+namespace tallymill::front {
+namespace {
+
+using nlohmann::json;
+
+// The fixed part of a packed attempt, in the host's byte order.
+struct PackedStamps {
+  std::int64_t intake, queued, accepted, ready, dispatched, returned;
+  std::int64_t epoch;
+  std::int64_t attempt;
+};
+
+struct Attempt {
+  FrontStamps stamps;
+  bus::Token token;
+  std::string outcome;
+  std::string worker;
+  std::vector<bus::Hop> hops;  // views into the stored bytes
+};
+
+Result<Attempt> read_attempt(std::string_view packed, JobId job) {
+  const auto body = read_body(packed);
+  if (!body) return std::unexpected(body.error());
+  PackedStamps s{};
+  if (body->header.size() < sizeof s) return fail(Errc::corrupt, "an attempt's stamps are cut short");
+  std::memcpy(&s, body->header.data(), sizeof s);
+  Attempt attempt;
+  attempt.stamps = {instant_from_ns(s.intake), instant_from_ns(s.queued),
+                    instant_from_ns(s.accepted), instant_from_ns(s.ready),
+                    instant_from_ns(s.dispatched), instant_from_ns(s.returned)};
+  attempt.token = {job.raw(), s.epoch, static_cast<std::int32_t>(s.attempt)};
+  attempt.outcome = std::string(body->header.substr(sizeof s));
+  if (body->params.empty()) return attempt;
+  auto done = bus::read<bus::Done>(bus::Item{bus::Verb::done, body->params, {}, {}});
+  if (!done) return std::unexpected(std::move(done).error());
+  attempt.worker = std::string(done->worker);
+  attempt.hops = std::move(done->hops);
+  return attempt;
+}
+
+json hop_json(const bus::Hop& hop) {
+  json spans = json::array();
+  for (const bus::SpanStamp& span : hop.spans)
+    spans.push_back({{"name", span.name},
+                     {"begin_ns", span.begin_ns},
+                     {"end_ns", span.end_ns},
+                     {"depth", span.depth}});
+  return {{"stage", hop.stage},
+          {"worker", hop.worker},
+          {"sent", hop.sent_ns},
+          {"received", hop.received_ns},
+          {"started", hop.started_ns},
+          {"finished", hop.finished_ns},
+          {"handed", hop.handed_ns},
+          {"clock_error_ns", hop.clock_error_ns},
+          {"spans", std::move(spans)}};
+}
+
+json attempt_json(const Attempt& attempt) {
+  json hops = json::array();
+  for (const bus::Hop& hop : attempt.hops) hops.push_back(hop_json(hop));
+  return {{"token", {attempt.token.job, attempt.token.epoch, attempt.token.attempt}},
+          {"worker", attempt.worker},
+          {"outcome", attempt.outcome},
+          {"ready", to_ns(attempt.stamps.ready)},
+          {"dispatched", to_ns(attempt.stamps.dispatched)},
+          {"returned", to_ns(attempt.stamps.returned)},
+          {"hops", std::move(hops)}};
+}
+
+void add(json& parts, const std::string& name, Duration length) {
+  parts[name] = parts.value(name, std::int64_t{0}) + length.count();
+}
+
+}  // namespace
+
+std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
+                         std::string_view outcome, std::string_view done_header) {
+  const PackedStamps s{to_ns(stamps.intake),     to_ns(stamps.queued),   to_ns(stamps.accepted),
+                       to_ns(stamps.ready),      to_ns(stamps.dispatched), to_ns(stamps.returned),
+                       token.epoch,              token.attempt};
+  std::string header(sizeof s, '\0');
+  std::memcpy(header.data(), &s, sizeof s);
+  header += outcome;
+  return pack_body(header, done_header);
+}
+
+std::vector<Part> parts_of(const FrontStamps& at, const std::vector<bus::Hop>& hops,
+                           Duration earlier) {
+  std::vector<Part> parts;
+  parts.reserve(6 + 4 * hops.size());
+  parts.push_back({"intake", at.queued - at.intake});
+  parts.push_back({"commit", at.accepted - at.queued});
+  if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
+  // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
+  Instant last = hops.empty() || hops.front().sent_ns == 0 ? at.dispatched
+                                                          : instant_from_ns(hops.front().sent_ns);
+  parts.push_back({"queue", last - at.ready});
+  for (const bus::Hop& hop : hops) {
+    const std::string stage(hop.stage);
+    const auto part = [&](const char* name, std::int64_t until_ns) {
+      if (until_ns == 0) return;
+      parts.push_back({name + stage, instant_from_ns(until_ns) - last});
+      last = instant_from_ns(until_ns);
+    };
+    part("wire:", hop.received_ns);
+    part("wait:", hop.started_ns);
+    part("service:", hop.finished_ns);
+    part("handover:", hop.handed_ns);
+  }
+  if (!hops.empty()) parts.push_back({"wire:front", at.returned - last});
+  return parts;
+}
+
+Duration tolerance(Duration whole) {
+  return std::max<Duration>(std::chrono::microseconds(20), whole / 100);
+}
+
+Result<json> timeline_json(const StoredTimeline& stored) {
+  json attempts = json::array();
+  json parts = json::object();
+  const JobId id = stored.job.id;
+  std::optional<Attempt> last;
+  const auto between = [&](const Attempt& next) {
+    if (last) add(parts, "backoff", next.stamps.ready - last->stamps.returned);
+  };
+  for (const std::string& packed : stored.failed_attempts) {
+    auto attempt = read_attempt(packed, id);
+    if (!attempt) return std::unexpected(std::move(attempt).error().in("timeline"));
+    between(*attempt);
+    add(parts, "queue", attempt->stamps.dispatched - attempt->stamps.ready);
+    add(parts, attempt->outcome == "lost" ? "lost attempt" : "failed attempt",
+        attempt->stamps.returned - attempt->stamps.dispatched);
+    attempts.push_back(attempt_json(*attempt));
+    last = std::move(*attempt);
+  }
+  json whole;
+  if (!stored.timeline.empty()) {
+    auto attempt = read_attempt(stored.timeline, id);
+    if (!attempt) return std::unexpected(std::move(attempt).error().in("timeline"));
+    between(*attempt);
+    for (const Part& part : parts_of(attempt->stamps, attempt->hops, Duration(0)))
+      add(parts, part.name, part.length);
+    if (stored.whole) {
+      whole = stored.whole->count();
+      add(parts, "settle", attempt->stamps.intake + *stored.whole - attempt->stamps.returned);
+    }
+    if (attempt->token.attempt > 0) attempts.push_back(attempt_json(*attempt));
+  } else {
+    add(parts, "intake", stored.queued - stored.intake);
+  }
+  return json{{"schema", 1},
+              {"job", id.raw()},
+              {"kind", stored.job.kind},
+              {"state", stored.job.end ? std::string(name_of(stored.job.end->state)) : "live"},
+              {"intake_ns", to_ns(stored.intake)},
+              {"whole_ns", whole},
+              {"attempts", std::move(attempts)},
+              {"parts", std::move(parts)}};
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,45 @@
+// Timeline: where a job's time went, from the stamps that its messages gathered.
+//
+//   whole  = intake .. announced, two readings of the front's own
+//   parts  = intake | commit | earlier attempts | queue | per hop: wire wait service handover |
+//            return wire | settle
+//
+// Each part is the difference of two neighbouring stamps, taken by whoever was there: the parts add
+// up to the whole only if no stamp is missing or wrong, and that is checked for every job.
+//
+// Threads: plain values.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "bus/messages.h"
+#include "front/ledger.h"
+#include "front/machine.h"
+
+namespace tallymill::front {
+
+// One attempt as the ledger keeps it: the front's stamps and the Done header with its hops.
+[[nodiscard]] std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
+                                       std::string_view outcome, std::string_view done_header);
+
+// The parts of the attempt that ended in `stamps.returned`, in order, named as on the wire.
+struct Part {
+  std::string name;  // "intake", "commit", "queue", "wire:compute", "wait:compute", ...
+  Duration length{};
+};
+[[nodiscard]] std::vector<Part> parts_of(const FrontStamps& stamps, const std::vector<bus::Hop>& hops,
+                                         Duration earlier);
+
+// How far the parts may differ from the whole before the job is counted as an anomaly.
+[[nodiscard]] Duration tolerance(Duration whole);
+
+// The timeline schema of docs/protocol.md. corrupt when the ledger's bytes cannot be read.
+[[nodiscard]] Result<nlohmann::json> timeline_json(const StoredTimeline& stored);
+
+}  // namespace tallymill::front
