@@ -7,15 +7,15 @@
 
 namespace tallymill::front {
 
-ConnId Desk::conn_of(std::string_view routing_id, Instant now) {
-  auto [entry, fresh] = by_routing_id_.try_emplace(std::string(routing_id), next_conn_);
+ConnId Desk::conn_of(const bus::Route& route, Instant now) {
+  auto [entry, fresh] = by_peer_.try_emplace(route.peer, next_conn_);
   if (!fresh) {
     conns_.at(entry->second).last_seen = now;
     return entry->second;
   }
   const ConnId id = next_conn_++;
   Conn conn;
-  conn.routing_id = std::string(routing_id);
+  conn.route = route;
   conn.last_seen = now;
   conns_.emplace(id, std::move(conn));
   if (conns_.size() > limits::connections) {
@@ -34,9 +34,8 @@ Conn* Desk::find(ConnId id) {
 void Desk::forget(ConnId id) {
   const auto entry = conns_.find(id);
   TM_CHECK(entry != conns_.end());
-  by_routing_id_.erase(entry->second.routing_id);
-  for (auto* table : {&by_client_})
-    for (auto& [key, ids] : *table) std::erase(ids, id);
+  by_peer_.erase(entry->second.route.peer);
+  for (auto& [client, ids] : by_client_) std::erase(ids, id);
   for (const std::int64_t job : entry->second.ids)
     if (const auto watchers = by_job_.find(job); watchers != by_job_.end()) {
       std::erase(watchers->second, id);
@@ -76,20 +75,8 @@ void Desk::fail(ConnId id, std::int64_t request, JobId job, const Error& error) 
 
 void Desk::flush(Conn& conn) {
   if (conn.out.empty()) return;
-  bus::Frames frames = conn.out.take();
-  try {
-    // MANDATORY: an unknown peer throws, a full pipe says EAGAIN; both are the client's loss alone.
-    if (!router_.send(zmq::buffer(conn.routing_id), zmq::send_flags::sndmore |
-                                                        zmq::send_flags::dontwait)) {
-      ++dropped_;
-      return;
-    }
-    for (std::size_t i = 0; i < frames.size(); ++i)
-      router_.send(frames[i], i + 1 < frames.size() ? zmq::send_flags::sndmore
-                                                    : zmq::send_flags::none);
-  } catch (const zmq::error_t&) {
-    ++dropped_;
-  }
+  // A peer that is gone or does not read loses its own messages, and finds the gap by their numbers.
+  if (!bus::send(router_, conn.route, conn.out.take())) ++dropped_;
 }
 
 void Desk::flush() {

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "bus/envelope.h"
+#include "bus/frames.h"
 #include "front/machine.h"
 
 namespace tallymill::front {
@@ -30,8 +31,8 @@ namespace tallymill::front {
 using ConnId = std::uint32_t;
 
 struct Conn {
-  std::string routing_id;
-  std::string name;  // said by hello; the routing id until then
+  bus::Route route;
+  std::string name;  // said by hello
   ClientId client = 0;
   bool watches_all = false;
   bool replaying = false;  // ends are read back; live ones wait until they are through
@@ -46,9 +47,9 @@ class Desk {
  public:
   explicit Desk(zmq::socket_t& router) : router_(router) {}
 
-  // The connection that has this routing id; made when it is new. too many connections: the one that
-  // was silent longest is forgotten.
-  ConnId conn_of(std::string_view routing_id, Instant now);
+  // The connection of this peer; made when it is new. Beyond limits::connections the one that was
+  // silent longest is forgotten.
+  ConnId conn_of(const bus::Route& route, Instant now);
   [[nodiscard]] Conn* find(ConnId id);
 
   // A question of this connection; its handle for the machine.
@@ -95,7 +96,7 @@ class Desk {
     return by_client_.contains(client) || by_job_.contains(job.raw());
   }
 
-  [[nodiscard]] std::size_t connections() const { return by_routing_id_.size(); }
+  [[nodiscard]] std::size_t connections() const { return by_peer_.size(); }
   [[nodiscard]] std::int64_t dropped() const { return dropped_; }
 
  private:
@@ -104,7 +105,7 @@ class Desk {
   void forget(ConnId id);
 
   zmq::socket_t& router_;
-  std::unordered_map<std::string, ConnId> by_routing_id_;
+  std::unordered_map<std::string, ConnId> by_peer_;
   std::unordered_map<ConnId, Conn> conns_;
   ConnId next_conn_ = 1;
   std::vector<ConnId> dirty_;

@@ -1,0 +1,190 @@
+// Front: the loop that feeds the machine and carries out what it decides.
+//
+//   jobs socket (ROUTER) --> Desk ----+                    +--> Committer --> ledger
+//   control socket (ROUTER) > StageDoor > Machine > effects +--> StageDoor --> lanes, workers
+//   results socket (PULL) ------------+                    +--> Desk --> clients
+//   committer's mailbox --------------+
+//
+// A turn of the loop drains each of these into the machine, then judges leases and deadlines, then
+// dispatches, then flushes every message that gathered. Disk is the committer's and the errands'
+// thread; nothing here blocks.
+//
+//   invariant: `accepted` and ends leave only from an effect that followed a commit
+//   invariant: leases are judged only after the control socket was found empty in the same turn
+//
+// Threads: run() on one; stop() and drain() from any, also a signal handler's fd callback.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <unordered_map>
+#include <vector>
+#include <zmq.hpp>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "bus/endpoints.h"
+#include "bus/envelope.h"
+#include "bus/errands.h"
+#include "bus/loop.h"
+#include "front/body.h"
+#include "front/committer.h"
+#include "front/desk.h"
+#include "front/ledger.h"
+#include "front/machine.h"
+#include "front/probe.h"
+#include "front/stage_door.h"
+#include "store/blobs.h"
+
+namespace tallymill::front {
+
+struct FrontOptions {
+  std::vector<std::string> listen{"tcp://127.0.0.1:7750"};
+  std::vector<std::string> results{"tcp://127.0.0.1:7751"};
+  std::vector<std::string> control{"tcp://127.0.0.1:7752"};
+  std::string run_dir;
+  std::string data_dir;
+  bool insecure = false;
+  bool diagnostics = false;  // the kind `synthetic` may be submitted
+  Admission admission;
+  Bytes cached_bodies = limits::cached_bodies;
+};
+
+class Front {
+ public:
+  Front(FrontOptions options, const Clock& clock);
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  // Opens ledger and blobs, binds the sockets. busy: a port is taken or another front has the ledger.
+  [[nodiscard]] Status open();
+  // Until drained or stopped; the exit code.
+  [[nodiscard]] int run();
+  // Takes no submits any more, finishes what is leased, then run() returns 0.
+  void drain();
+  void stop(int exit_code);
+
+  [[nodiscard]] bus::Loop& loop() { return loop_; }
+
+ private:
+  // The message that is being read: what Append and Settle effects take their bytes from.
+  struct InHand {
+    std::string_view header;
+    std::string_view params;
+    std::span<const zmq::message_t> blobs;
+    const bus::Submit* submit = nullptr;
+    std::string client;
+    JobId parent;
+    std::vector<std::string> digests;
+    const bus::Done* done = nullptr;
+  };
+  // An end whose commit is outstanding and which somebody watches.
+  struct Ending {
+    std::string code;
+    std::string message;
+    std::string field;
+    std::int32_t attempts = 0;
+    std::string done_header;
+    std::string result;  // packed: params and blobs
+    std::vector<bus::Hop> hops;  // for the check of the parts: views into done_header
+  };
+
+  [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
+                            const std::vector<std::string>& endpoints);
+  void read_kinds();
+  void write_kinds();
+  void learn(std::vector<KindSpec>&& kinds);
+  void start_replay();
+
+  // clients
+  void on_client();
+  void on_item(ConnId conn, const bus::Item& item);
+  void on_hello(ConnId conn, const bus::Item& item);
+  void on_submit(ConnId conn, const bus::Item& item);
+  void take_submit(ConnId conn, const bus::Submit& submit, std::string_view header,
+                   std::string_view params, std::span<const zmq::message_t> blobs);
+  void spill(ConnId conn, const bus::Submit& submit, const bus::Item& item);
+  [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);
+  void on_watch(ConnId conn, const bus::Item& item);
+  void replay_ends(ConnId conn, std::int64_t since);
+  void on_ask(ConnId conn, const bus::Item& item);
+  void ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask);
+  void retry_job(ConnId conn, std::int64_t request, JobId job);
+  void on_put(ConnId conn, const bus::Item& item);
+  void on_get(ConnId conn, const bus::Item& item);
+  void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
+  void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
+  void send_end(ConnId conn, const JobEnd& end);
+  [[nodiscard]] bool errand(ConnId conn, std::int64_t request, bus::Errands::Errand errand);
+
+  // workers
+  void on_results();
+  void on_done(const bus::Item& item);
+  void on_live(const bus::Live& live, const bus::Item& item);
+
+  // effects
+  void on_committed();
+  void carry_out();
+  void act(const Append& append);
+  void act(const Settle& settle);
+  void act(const Remark& remark);
+  void act(const Accept& accept);
+  void act(const Refuse& refuse);
+  void act(const Cancelled& cancelled);
+  void act(const Dispatch& dispatch);
+  void act(const TellWorker& tell);
+  void act(const Announce& announce);
+  void act(const CloseLane& close);
+  void act(const Rebind& rebind);
+  void act(const Drained& drained);
+  void commit(Entry&& entry);
+  void read_bodies();
+  void end_turn();
+  void judge();
+
+  [[nodiscard]] nlohmann::json snapshot_json() const;
+  [[nodiscard]] nlohmann::json topology_json() const;
+  [[nodiscard]] nlohmann::json kinds_json() const;
+
+  FrontOptions options_;
+  const Clock& clock_;
+  zmq::context_t context_;
+  bus::Loop loop_;
+  std::vector<zmq::socket_t> jobs_;  // one: all endpoints are bound to it
+  std::vector<zmq::socket_t> results_;
+  std::vector<zmq::socket_t> control_;
+  std::unique_ptr<store::Blobs> blobs_;
+  Opened opened_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<LedgerReader> reader_;
+  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<Desk> desk_;
+  std::unique_ptr<StageDoor> stages_;
+  std::unique_ptr<bus::Errands> errands_;
+  metrics::Registry registry_;
+  std::unique_ptr<Probe> probe_;
+
+  std::unordered_map<std::string, KindSpec> kinds_;
+  InHand hand_;
+  std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
+  Bytes cached_{};
+  std::vector<Dispatch> unread_;  // their bodies are read back from the ledger
+  std::unordered_map<std::int64_t, Ending> endings_;  // by seq of the end
+  std::int64_t announced_ = 0;                        // the last number whose end was announced
+  std::vector<Whole> wholes_;
+  bus::Route route_;
+  bus::Frames frames_;
+  bus::Submit submit_;
+  bus::Done done_;
+  std::vector<Effect> acting_;
+  Instant next_judgement_;
+  bool control_empty_ = false;
+  bool draining_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace tallymill::front

@@ -1,0 +1,417 @@
+#include "front/stage_door.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "bus/codec_json.h"
+#include "bus/msgpack_reader.h"
+
+namespace tallymill::front {
+namespace {
+
+using nlohmann::json;
+
+// {"held": [[job, epoch, attempt, phase] ...], ...}: the tokens of a hello or a beat.
+bool read_held(std::string_view params, std::vector<Held>& held) {
+  held.clear();
+  bus::MsgpackReader in(params);
+  std::uint32_t pairs = 0;
+  if (!in.map(pairs)) return false;
+  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+    std::string_view key;
+    if (!in.read(key)) return false;
+    if (key != "held") {
+      if (!in.skip()) return false;
+      continue;
+    }
+    std::uint32_t n = 0;
+    if (!in.list(n) || n > limits::held_tokens) return false;
+    for (std::uint32_t i = 0; i < n; ++i) {
+      std::uint32_t four = 0;
+      std::int64_t job = 0, epoch = 0, attempt = 0, phase = 0;
+      if (!in.list(four) || four != 4 || !in.read(job) || !in.read(epoch) || !in.read(attempt) ||
+          !in.read(phase))
+        return false;
+      held.push_back({{job, epoch, static_cast<std::int32_t>(attempt)},
+                      static_cast<std::int32_t>(phase)});
+    }
+  }
+  return true;
+}
+
+std::string_view word_of(Word word) {
+  switch (word) {
+    case Word::keep:
+      return "keep";
+    case Word::settled:
+      return "settled";
+    case Word::void_:
+      return "void";
+    case Word::cancel:
+      return "cancel";
+    case Word::expire:
+      return "expire";
+  }
+  std::unreachable();
+}
+
+// A kind that was announced as "synthetic@image" runs as "synthetic".
+std::string_view base_kind(std::string_view name) { return name.substr(0, name.find('@')); }
+
+bool process_is_gone(std::int64_t pid) {
+  if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  if (!std::getline(stat, text)) return true;
+  const auto paren = text.rfind(')');  // the command's name may hold anything
+  return paren != std::string::npos && paren + 2 < text.size() && text[paren + 2] == 'Z';
+}
+
+// What the supervisor wrote down of a process that died: its signal and last lines.
+std::optional<std::string> last_words(const std::string& run_dir, std::int64_t pid) {
+  std::ifstream file(std::filesystem::path(run_dir) / "deaths" / (std::to_string(pid) + ".json"));
+  if (!file) return std::nullopt;
+  const json death = json::parse(file, nullptr, false);
+  if (!death.is_object()) return std::nullopt;
+  std::string words = death.contains("signal") && death["signal"].is_string()
+                          ? "signal " + death["signal"].get<std::string>()
+                      : death.contains("signal") && death["signal"].is_number()
+                          ? "signal " + std::to_string(death["signal"].get<int>())
+                          : "exit " + std::to_string(death.value("exit", -1));
+  if (const auto lines = death.find("last_stderr"); lines != death.end() && lines->is_array())
+    for (const json& line : *lines)
+      if (line.is_string()) words += "\n  " + line.get<std::string>();
+  return words;
+}
+
+}  // namespace
+
+StageDoor::StageDoor(zmq::context_t& context, bus::Loop& loop, zmq::socket_t& control,
+                     Machine& machine, Place place, Announced announced, Live live)
+    : context_(context),
+      loop_(loop),
+      control_(control),
+      machine_(machine),
+      place_(std::move(place)),
+      announced_(std::move(announced)),
+      live_(std::move(live)) {}
+
+StageDoor::Slot& StageDoor::slot(WorkerId worker) {
+  TM_CHECK(worker < slots_.size());
+  return slots_[worker];
+}
+
+bool StageDoor::read_control() {
+  for (int n = 0; n < limits::messages_per_turn; ++n) {
+    if (!bus::receive(control_, from_, frames_)) return n > 0;
+    auto envelope = bus::Envelope::decode(std::move(frames_));
+    if (!envelope) {
+      ++refused_;
+      continue;
+    }
+    for (const bus::Item& item : envelope->items()) on_item(from_, item);
+  }
+  return true;
+}
+
+void StageDoor::on_item(const bus::Route& from, const bus::Item& item) {
+  switch (item.verb) {
+    case bus::Verb::worker_hello:
+      return on_hello(from, item);
+    case bus::Verb::beat:
+      return on_beat(from, item);
+    case bus::Verb::hop_event:
+      return on_hop(item);
+    case bus::Verb::live:
+      if (const auto live = bus::read<bus::Live>(item)) live_(*live, item);
+      return;
+    default:
+      ++refused_;
+  }
+}
+
+void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
+  const auto hello = bus::read<bus::WorkerHello>(item);
+  const auto params = bus::json_of_msgpack(item.params);
+  if (!hello || !params || !read_held(item.params, held_)) {
+    ++refused_;
+    return;
+  }
+  std::vector<KindSpec> kinds;
+  std::vector<std::string> names;
+  if (const auto list = params->find("kinds"); list != params->end() && list->is_array())
+    for (const json& one : *list)
+      if (auto kind = kind_from_json(one)) {
+        names.push_back(kind->name);
+        kinds.push_back(std::move(*kind));
+      }
+  auto stage = machine_.stage_named(hello->stage);
+  if (!stage) stage = machine_.add_stage(std::string(hello->stage));
+  announced_(std::move(kinds));
+
+  const auto known = machine_.pool().find(hello->incarnation);
+  const bool same_lane = known && machine_.pool().at(*known).info.lane == hello->lane &&
+                         *known < slots_.size() && slots_[*known].lane != nullptr;
+  WorkerInfo facts{std::string(hello->incarnation),
+                   *stage,
+                   {Credits(hello->limit_jobs), Bytes(hello->limit_bytes)},
+                   Credits(hello->limit_unsettled),
+                   std::max(1, hello->concurrency),
+                   hello->lane};
+  const auto worker = machine_.hello(facts, held_, loop_.now());
+  if (!worker) {
+    ++refused_;
+    log::warn("a worker's hello was refused: {}", worker.error().message);
+    return;
+  }
+  if (slots_.size() <= *worker) slots_.resize(*worker + 1);
+  Slot& slot = slots_[*worker];
+  slot.route = from;
+  slot.facts = {std::string(hello->incarnation), std::string(hello->stage),
+                std::string(hello->host),        std::string(hello->boot),
+                std::string(hello->endpoint),    hello->pid,
+                std::move(names)};
+  suspects_.erase(*worker);
+  slot.suspect_since = Instant::max();
+  if (!same_lane) open_lane(*worker, slot.facts.endpoint);
+  bus::Packer packer;
+  packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs});
+  reply(from, packer);
+  lanes_changed_ = true;
+}
+
+void StageDoor::open_lane(WorkerId worker, const std::string& endpoint) {
+  Slot& at = slots_[worker];
+  at.lane.reset();
+  at.number = 0;
+  auto lane = bus::Lane::open(context_, loop_, endpoint, [this, worker](bool up) {
+    if (up) {
+      machine_.lane_up(worker, loop_.now());
+    } else {
+      machine_.lane_broke(worker, loop_.now());
+      slot(worker).suspect_since = loop_.now();
+      suspects_.insert(worker);
+    }
+    lanes_changed_ = true;
+  });
+  if (!lane) {
+    log::warn("cannot connect the lane of worker {}: {}", at.facts.incarnation,
+              lane.error().message);
+    return;
+  }
+  at.lane = std::move(*lane);
+}
+
+void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
+  const auto beat = bus::read<bus::Beat>(item);
+  if (!beat || !read_held(item.params, held_)) {
+    ++refused_;
+    return;
+  }
+  const auto worker = machine_.pool().find(beat->incarnation);
+  if (!worker || *worker >= slots_.size()) {
+    // A worker that this front has not met: a welcome that answers no hello asks for one.
+    bus::Packer packer;
+    packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs});
+    reply(from, packer);
+    return;
+  }
+  Slot& at = slots_[*worker];
+  at.route = from;
+  at.beat_ns = beat->sent_ns;
+  at.beat_at = loop_.now();
+  machine_.beat(*worker, held_, beat->busy_ratio, beat->missing, loop_.now());
+  if (!std::exchange(at.dirty, true)) dirty_.push_back(*worker);
+}
+
+void StageDoor::on_hop(const bus::Item& item) {
+  const auto hop = bus::read<bus::HopEvent>(item);
+  if (!hop) {
+    ++refused_;
+    return;
+  }
+  const auto worker = machine_.pool().find(hop->worker);
+  if (!worker) return;
+  using Point = Machine::Point;
+  const auto point = hop->what == "received"   ? Point::received
+                     : hop->what == "started"  ? Point::started
+                     : hop->what == "finished" ? Point::finished
+                                               : Point::back;
+  if (hop->reason == "draining") machine_.leaving(*worker);
+  machine_.hop(*worker, hop->token, point, loop_.now());
+}
+
+// ---- to the workers ----
+
+void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
+  const bus::Item header{bus::Verb::submit, body.header, {}, {}};
+  if (!bus::read_into(header, submit_)) {
+    log::warn("the stored header of job {} cannot be read", dispatch.token.job);
+    return;
+  }
+  Slot& first = slot(dispatch.workers[0]);
+  const Kind& kind = machine_.kind(dispatch.kind);
+  work_.token = dispatch.token;
+  work_.kind = base_kind(kind.name);
+  work_.hop = 0;
+  work_.route.clear();
+  for (int hop = 0; hop < dispatch.hops; ++hop) {
+    const WorkerFacts& facts = slot(dispatch.workers[static_cast<std::size_t>(hop)]).facts;
+    work_.route.push_back({facts.stage, facts.incarnation,
+                           hop == 0 ? std::string_view{} : std::string_view(facts.endpoint)});
+  }
+  work_.from = "front";
+  work_.number = ++first.number;
+  work_.deadline_ns = dispatch.deadline ? to_ns(*dispatch.deadline) : 0;
+  work_.stall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(kind.stall).count();
+  work_.trace = submit_.trace;
+  work_.inputs.swap(submit_.inputs);
+  work_.hops.resize(1);
+  work_.hops[0] = {};
+  work_.hops[0].stage = first.facts.stage;
+  work_.hops[0].worker = first.facts.incarnation;
+  work_.hops[0].sent_ns = to_ns(SystemClock().now());
+  if (first.jobs.full() && first.lane) (void)first.lane->send(first.jobs.take());
+  if (auto added = first.jobs.try_add(work_, body.params); !added) {
+    log::warn("job {} does not fit a message: {}", dispatch.token.job, added.error().message);
+    return;
+  }
+  for (const std::string_view blob : body.blobs)
+    first.jobs.add_blob(zmq::message_t(blob.data(), blob.size()));
+  if (!std::exchange(first.dirty, true)) dirty_.push_back(dispatch.workers[0]);
+}
+
+void StageDoor::tell(const TellWorker& tell) {
+  if (tell.worker >= slots_.size()) return;
+  Slot& at = slot(tell.worker);
+  at.verdicts.push_back({tell.token, word_of(tell.word)});
+  if (!std::exchange(at.dirty, true)) dirty_.push_back(tell.worker);
+}
+
+void StageDoor::rebind(WorkerId worker) {
+  Slot& at = slot(worker);
+  // The lane may just be on its way up; only one that is closed at this end needs another.
+  if (at.lane != nullptr) return;
+  at.rebind = true;
+  if (!std::exchange(at.dirty, true)) dirty_.push_back(worker);
+}
+
+void StageDoor::close_lane(WorkerId worker) {
+  slot(worker).lane.reset();
+  slot(worker).jobs = bus::Packer();
+  lanes_changed_ = true;
+}
+
+void StageDoor::reply(const bus::Route& to, bus::Packer& packer) {
+  if (auto sent = bus::send(control_, to, packer.take()); !sent) ++refused_;
+}
+
+void StageDoor::flush() {
+  if (std::exchange(lanes_changed_, false)) send_lanes();
+  for (const WorkerId id : dirty_) {
+    Slot& at = slots_[id];
+    at.dirty = false;
+    if (!at.jobs.empty()) {
+      bus::Frames frames = at.jobs.take();
+      if (at.lane == nullptr)
+        log::warn("jobs for a closed lane of worker {} are lost with it", at.facts.incarnation);
+      else if (auto sent = at.lane->send(std::move(frames)); !sent)
+        log::warn("lane of worker {}: {}", at.facts.incarnation, sent.error().message);
+    }
+    if (at.verdicts.empty() && at.beat_ns == 0 && !at.rebind) continue;
+    // A verdict list is bounded by the decoder's limit on lists.
+    for (std::size_t begin = 0; begin == 0 || begin < at.verdicts.size();
+         begin += limits::header_list) {
+      bus::Tell tell;
+      const auto end = std::min(at.verdicts.size(), begin + limits::header_list);
+      tell.verdicts.assign(at.verdicts.begin() + static_cast<std::ptrdiff_t>(begin),
+                           at.verdicts.begin() + static_cast<std::ptrdiff_t>(end));
+      tell.echo_ns = std::exchange(at.beat_ns, 0);
+      tell.front_ns = tell.echo_ns == 0 ? 0 : to_ns(SystemClock().now());
+      tell.rebind = std::exchange(at.rebind, false);
+      bus::Packer packer;
+      packer.add(tell);
+      reply(at.route, packer);
+    }
+    at.verdicts.clear();
+  }
+  dirty_.clear();
+}
+
+// Every worker is told the lanes of all stages that can be a later hop; the list is short.
+void StageDoor::send_lanes() {
+  bus::Lanes lanes;
+  for (WorkerId id = 0; id < slots_.size(); ++id)
+    if (slots_[id].lane != nullptr)
+      lanes.lanes.push_back({slots_[id].facts.stage, slots_[id].facts.incarnation,
+                             slots_[id].facts.endpoint});
+  for (WorkerId id = 0; id < slots_.size(); ++id) {
+    if (slots_[id].lane == nullptr) continue;
+    bus::Packer packer;
+    packer.add(lanes);
+    reply(slots_[id].route, packer);
+  }
+}
+
+void StageDoor::look_after_suspects() {
+  for (auto id = suspects_.begin(); id != suspects_.end();) {
+    Slot& at = slots_[*id];
+    const bool here = at.facts.boot == place_.boot && at.facts.pid > 0;
+    if (!here || !process_is_gone(at.facts.pid)) {
+      const bool waited = loop_.now() - at.suspect_since > limits::lease;
+      id = waited ? suspects_.erase(id) : std::next(id);
+      continue;
+    }
+    // The supervisor needs a moment to write down how it died.
+    auto words = last_words(place_.run_dir, at.facts.pid);
+    if (!words && loop_.now() - at.suspect_since < std::chrono::milliseconds(200)) {
+      ++id;
+      continue;
+    }
+    machine_.died(*id, words.value_or("its process died"), loop_.now());
+    id = suspects_.erase(id);
+  }
+}
+
+const WorkerFacts* StageDoor::facts(WorkerId worker) const {
+  return worker < slots_.size() ? &slots_[worker].facts : nullptr;
+}
+
+json StageDoor::workers_json() const {
+  json workers = json::array();
+  const auto all = machine_.pool().all();
+  for (WorkerId id = 0; id < all.size() && id < slots_.size(); ++id) {
+    const Worker& worker = all[id];
+    if (worker.gone) continue;
+    const Slot& at = slots_[id];
+    workers.push_back({{"id", id},
+                       {"incarnation", at.facts.incarnation},
+                       {"stage", at.facts.stage},
+                       {"host", at.facts.host},
+                       {"pid", at.facts.pid},
+                       {"kinds", at.facts.kinds},
+                       {"open", worker.open},
+                       {"limit", {{"jobs", worker.info.limit.jobs.raw()},
+                                  {"bytes", worker.info.limit.bytes.raw()}}},
+                       {"held", worker.here.held().jobs.raw()},
+                       {"held_bytes", worker.here.held().bytes.raw()},
+                       {"ahead", worker.ahead.raw()},
+                       {"unsettled", worker.unsettled.raw()},
+                       {"missing", worker.missing},
+                       {"busy_ratio", worker.busy_ratio},
+                       {"last_seen_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
+                                            loop_.now() - worker.last_seen)
+                                            .count()}});
+  }
+  return workers;
+}
+
+}  // namespace tallymill::front
