@@ -257,4 +257,24 @@ inline constexpr std::size_t ledger_reads = 65'536;
 // A question that reads longer is ended with E_DEADLINE: it holds up the others, and the WAL.
 inline constexpr std::chrono::milliseconds ledger_read_time{500};
 
+// Clients that the front remembers; the one that was silent longest is forgotten first.
+inline constexpr std::size_t connections = 10'000;
+inline constexpr std::size_t client_name_bytes = 64;
+inline constexpr std::size_t key_bytes = 128;
+inline constexpr std::size_t trace_bytes = 64;
+// Submits of one client that may be unanswered, and their bytes; said in the welcome.
+inline constexpr std::int32_t submit_window_jobs = 4096;
+inline constexpr Bytes submit_window_bytes = 16_MiB;
+// Bodies of waiting jobs that are kept in memory; the others are read back when they are sent.
+inline constexpr Bytes cached_bodies = 64_MiB;
+// Questions that wait for the ledger or the blob store.
+inline constexpr std::size_t errands = 4096;
+// Ends per piece of a replay, and jobs per page of a list.
+inline constexpr int replay_piece = 500;
+inline constexpr int jobs_page = 500;
+// Tokens in one hello or beat: every place and every unsettled result of the largest worker.
+inline constexpr std::uint32_t held_tokens = 16'384;
+// Below this much free space no submit is taken, so that running jobs can settle.
+inline constexpr Bytes disk_floor = 256_MiB;
+
 }  // namespace tallymill::limits

@@ -1,7 +1,8 @@
-// Errands: one thread for what may block (a read of the ledger, a blob), beside a loop that must not.
+// Errands: one thread for what may block (a read of the ledger, a blob), beside a loop that must
+// not.
 //
-// An errand is a function that runs on the thread, in the order they were given, and returns what is
-// to be done with its outcome; that runs on the loop.
+// An errand is a function that runs on the thread, in the order they were given, and returns what
+// is to be done with its outcome; that runs on the loop.
 //
 //   invariant: at most `bound` errands wait; put() says no beyond it, and the caller refuses its
 //              client

@@ -75,7 +75,8 @@ void Desk::fail(ConnId id, std::int64_t request, JobId job, const Error& error) 
 
 void Desk::flush(Conn& conn) {
   if (conn.out.empty()) return;
-  // A peer that is gone or does not read loses its own messages, and finds the gap by their numbers.
+  // A peer that is gone or does not read loses its own messages, and finds the gap by their
+  // numbers.
   if (!bus::send(router_, conn.route, conn.out.take())) ++dropped_;
 }
 

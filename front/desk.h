@@ -1,9 +1,9 @@
-// Desk: the clients. Whoever speaks on the jobs socket, what they asked and still wait for, what they
-// watch, and the messages on their way out to them.
+// Desk: the clients. Whoever speaks on the jobs socket, what they asked and still wait for, what
+// they watch, and the messages on their way out to them.
 //
-// Answers of one turn to one client leave as one ZeroMQ message. A client that does not read fills its
-// own pipe only: what cannot be sent is dropped and counted, and the client finds the gap by its
-// sequence number when it comes back.
+// Answers of one turn to one client leave as one ZeroMQ message. A client that does not read fills
+// its own pipe only: what cannot be sent is dropped and counted, and the client finds the gap by
+// its sequence number when it comes back.
 //
 //   invariant: each question gets exactly one answer, by its ReplyTo
 //   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
@@ -109,8 +109,8 @@ class Desk {
   std::unordered_map<ConnId, Conn> conns_;
   ConnId next_conn_ = 1;
   std::vector<ConnId> dirty_;
-  std::vector<Asked> asked_;             // by handle - 1
-  std::vector<std::uint32_t> free_;      // handles
+  std::vector<Asked> asked_;         // by handle - 1
+  std::vector<std::uint32_t> free_;  // handles
   std::unordered_map<ClientId, std::vector<ConnId>> by_client_;
   std::unordered_map<std::int64_t, std::vector<ConnId>> by_job_;
   std::int64_t dropped_ = 0;

@@ -51,6 +51,7 @@ struct FrontOptions {
   bool diagnostics = false;  // the kind `synthetic` may be submitted
   Admission admission;
   Bytes cached_bodies = limits::cached_bodies;
+  Bytes disk_floor = limits::disk_floor;
 };
 
 class Front {
@@ -60,7 +61,8 @@ class Front {
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
 
-  // Opens ledger and blobs, binds the sockets. busy: a port is taken or another front has the ledger.
+  // Opens ledger and blobs, binds the sockets. busy: a port is taken or another front has the
+  // ledger.
   [[nodiscard]] Status open();
   // Until drained or stopped; the exit code.
   [[nodiscard]] int run();
@@ -78,27 +80,18 @@ class Front {
     std::span<const zmq::message_t> blobs;
     const bus::Submit* submit = nullptr;
     std::string client;
+    std::string kind;
+    std::string content_hash;
+    Instant intake;
     JobId parent;
     std::vector<std::string> digests;
     const bus::Done* done = nullptr;
   };
-  // An end whose commit is outstanding and which somebody watches.
-  struct Ending {
-    std::string code;
-    std::string message;
-    std::string field;
-    std::int32_t attempts = 0;
-    std::string done_header;
-    std::string result;  // packed: params and blobs
-    std::vector<bus::Hop> hops;  // for the check of the parts: views into done_header
-  };
-
   [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                             const std::vector<std::string>& endpoints);
   void read_kinds();
   void write_kinds();
   void learn(std::vector<KindSpec>&& kinds);
-  void start_replay();
 
   // clients
   void on_client();
@@ -118,7 +111,7 @@ class Front {
   void on_get(ConnId conn, const bus::Item& item);
   void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
   void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
-  void send_end(ConnId conn, const JobEnd& end);
+  void send_end(ConnId conn, const JobEnd& end, Duration whole);
   [[nodiscard]] bool errand(ConnId conn, std::int64_t request, bus::Errands::Errand errand);
 
   // workers
@@ -142,6 +135,8 @@ class Front {
   void act(const Rebind& rebind);
   void act(const Drained& drained);
   void commit(Entry&& entry);
+  void drop_body(JobId job);
+  void count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant now);
   void read_bodies();
   void end_turn();
   void judge();
@@ -154,7 +149,7 @@ class Front {
   const Clock& clock_;
   zmq::context_t context_;
   bus::Loop loop_;
-  std::vector<zmq::socket_t> jobs_;  // one: all endpoints are bound to it
+  std::vector<zmq::socket_t> jobs_;  // each one socket, bound to all its endpoints
   std::vector<zmq::socket_t> results_;
   std::vector<zmq::socket_t> control_;
   std::unique_ptr<store::Blobs> blobs_;
@@ -172,17 +167,19 @@ class Front {
   InHand hand_;
   std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
   Bytes cached_{};
-  std::vector<Dispatch> unread_;  // their bodies are read back from the ledger
-  std::unordered_map<std::int64_t, Ending> endings_;  // by seq of the end
+  std::vector<Dispatch> unread_;                      // their bodies are read back from the ledger
+  std::unordered_map<std::int64_t, JobEnd> endings_;  // by seq: their commits are outstanding
   std::int64_t announced_ = 0;                        // the last number whose end was announced
-  std::vector<Whole> wholes_;
+  CommitBatch batch_;                                 // of this turn
+  std::vector<CommitReport> reports_;
   bus::Route route_;
   bus::Frames frames_;
   bus::Submit submit_;
   bus::Done done_;
+  bus::Done ended_;
+  bus::Loop::TimerId judgement_timer_ = 0;
   std::vector<Effect> acting_;
   Instant next_judgement_;
-  bool control_empty_ = false;
   bool draining_ = false;
   int exit_code_ = 0;
 };

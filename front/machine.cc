@@ -171,10 +171,11 @@ void Machine::committed(std::int64_t seq, const Outcome& outcome, Instant now) {
       if constexpr (plants(Mutant::count_done_twice))
         if (pending.state == EndState::done) ++totals_.ended[static_cast<int>(pending.state)];
       const ClientId client = client_of(pending.job);
+      const KindId kind = jobs_.at(pending.job.raw()).kind;
       forget(pending.job);
       if (pending.reply_to != 0) emit(Cancelled{pending.reply_to, pending.job, "cancelled"});
       if constexpr (!plants(Mutant::terminal_before_commit))
-        emit(Announce{seq, pending.job, client, pending.state, pending.gap, pending.stamps});
+        emit(Announce{seq, pending.job, client, kind, pending.state, pending.gap, pending.stamps});
       break;
     }
     case Pending::What::note:

@@ -146,6 +146,7 @@ struct Announce {  // the end is on disk: tell those who watch
   std::int64_t seq = 0;
   JobId job;
   ClientId client = 0;
+  KindId kind = 0;
   EndState state = EndState::done;
   Duration attempt_gap{};  // between acceptance and the last attempt's begin of waiting
   FrontStamps stamps;

@@ -131,7 +131,7 @@ void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Erro
                                 .gap = job.ready - job.accepted,
                                 .tell = false});
   if constexpr (plants(Mutant::terminal_before_commit))
-    emit(Announce{seq, id, job.client, state, job.ready - job.accepted, at});
+    emit(Announce{seq, id, job.client, job.kind, state, job.ready - job.accepted, at});
   emit(Settle{seq, id, state, std::move(error), with_result, job.attempt, at});
 }
 

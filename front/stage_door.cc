@@ -40,8 +40,8 @@ bool read_held(std::string_view params, std::vector<Held>& held) {
       if (!in.list(four) || four != 4 || !in.read(job) || !in.read(epoch) || !in.read(attempt) ||
           !in.read(phase))
         return false;
-      held.push_back({{job, epoch, static_cast<std::int32_t>(attempt)},
-                      static_cast<std::int32_t>(phase)});
+      held.push_back(
+          {{job, epoch, static_cast<std::int32_t>(attempt)}, static_cast<std::int32_t>(phase)});
     }
   }
   return true;
@@ -175,9 +175,12 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   if (slots_.size() <= *worker) slots_.resize(*worker + 1);
   Slot& slot = slots_[*worker];
   slot.route = from;
-  slot.facts = {std::string(hello->incarnation), std::string(hello->stage),
-                std::string(hello->host),        std::string(hello->boot),
-                std::string(hello->endpoint),    hello->pid,
+  slot.facts = {std::string(hello->incarnation),
+                std::string(hello->stage),
+                std::string(hello->host),
+                std::string(hello->boot),
+                std::string(hello->endpoint),
+                hello->pid,
                 std::move(names)};
   suspects_.erase(*worker);
   slot.suspect_since = Instant::max();
@@ -351,8 +354,8 @@ void StageDoor::send_lanes() {
   bus::Lanes lanes;
   for (WorkerId id = 0; id < slots_.size(); ++id)
     if (slots_[id].lane != nullptr)
-      lanes.lanes.push_back({slots_[id].facts.stage, slots_[id].facts.incarnation,
-                             slots_[id].facts.endpoint});
+      lanes.lanes.push_back(
+          {slots_[id].facts.stage, slots_[id].facts.incarnation, slots_[id].facts.endpoint});
   for (WorkerId id = 0; id < slots_.size(); ++id) {
     if (slots_[id].lane == nullptr) continue;
     bus::Packer packer;
@@ -392,24 +395,25 @@ json StageDoor::workers_json() const {
     const Worker& worker = all[id];
     if (worker.gone) continue;
     const Slot& at = slots_[id];
-    workers.push_back({{"id", id},
-                       {"incarnation", at.facts.incarnation},
-                       {"stage", at.facts.stage},
-                       {"host", at.facts.host},
-                       {"pid", at.facts.pid},
-                       {"kinds", at.facts.kinds},
-                       {"open", worker.open},
-                       {"limit", {{"jobs", worker.info.limit.jobs.raw()},
-                                  {"bytes", worker.info.limit.bytes.raw()}}},
-                       {"held", worker.here.held().jobs.raw()},
-                       {"held_bytes", worker.here.held().bytes.raw()},
-                       {"ahead", worker.ahead.raw()},
-                       {"unsettled", worker.unsettled.raw()},
-                       {"missing", worker.missing},
-                       {"busy_ratio", worker.busy_ratio},
-                       {"last_seen_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
-                                            loop_.now() - worker.last_seen)
-                                            .count()}});
+    workers.push_back(
+        {{"id", id},
+         {"incarnation", at.facts.incarnation},
+         {"stage", at.facts.stage},
+         {"host", at.facts.host},
+         {"pid", at.facts.pid},
+         {"kinds", at.facts.kinds},
+         {"open", worker.open},
+         {"limit",
+          {{"jobs", worker.info.limit.jobs.raw()}, {"bytes", worker.info.limit.bytes.raw()}}},
+         {"held", worker.here.held().jobs.raw()},
+         {"held_bytes", worker.here.held().bytes.raw()},
+         {"ahead", worker.ahead.raw()},
+         {"unsettled", worker.unsettled.raw()},
+         {"missing", worker.missing},
+         {"busy_ratio", worker.busy_ratio},
+         {"last_seen_ms",
+          std::chrono::duration_cast<std::chrono::milliseconds>(loop_.now() - worker.last_seen)
+              .count()}});
   }
   return workers;
 }

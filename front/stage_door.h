@@ -1,8 +1,8 @@
 // StageDoor: the workers. Their control socket, their lanes, and the messages to them.
 //
-// Each worker incarnation has one slot, numbered as in the machine's pool: its lane (a PUSH socket of
-// its own), the jobs of this turn on their way into it, and what it is to be told. What comes from
-// workers is decoded here and given to the machine as events.
+// Each worker incarnation has one slot, numbered as in the machine's pool: its lane (a PUSH socket
+// of its own), the jobs of this turn on their way into it, and what it is to be told. What comes
+// from workers is decoded here and given to the machine as events.
 //
 // Threads: the front's loop.
 #pragma once
@@ -39,9 +39,9 @@ struct WorkerFacts {
 class StageDoor {
  public:
   struct Place {
-    std::string boot;      // of this host
-    std::string run_dir;   // where a supervisor leaves the last words of dead workers
-    std::string blobs;     // folder of the blob store
+    std::string boot;     // of this host
+    std::string run_dir;  // where a supervisor leaves the last words of dead workers
+    std::string blobs;    // folder of the blob store
     std::int64_t epoch = 0;
   };
   // `announced`: a worker serves these kinds; before its hello reaches the machine.
@@ -52,7 +52,8 @@ class StageDoor {
   StageDoor(zmq::context_t& context, bus::Loop& loop, zmq::socket_t& control, Machine& machine,
             Place place, Announced announced, Live live);
 
-  // Reads at most limits::messages_per_turn messages of the control socket; false when it was empty.
+  // Reads at most limits::messages_per_turn messages of the control socket; false when it was
+  // empty.
   bool read_control();
 
   // What the machine decided.

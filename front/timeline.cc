@@ -31,11 +31,12 @@ Result<Attempt> read_attempt(std::string_view packed, JobId job) {
   const auto body = read_body(packed);
   if (!body) return std::unexpected(body.error());
   PackedStamps s{};
-  if (body->header.size() < sizeof s) return fail(Errc::corrupt, "an attempt's stamps are cut short");
+  if (body->header.size() < sizeof s)
+    return fail(Errc::corrupt, "an attempt's stamps are cut short");
   std::memcpy(&s, body->header.data(), sizeof s);
   Attempt attempt;
-  attempt.stamps = {instant_from_ns(s.intake), instant_from_ns(s.queued),
-                    instant_from_ns(s.accepted), instant_from_ns(s.ready),
+  attempt.stamps = {instant_from_ns(s.intake),     instant_from_ns(s.queued),
+                    instant_from_ns(s.accepted),   instant_from_ns(s.ready),
                     instant_from_ns(s.dispatched), instant_from_ns(s.returned)};
   attempt.token = {job.raw(), s.epoch, static_cast<std::int32_t>(s.attempt)};
   attempt.outcome = std::string(body->header.substr(sizeof s));
@@ -54,14 +55,10 @@ json hop_json(const bus::Hop& hop) {
                      {"begin_ns", span.begin_ns},
                      {"end_ns", span.end_ns},
                      {"depth", span.depth}});
-  return {{"stage", hop.stage},
-          {"worker", hop.worker},
-          {"sent", hop.sent_ns},
-          {"received", hop.received_ns},
-          {"started", hop.started_ns},
-          {"finished", hop.finished_ns},
-          {"handed", hop.handed_ns},
-          {"clock_error_ns", hop.clock_error_ns},
+  return {{"stage", hop.stage},        {"worker", hop.worker},
+          {"sent", hop.sent_ns},       {"received", hop.received_ns},
+          {"started", hop.started_ns}, {"finished", hop.finished_ns},
+          {"handed", hop.handed_ns},   {"clock_error_ns", hop.clock_error_ns},
           {"spans", std::move(spans)}};
 }
 
@@ -85,9 +82,14 @@ void add(json& parts, const std::string& name, Duration length) {
 
 std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
                          std::string_view outcome, std::string_view done_header) {
-  const PackedStamps s{to_ns(stamps.intake),     to_ns(stamps.queued),   to_ns(stamps.accepted),
-                       to_ns(stamps.ready),      to_ns(stamps.dispatched), to_ns(stamps.returned),
-                       token.epoch,              token.attempt};
+  const PackedStamps s{to_ns(stamps.intake),
+                       to_ns(stamps.queued),
+                       to_ns(stamps.accepted),
+                       to_ns(stamps.ready),
+                       to_ns(stamps.dispatched),
+                       to_ns(stamps.returned),
+                       token.epoch,
+                       token.attempt};
   std::string header(sizeof s, '\0');
   std::memcpy(header.data(), &s, sizeof s);
   header += outcome;
@@ -103,7 +105,7 @@ std::vector<Part> parts_of(const FrontStamps& at, const std::vector<bus::Hop>& h
   if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
   // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
   Instant last = hops.empty() || hops.front().sent_ns == 0 ? at.dispatched
-                                                          : instant_from_ns(hops.front().sent_ns);
+                                                           : instant_from_ns(hops.front().sent_ns);
   parts.push_back({"queue", last - at.ready});
   for (const bus::Hop& hop : hops) {
     const std::string stage(hop.stage);

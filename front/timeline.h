@@ -33,8 +33,8 @@ struct Part {
   std::string name;  // "intake", "commit", "queue", "wire:compute", "wait:compute", ...
   Duration length{};
 };
-[[nodiscard]] std::vector<Part> parts_of(const FrontStamps& stamps, const std::vector<bus::Hop>& hops,
-                                         Duration earlier);
+[[nodiscard]] std::vector<Part> parts_of(const FrontStamps& stamps,
+                                         const std::vector<bus::Hop>& hops, Duration earlier);
 
 // How far the parts may differ from the whole before the job is counted as an anomaly.
 [[nodiscard]] Duration tolerance(Duration whole);

@@ -1,0 +1,554 @@
+// The loop, what it opens, and how it carries out the machine's effects. What clients ask:
+// front_clients.cc.
+#include "front/front.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "front/ledger_sqlite.h"
+#include "front/mutant.h"
+
+namespace tallymill::front {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+}  // namespace
+
+Front::Front(FrontOptions options, const Clock& clock)
+    : options_(std::move(options)), clock_(clock), loop_(clock) {}
+
+// The order of members' ends: nobody may call into what is gone.
+Front::~Front() {
+  errands_.reset();
+  stages_.reset();
+  if (committer_) committer_->stop();
+}
+
+Status Front::bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
+                   const std::vector<std::string>& endpoints) {
+  auto socket = bus::open_socket(context_, role, endpoints, {.insecure = options_.insecure});
+  if (!socket) return std::unexpected(std::move(socket).error());
+  sockets.push_back(std::move(*socket));
+  return {};
+}
+
+Status Front::open() {
+  const std::filesystem::path data(options_.data_dir);
+  auto blobs = store::Blobs::open(data / "blobs", true);
+  if (!blobs) return std::unexpected(std::move(blobs).error());
+  blobs_ = std::move(*blobs);
+  LedgerOptions ledger_options;
+  ledger_options.folder = data;
+  ledger_options.blobs = blobs_.get();
+  auto ledger = open_sqlite_ledger(ledger_options);
+  if (!ledger) return std::unexpected(std::move(ledger).error());
+  opened_ = ledger->found;
+  announced_ = opened_.head;
+
+  if (auto bound = bind(jobs_, bus::Role::front_jobs, options_.listen); !bound) return bound;
+  if (auto bound = bind(results_, bus::Role::front_results, options_.results); !bound) return bound;
+  if (auto bound = bind(control_, bus::Role::front_control, options_.control); !bound) return bound;
+
+  Machine::Options machine;
+  machine.epoch = opened_.epoch;
+  machine.head = opened_.head;
+  machine.totals = opened_.totals;
+  machine.admission = options_.admission;
+  machine.seed = static_cast<std::uint64_t>(to_ns(clock_.wall()));
+  machine.started = clock_.now();
+  machine_ = std::make_unique<Machine>(machine);
+  desk_ = std::make_unique<Desk>(jobs_.front());
+  probe_ = std::make_unique<Probe>(registry_);
+  stages_ = std::make_unique<StageDoor>(
+      context_, loop_, control_.front(), *machine_,
+      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), opened_.epoch},
+      [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
+      [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); });
+  errands_ = std::make_unique<bus::Errands>(loop_, limits::errands);
+  read_kinds();
+
+  auto reader = ledger->ledger->reader();
+  if (!reader) return std::unexpected(std::move(reader).error());
+  reader_ = std::move(*reader);
+  // A million live jobs take about a second to read: the doors open first, and what is replayed
+  // joins as it comes.
+  std::vector<Machine::Replayed> live;
+  const WallTime wall = clock_.wall();
+  const Instant now = clock_.now();
+  const auto rebased = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
+    if (!at) return std::nullopt;
+    return now + (*at - wall);
+  };
+  const auto replayed = ledger->ledger->replay([&](std::vector<LiveJob>&& jobs) {
+    live.clear();
+    for (LiveJob& job : jobs) {
+      if (!job.same_boot) job.intake = job.queued = now;
+      if (!machine_->kind_named(job.kind)) {
+        log::warn(fmt::format("no stage serves kind {} any more; its jobs wait", job.kind));
+        auto stage = machine_->stage_named("unserved");
+        if (!stage) stage = machine_->add_stage("unserved");
+        machine_->add_kind({.name = job.kind, .route = {*stage}});
+      }
+      const auto deadline = rebased(job.deadline);
+      const auto due = rebased(job.not_before);
+      live.push_back({std::move(job), deadline, due});
+    }
+    machine_->replay(live, now);
+  });
+  if (!replayed) return replayed;
+  machine_->replay_finished(clock_.now());
+
+  CommitterOptions committer;
+  committer.folder = data;
+  committer_ =
+      std::make_unique<Committer>(std::move(ledger->ledger), blobs_.get(), clock_, committer);
+  loop_.watch(jobs_.front(), [this] { on_client(); });
+  loop_.watch(control_.front(), [this] { (void)stages_->read_control(); });
+  loop_.watch(results_.front(), [this] { on_results(); });
+  loop_.watch(committer_->reports().fd(), [this] { on_committed(); });
+  loop_.every(limits::heartbeat / 8, [this] { stages_->look_after_suspects(); });
+  loop_.at_turn_end([this] { end_turn(); });
+  return {};
+}
+
+int Front::run() {
+  log::info(fmt::format("front: epoch {}, {} live jobs, ledger {}", opened_.epoch,
+                        machine_->live_jobs(), opened_.ledger_id));
+  loop_.run();
+  return exit_code_;
+}
+
+void Front::drain() {
+  if (std::exchange(draining_, true)) return stop(130);
+  log::info("front: draining; a second signal stops at once");
+  machine_->drain(loop_.now());
+}
+
+void Front::stop(int exit_code) {
+  exit_code_ = exit_code;
+  loop_.stop();
+}
+
+// ---- kinds ----
+
+// Kinds are announced by the stages that serve them. They are remembered, so that after a restart
+// the jobs of the ledger have their routes before the first worker has said hello.
+void Front::read_kinds() {
+  std::ifstream file(std::filesystem::path(options_.data_dir) / "kinds.json");
+  if (!file) return;
+  const json list = json::parse(file, nullptr, false);
+  if (!list.is_array()) return;
+  std::vector<KindSpec> kinds;
+  for (const json& one : list)
+    if (auto kind = kind_from_json(one)) kinds.push_back(std::move(*kind));
+  learn(std::move(kinds));
+}
+
+void Front::write_kinds() {
+  const auto path = std::filesystem::path(options_.data_dir) / "kinds.json";
+  const auto aside = path.string() + ".new";
+  {
+    std::ofstream file(aside);
+    file << kinds_json()["kinds"].dump(1) << '\n';
+  }
+  std::error_code ignored;
+  std::filesystem::rename(aside, path, ignored);
+}
+
+void Front::learn(std::vector<KindSpec>&& kinds) {
+  bool changed = false;
+  for (KindSpec& kind : kinds) {
+    if (kind.name == "synthetic" && !options_.diagnostics) continue;
+    std::vector<StageId> route;
+    for (const std::string& name : kind.route) {
+      auto stage = machine_->stage_named(name);
+      route.push_back(stage ? *stage : machine_->add_stage(name));
+    }
+    if (const auto known = machine_->kind_named(kind.name)) {
+      if (machine_->kind(*known).route != route)
+        log::warn(fmt::format("kind {} was announced with another route; the first one holds",
+                              kind.name));
+      continue;
+    }
+    if (route.empty() || route.size() > limits::route_hops) continue;
+    machine_->add_kind({.name = kind.name, .route = std::move(route)});
+    kinds_.insert_or_assign(kind.name, std::move(kind));
+    changed = true;
+  }
+  if (changed) write_kinds();
+}
+
+json Front::kinds_json() const {
+  json kinds = json::array();
+  for (const auto& [name, kind] : kinds_) kinds.push_back(to_json(kind));
+  std::ranges::sort(kinds, {}, [](const json& kind) { return kind["name"].get<std::string>(); });
+  return {{"schema", 1}, {"kinds", std::move(kinds)}};
+}
+
+// ---- results ----
+
+void Front::on_results() {
+  for (int n = 0; n < limits::messages_per_turn; ++n) {
+    if (!bus::receive(results_.front(), frames_)) return;
+    auto envelope = bus::Envelope::decode(std::move(frames_));
+    if (!envelope) {
+      probe_->message_refused();
+      continue;
+    }
+    for (const bus::Item& item : envelope->items())
+      if (item.verb == bus::Verb::done)
+        on_done(item);
+      else
+        probe_->message_refused();
+  }
+}
+
+void Front::on_done(const bus::Item& item) {
+  if (!bus::read_into(item, done_)) return probe_->message_refused();
+  std::array<Duration, limits::route_hops> service{};
+  const std::size_t hops = std::min<std::size_t>(done_.hops.size(), service.size());
+  for (std::size_t i = 0; i < hops; ++i)
+    service[i] = Duration(done_.hops[i].finished_ns - done_.hops[i].started_ns);
+  Finished finished;
+  finished.token = done_.token;
+  finished.worker = machine_->pool().find(done_.worker).value_or(no_worker);
+  finished.outcome = done_.outcome == "ok"        ? Finished::Outcome::ok
+                     : done_.outcome == "stopped" ? Finished::Outcome::stopped
+                                                  : Finished::Outcome::error;
+  finished.retry = done_.retry;
+  if (finished.outcome == Finished::Outcome::error)
+    finished.error = Error{errc_named(done_.code).value_or(Errc::stage_failed),
+                           std::string(done_.message), std::string(done_.field)};
+  finished.service = std::span(service).first(hops);
+  hand_ = {.header = item.header, .params = item.params, .blobs = item.blobs, .done = &done_};
+  for (const bus::FileRef& file : done_.files)
+    if (!file.digest.empty()) hand_.digests.emplace_back(file.digest);
+  machine_->done(finished, clock_.now());
+  carry_out();
+  hand_ = {};
+}
+
+void Front::on_live(const bus::Live& live, const bus::Item& item) {
+  const JobId job(live.token.job);
+  if (machine_->live_state(job) != "in_flight") return;
+  const ClientId client = machine_->client_of(job);
+  bus::Event event;
+  event.job = job.raw();
+  event.seq = announced_;
+  event.what = live.preview.empty() ? "progress" : "preview";
+  event.fraction = live.fraction;
+  event.files = live.preview;
+  desk_->for_watchers(client, job, [&](ConnId id, Conn&) {
+    desk_->send(id, event);
+    for (const zmq::message_t& blob : item.blobs)
+      desk_->send_blob(id, zmq::message_t(blob.data(), blob.size()));
+  });
+}
+
+// ---- commits ----
+
+void Front::commit(Entry&& entry) { batch_.entries.push_back(std::move(entry)); }
+
+void Front::on_committed() {
+  reports_.clear();
+  if (!committer_->reports().take(reports_)) return;
+  const Instant now = clock_.now();
+  for (CommitReport& report : reports_) {
+    if (const auto* failed = std::get_if<CommitFailed>(&report)) {
+      log::error("the ledger failed, nothing is acknowledged any more: " + failed->error.message);
+      return stop(70);
+    }
+    for (const CommitDone::Of& one : std::get<CommitDone>(report).entries) {
+      if (one.outcome.what == Outcome::What::disk_full)
+        machine_->not_committed(
+            one.seq,
+            Error{Errc::disk, "the disk is full; running jobs go on", {}, milliseconds(1000)}, now);
+      else
+        machine_->committed(one.seq, one.outcome, now);
+    }
+  }
+  machine_->set_disk_low(committer_->free_bytes() < options_.disk_floor);
+  carry_out();
+}
+
+// ---- effects ----
+
+void Front::carry_out() {
+  acting_.swap(machine_->effects());
+  for (const Effect& effect : acting_) std::visit([this](const auto& one) { act(one); }, effect);
+  acting_.clear();
+}
+
+void Front::act(const Append& append) {
+  TM_CHECK(hand_.submit != nullptr);
+  const bus::Submit& submit = *hand_.submit;
+  NewJob job;
+  job.id = append.job;
+  job.client = hand_.client;
+  job.kind = hand_.kind;
+  job.priority = submit.priority;
+  job.key = std::string(submit.key);
+  job.content_hash = hand_.content_hash;
+  job.submitted = clock_.wall();
+  if (submit.deadline_unix_ns != 0) job.deadline = wall_from_ns(submit.deadline_unix_ns);
+  if (submit.not_before_unix_ns != 0) job.not_before = wall_from_ns(submit.not_before_unix_ns);
+  job.intake = hand_.intake;
+  job.queued = append.queued;
+  job.trace = std::string(submit.trace);
+  job.parent = hand_.parent;
+  job.body = pack_body(hand_.header, hand_.params, hand_.blobs);
+  job.digests = hand_.digests;
+  const Bytes size(static_cast<std::int64_t>(job.body.size()));
+  if (cached_ + size <= options_.cached_bodies) {
+    cached_ += size;
+    bodies_.emplace(append.job.raw(), job.body);
+  }
+  commit(std::move(job));
+}
+
+void Front::drop_body(JobId job) {
+  const auto body = bodies_.find(job.raw());
+  if (body == bodies_.end()) return;
+  cached_ -= Bytes(static_cast<std::int64_t>(body->second.size()));
+  bodies_.erase(body);
+}
+
+void Front::act(const Settle& settle) {
+  const std::string_view outcome = settle.state == EndState::done ? "ok" : "error";
+  const bool result = settle.with_result && hand_.done != nullptr;
+  JobEnd end;
+  end.seq = settle.seq;
+  end.job = settle.job;
+  end.state = settle.state;
+  if (settle.error) {
+    end.code = info(settle.error->code).name;
+    end.message = settle.error->message;
+    end.field = settle.error->field;
+  }
+  end.attempts = settle.attempts;
+  end.at = clock_.wall();
+  end.timeline = pack_attempt(settle.stamps, settle.token, result ? outcome : "",
+                              result ? hand_.header : std::string_view{});
+  if (result) {
+    end.result = pack_body({}, hand_.params, hand_.blobs);
+    end.digests = hand_.digests;
+  }
+  drop_body(settle.job);
+  endings_.emplace(settle.seq, end);
+  commit(std::move(end));
+}
+
+void Front::act(const Remark& remark) {
+  Note note;
+  note.seq = remark.seq;
+  note.job = remark.job;
+  note.what = remark.what;
+  note.charges = remark.charges;
+  note.failures = remark.failures;
+  if (remark.due) note.due = clock_.wall() + (*remark.due - clock_.now());
+  if (remark.with_attempt)
+    note.data = pack_attempt(remark.stamps, remark.token, remark.outcome,
+                             remark.outcome == "failed" ? hand_.header : std::string_view{});
+  commit(std::move(note));
+}
+
+void Front::act(const Accept& accept) {
+  const Desk::Asked asked = desk_->answer(accept.reply_to);
+  const std::string_view state = !accept.known ? std::string_view{}
+                                 : accept.end  ? name_of(*accept.end)
+                                               : machine_->live_state(accept.job);
+  desk_->send(asked.conn, bus::Accepted{asked.request, accept.job.raw(), accept.job.raw(),
+                                        accept.known, state});
+}
+
+void Front::act(const Refuse& refuse) {
+  const Desk::Asked asked = desk_->answer(refuse.reply_to);
+  probe_->submit_refused(refuse.error.code);
+  desk_->fail(asked.conn, asked.request, refuse.job, refuse.error);
+}
+
+void Front::act(const Cancelled& cancelled) {
+  const Desk::Asked asked = desk_->answer(cancelled.reply_to);
+  reply_json(asked.conn, asked.request,
+             {{"job", cancelled.job.raw()}, {"state", std::string(cancelled.state)}});
+}
+
+void Front::act(const Dispatch& dispatch) {
+  const auto cached = bodies_.find(dispatch.token.job);
+  if (cached == bodies_.end()) {
+    unread_.push_back(dispatch);
+    return;
+  }
+  const auto body = read_body(cached->second);
+  TM_CHECK(body.has_value());
+  stages_->dispatch(dispatch, *body);
+  drop_body(JobId(dispatch.token.job));
+}
+
+// Jobs whose bodies did not fit in memory, or that are sent again: one errand for all of a turn.
+void Front::read_bodies() {
+  if (unread_.empty()) return;
+  auto wanted = std::make_shared<std::vector<Dispatch>>(std::exchange(unread_, {}));
+  const bool taken = errands_->put([this, wanted]() -> bus::Errands::Answer {
+    auto bodies = std::make_shared<std::vector<Result<NewJob>>>();
+    for (const Dispatch& one : *wanted) bodies->push_back(reader_->body(JobId(one.token.job)));
+    return [this, wanted, bodies] {
+      for (std::size_t i = 0; i < wanted->size(); ++i) {
+        const Dispatch& one = (*wanted)[i];
+        auto& job = (*bodies)[i];
+        const auto body = job ? read_body(job->body) : std::unexpected(job.error());
+        if (body)
+          stages_->dispatch(one, *body);
+        else
+          log::error(
+              fmt::format("job {} cannot be read back: {}", one.token.job, body.error().message));
+      }
+    };
+  });
+  // The errands' bound is above what may be leased at a time, so that no dispatch is ever shed.
+  TM_CHECK(taken);
+}
+
+void Front::act(const TellWorker& tell) { stages_->tell(tell); }
+void Front::act(const CloseLane& close) { stages_->close_lane(close.worker); }
+void Front::act(const Rebind& rebind) { stages_->rebind(rebind.worker); }
+void Front::act(const Drained&) {
+  if (draining_) stop(0);
+}
+
+void Front::act(const Announce& announce) {
+  announced_ = std::max(announced_, announce.seq);
+  const auto ending = endings_.find(announce.seq);
+  TM_CHECK(ending != endings_.end());
+  JobEnd end = std::move(ending->second);
+  endings_.erase(ending);
+  const Instant now = clock_.now();
+  const Duration whole = now - announce.stamps.intake;
+  batch_.wholes.push_back({announce.seq, whole});
+  count_end(announce, end, whole, now);
+  if (!desk_->is_watched(announce.client, announce.job)) return;
+  desk_->for_watchers(announce.client, announce.job,
+                      [&](ConnId id, Conn&) { send_end(id, end, whole); });
+  desk_->unwatch_job(announce.job);
+}
+
+// The check that nobody else makes: do the parts of this job's time add up to the whole?
+void Front::count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant now) {
+  FrontStamps at = announce.stamps;
+  std::vector<Part> parts;
+  std::string_view kind = "other";
+  if (const auto stamped = read_body(end.timeline); stamped && !stamped->params.empty()) {
+    const bus::Item header{bus::Verb::done, stamped->params, {}, {}};
+    if (bus::read_into(header, ended_)) parts = parts_of(at, ended_.hops, announce.attempt_gap);
+  }
+  parts.push_back({"settle", now - at.returned});
+  if (announce.kind < machine_->kinds()) kind = machine_->kind(announce.kind).name;
+  (void)probe_->job_ended(kind, end.state, whole, parts);
+}
+
+// ---- the turn ----
+
+void Front::end_turn() {
+  carry_out();
+  if (loop_.now() >= next_judgement_) judge();
+  machine_->dispatch(clock_.now());
+  carry_out();
+  read_bodies();
+  if (!batch_.entries.empty()) {
+    // Admission refuses long before the queue is full, and what is admitted must be taken.
+    TM_CHECK(committer_->put(std::exchange(batch_, {})));
+  }
+  stages_->flush();
+  desk_->flush();
+}
+
+// Leases, deadlines, due times. What the workers said while this process was away is heard first.
+void Front::judge() {
+  if constexpr (!plants(Mutant::expiry_before_drain)) {
+    while (stages_->read_control()) carry_out();
+    on_results();
+    on_committed();
+  }
+  const Instant now = clock_.now();
+  machine_->tick(now);
+  carry_out();
+  next_judgement_ = std::max(machine_->next_due(), now + milliseconds(5));
+  loop_.cancel(judgement_timer_);
+  judgement_timer_ = loop_.once(next_judgement_ - now, [] {});
+}
+
+// ---- what is seen ----
+
+json Front::snapshot_json() const {
+  const Snapshot s = machine_->snapshot();
+  json jobs{{"accepted", s.totals.accepted}};
+  for (int state = 0; state < end_states; ++state)
+    jobs[std::string(name_of(static_cast<EndState>(state)))] = s.totals.ended[state];
+  jobs["waiting"] = {{"ready", s.waiting.ready},
+                     {"backoff", s.waiting.backoff},
+                     {"scheduled", s.waiting.scheduled}};
+  jobs["in_flight"] = s.in_flight;
+  jobs["settling"] = s.settling;
+  json lanes = json::array();
+  for (const Snapshot::Lane& lane : s.lanes) {
+    const auto name = [&](WorkerId id) {
+      const WorkerFacts* facts = id == no_worker ? nullptr : stages_->facts(id);
+      return facts == nullptr ? std::string("front") : facts->incarnation;
+    };
+    lanes.push_back(
+        {{"from", name(lane.from)},
+         {"to", lane.to == no_worker ? "closed" : name(lane.to)},
+         {"stage", machine_->stage(lane.stage)},
+         {"sent", lane.count.sent},
+         {"received", lane.count.received},
+         {"in_flight", lane.count.in_flight},
+         {"lost",
+          {{"lane_closed", lane.count.lost_closed}, {"process_died", lane.count.lost_dead}}},
+         {"balanced", lane.count.balanced()}});
+  }
+  return {{"schema", 1},
+          {"front_epoch", s.epoch},
+          {"seq", s.seq},
+          {"taken_unix_ns", to_ns(clock_.wall())},
+          {"jobs", std::move(jobs)},
+          {"lanes", std::move(lanes)},
+          {"replaying", s.replaying},
+          {"balanced", s.balanced()}};
+}
+
+json Front::topology_json() const {
+  json routes = json::array();
+  json stages = json::array();
+  for (KindId id = 0; id < machine_->kinds(); ++id) {
+    json route = json::array();
+    for (const StageId stage : machine_->kind(id).route) route.push_back(machine_->stage(stage));
+    for (const json& stage : route)
+      if (std::ranges::find(stages, stage) == stages.end()) stages.push_back(stage);
+    routes.push_back({{"kind", machine_->kind(id).name}, {"route", std::move(route)}});
+  }
+  const json snapshot = snapshot_json();
+  return {{"schema", 1},
+          {"kinds", kinds_json()["kinds"]},
+          {"routes", std::move(routes)},
+          {"stages", std::move(stages)},
+          {"workers", stages_->workers_json()},
+          {"lanes", snapshot["lanes"]}};
+}
+
+}  // namespace tallymill::front

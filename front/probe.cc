@@ -1,0 +1,106 @@
+#include "front/probe.h"
+
+#include <cstdlib>
+
+namespace tallymill::front {
+namespace {
+
+void set_to(metrics::Counter& counter, std::int64_t value) {
+  const auto now = static_cast<std::int64_t>(counter.value());
+  if (value > now) counter.add(static_cast<std::uint64_t>(value - now));
+}
+
+}  // namespace
+
+Probe::Probe(metrics::Registry& registry)
+    : registry_(registry),
+      messages_refused_(&registry.counter("tallymill_front_messages_refused_total",
+                                          "Messages that were not of the protocol.")),
+      anomalies_(&registry.counter(
+          "tallymill_timing_anomalies_total",
+          "Jobs whose parts differ from their whole by more than 1 % and 20 microseconds.")) {}
+
+metrics::Histogram& Probe::part(std::string_view name) {
+  const auto colon = name.find(':');
+  auto& slot = parts_[std::string(name)];
+  if (slot == nullptr)
+    slot = &registry_.histogram(
+        "tallymill_job_part_seconds", "How long each part of a job took, by part and stage.",
+        {{"part", std::string(name.substr(0, colon))},
+         {"stage",
+          colon == std::string_view::npos ? "front" : std::string(name.substr(colon + 1))}});
+  return *slot;
+}
+
+bool Probe::job_ended(std::string_view kind, EndState state, Duration whole,
+                      const std::vector<Part>& parts) {
+  auto& response = response_[std::string(kind)];
+  if (response == nullptr)
+    response = &registry_.histogram("tallymill_job_response_seconds",
+                                    "From a job's submit to its end, by kind.",
+                                    {{"kind", std::string(kind)}});
+  response->record(whole);
+  if (state != EndState::done && state != EndState::failed) return false;
+  Duration sum{};
+  for (const Part& one : parts) {
+    part(one.name).record(one.length);
+    sum += one.length;
+  }
+  const bool anomaly = Duration(std::abs((whole - sum).count())) > tolerance(whole);
+  if (anomaly) anomalies_->add();
+  return anomaly;
+}
+
+void Probe::submit_refused(Errc code) {
+  auto& counter = refused_[static_cast<int>(code)];
+  if (counter == nullptr)
+    counter = &registry_.counter("tallymill_submits_refused_total",
+                                 "Submits answered with an error, by code.",
+                                 {{"code", std::string(info(code).name)}});
+  counter->add();
+}
+
+void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, std::size_t connections,
+                 std::int64_t commit_queue) {
+  const auto counter = [&](const char* name, const char* help, std::int64_t value,
+                           metrics::Labels labels = {}) {
+    set_to(registry_.counter(name, help, std::move(labels)), value);
+  };
+  const auto gauge = [&](const char* name, const char* help, std::int64_t value,
+                         metrics::Labels labels = {}) {
+    registry_.gauge(name, help, std::move(labels)).set(static_cast<double>(value));
+  };
+  counter("tallymill_jobs_accepted_total", "Jobs that are on disk, ever.",
+          snapshot.totals.accepted);
+  for (int s = 0; s < end_states; ++s)
+    counter("tallymill_jobs_ended_total", "Jobs that ended, by end.", snapshot.totals.ended[s],
+            {{"end", std::string(name_of(static_cast<EndState>(s)))}});
+  constexpr const char* waiting_help = "Jobs that wait in the front, by what for.";
+  gauge("tallymill_jobs_waiting", waiting_help, snapshot.waiting.ready, {{"for", "place"}});
+  gauge("tallymill_jobs_waiting", waiting_help, snapshot.waiting.backoff, {{"for", "backoff"}});
+  gauge("tallymill_jobs_waiting", waiting_help, snapshot.waiting.scheduled, {{"for", "schedule"}});
+  gauge("tallymill_jobs_in_flight", "Jobs that are leased to workers.", snapshot.in_flight);
+  gauge("tallymill_jobs_settling", "Jobs whose end is decided and not yet on disk.",
+        snapshot.settling);
+  gauge("tallymill_conservation_balanced", "1 while every accepted job is accounted for, else 0.",
+        snapshot.balanced() ? 1 : 0);
+  counter("tallymill_dispatches_total", "Jobs sent to workers, each attempt.", counts.dispatched);
+  counter("tallymill_redeliveries_total", "Dispatches of a job that had been dispatched before.",
+          counts.redelivered);
+  counter("tallymill_leases_lapsed_total", "Leases that no worker listed in time.", counts.lapsed);
+  counter("tallymill_charges_total", "Attempts that were lost with their worker.", counts.charged);
+  counter("tallymill_retries_total", "Attempts that failed and are tried again.", counts.retried);
+  counter("tallymill_results_fenced_total", "Results under a token that is not the present one.",
+          counts.fenced);
+  counter("tallymill_results_dropped_total", "Results after a cancel or a deadline.",
+          counts.dropped_stopping);
+  counter("tallymill_jobs_adopted_total", "Jobs that workers kept over a restart of the front.",
+          counts.adopted);
+  counter("tallymill_jobs_handed_back_total", "Jobs that a worker gave back unstarted.",
+          counts.handed_back);
+  gauge("tallymill_front_connections", "Clients that the front knows.",
+        static_cast<std::int64_t>(connections));
+  gauge("tallymill_commit_queue", "Entries that wait for their commit.", commit_queue);
+}
+
+}  // namespace tallymill::front

@@ -1,0 +1,47 @@
+// Probe of the front: its metrics, and their names and labels only here.
+//
+// Everything that a job's life is made of is counted for all jobs, never sampled. The values of the
+// conservation law are not counted here but copied from one snapshot of the machine when somebody
+// asks, so that they agree with each other.
+//
+// Threads: the front's loop.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "front/machine.h"
+#include "front/timeline.h"
+
+namespace tallymill::front {
+
+class Probe {
+ public:
+  explicit Probe(metrics::Registry& registry);
+
+  // A job ended and its end was announced: `whole` by the front's own two readings, `parts` by the
+  // stamps. True when the two differ by more than the tolerance.
+  bool job_ended(std::string_view kind, EndState state, Duration whole,
+                 const std::vector<Part>& parts);
+  void submit_refused(Errc code);
+  void message_refused() { messages_refused_->add(); }
+
+  // Copies what the machine counts.
+  void copy(const Snapshot& snapshot, const MachineCounts& counts, std::size_t connections,
+            std::int64_t commit_queue);
+
+ private:
+  metrics::Histogram& part(std::string_view name);
+
+  metrics::Registry& registry_;
+  metrics::Counter* messages_refused_;
+  metrics::Counter* anomalies_;
+  std::unordered_map<std::string, metrics::Histogram*> response_;  // by kind
+  std::unordered_map<std::string, metrics::Histogram*> parts_;     // by part
+  std::unordered_map<int, metrics::Counter*> refused_;             // by code
+};
+
+}  // namespace tallymill::front
