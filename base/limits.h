@@ -274,7 +274,9 @@ inline constexpr int replay_piece = 500;
 inline constexpr int jobs_page = 500;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 16'384;
-// Below this much free space no submit is taken, so that running jobs can settle.
-inline constexpr Bytes disk_floor = 256_MiB;
+// Larger inputs and results rest in the blob store, and only their digest travels.
+inline constexpr Bytes inline_bytes = 32_KiB;
+// Of a blob that comes or goes over the bus.
+inline constexpr Bytes piece_bytes = 1_MiB;
 
 }  // namespace tallymill::limits

@@ -36,15 +36,24 @@ Front::Front(FrontOptions options, const Clock& clock)
 // The order of members' ends: nobody may call into what is gone.
 Front::~Front() {
   errands_.reset();
+  porters_.reset();
   stages_.reset();
   if (committer_) committer_->stop();
 }
 
 Status Front::bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                    const std::vector<std::string>& endpoints) {
-  auto socket = bus::open_socket(context_, role, endpoints, {.insecure = options_.insecure});
-  if (!socket) return std::unexpected(std::move(socket).error());
-  sockets.push_back(std::move(*socket));
+  const bus::SocketOptions socket_options{.insecure = options_.insecure};
+  for (const std::string& endpoint : endpoints) {
+    if (!sockets.empty()) {
+      if (auto also = bus::open_also(sockets.front(), role, endpoint, socket_options); !also)
+        return also;
+      continue;
+    }
+    auto socket = bus::open_socket(context_, role, endpoint, socket_options);
+    if (!socket) return std::unexpected(std::move(socket).error());
+    sockets.push_back(std::move(*socket));
+  }
   return {};
 }
 
@@ -77,10 +86,12 @@ Status Front::open() {
   probe_ = std::make_unique<Probe>(registry_);
   stages_ = std::make_unique<StageDoor>(
       context_, loop_, control_.front(), *machine_,
-      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), opened_.epoch},
+      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), opened_.epoch,
+                       options_.insecure},
       [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
       [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); });
   errands_ = std::make_unique<bus::Errands>(loop_, limits::errands);
+  porters_ = std::make_unique<bus::Errands>(loop_, limits::errands);
   read_kinds();
 
   auto reader = ledger->ledger->reader();
@@ -197,7 +208,6 @@ void Front::learn(std::vector<KindSpec>&& kinds) {
 json Front::kinds_json() const {
   json kinds = json::array();
   for (const auto& [name, kind] : kinds_) kinds.push_back(to_json(kind));
-  std::ranges::sort(kinds, {}, [](const json& kind) { return kind["name"].get<std::string>(); });
   return {{"schema", 1}, {"kinds", std::move(kinds)}};
 }
 

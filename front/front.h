@@ -16,6 +16,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -112,7 +113,8 @@ class Front {
   void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
   void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
   void send_end(ConnId conn, const JobEnd& end, Duration whole);
-  [[nodiscard]] bool errand(ConnId conn, std::int64_t request, bus::Errands::Errand errand);
+  [[nodiscard]] bool errand(bus::Errands& who, ConnId conn, std::int64_t request,
+                            bus::Errands::Errand errand);
 
   // workers
   void on_results();
@@ -159,11 +161,12 @@ class Front {
   std::unique_ptr<Machine> machine_;
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<StageDoor> stages_;
-  std::unique_ptr<bus::Errands> errands_;
+  std::unique_ptr<bus::Errands> errands_;  // to the ledger
+  std::unique_ptr<bus::Errands> porters_;  // to the blob store
   metrics::Registry registry_;
   std::unique_ptr<Probe> probe_;
 
-  std::unordered_map<std::string, KindSpec> kinds_;
+  std::map<std::string, KindSpec> kinds_;
   InHand hand_;
   std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
   Bytes cached_{};

@@ -298,7 +298,7 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
   parcel->params = std::string(item.params);
   parcel->intake = hand_.intake;
   for (const auto& blob : item.blobs) parcel->blobs.emplace_back(blob.to_string_view());
-  (void)errand(conn, submit.request, [this, conn, parcel]() -> bus::Errands::Answer {
+  (void)errand(*porters_, conn, submit.request, [this, conn, parcel]() -> bus::Errands::Answer {
     std::optional<Error> error;
     for (const std::string& blob : parcel->blobs) {
       auto digest = blobs_->put(blob);
@@ -309,10 +309,10 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
       parcel->digests.push_back(std::move(*digest));
     }
     return [this, conn, parcel, error] {
-      auto submit = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
-      if (!submit) return;
-      if (error) return desk_->fail(conn, submit->request, JobId(0), *error);
-      for (bus::FileRef& input : submit->inputs)
+      auto stored = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
+      if (!stored) return;
+      if (error) return desk_->fail(conn, stored->request, JobId(0), *error);
+      for (bus::FileRef& input : stored->inputs)
         if (input.digest.empty()) {
           const auto blob = static_cast<std::size_t>(input.blob);
           input.digest = parcel->digests[blob];
@@ -320,19 +320,20 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
           input.blob = -1;
         }
       bus::Packer packer;
-      if (auto added = packer.try_add(*submit, parcel->params); !added)
-        return desk_->fail(conn, submit->request, JobId(0), added.error());
+      if (auto added = packer.try_add(*stored, parcel->params); !added)
+        return desk_->fail(conn, stored->request, JobId(0), added.error());
       auto envelope = bus::Envelope::decode(packer.take());
       TM_CHECK(envelope.has_value());
       const bus::Item& whole = envelope->items().front();
       hand_.intake = parcel->intake;
-      take_submit(conn, *submit, whole.header, whole.params, {});
+      take_submit(conn, *stored, whole.header, whole.params, {});
     };
   });
 }
 
-bool Front::errand(ConnId conn, std::int64_t request, bus::Errands::Errand errand) {
-  if (errands_->put(std::move(errand))) return true;
+bool Front::errand(bus::Errands& who, ConnId conn, std::int64_t request,
+                   bus::Errands::Errand errand) {
+  if (who.put(std::move(errand))) return true;
   desk_->fail(conn, request, JobId(0),
               {Errc::busy, "as many questions wait as may wait", {}, milliseconds(50)});
   return false;
@@ -376,28 +377,29 @@ void Front::replay_ends(ConnId conn, std::int64_t since) {
   }
   const std::string client = at->watches_all ? at->name : "";
   const std::int64_t until = announced_;
-  const bool taken = errand(conn, 0, [this, conn, client, since, until]() -> bus::Errands::Answer {
-    std::int64_t oldest = 0;
-    auto ends = std::make_shared<Result<std::vector<JobEnd>>>(
-        reader_->ends_since(since, client, limits::replay_piece, oldest));
-    return [this, conn, since, until, oldest, ends] {
-      Conn* watcher = desk_->find(conn);
-      if (watcher == nullptr) return;
-      if (!*ends) {
-        watcher->replaying = false;
-        return desk_->fail(conn, 0, JobId(0), ends->error());
-      }
-      if (oldest > since + 1) desk_->send(conn, bus::Gap{0, since + 1, oldest - 1});
-      std::int64_t reached = since;
-      for (const JobEnd& end : **ends) {
-        reached = std::max(reached, end.seq);
-        if (watcher->watches_all || watcher->ids.contains(end.job.raw()))
-          send_end(conn, end, Duration{});
-      }
-      const bool more = static_cast<int>((*ends)->size()) >= limits::replay_piece;
-      replay_ends(conn, more ? reached : std::max(reached, until));
-    };
-  });
+  const bool taken =
+      errand(*errands_, conn, 0, [this, conn, client, since, until]() -> bus::Errands::Answer {
+        std::int64_t oldest = 0;
+        auto ends = std::make_shared<Result<std::vector<JobEnd>>>(
+            reader_->ends_since(since, client, limits::replay_piece, oldest));
+        return [this, conn, since, until, oldest, ends] {
+          Conn* watcher = desk_->find(conn);
+          if (watcher == nullptr) return;
+          if (!*ends) {
+            watcher->replaying = false;
+            return desk_->fail(conn, 0, JobId(0), ends->error());
+          }
+          if (oldest > since + 1) desk_->send(conn, bus::Gap{0, since + 1, oldest - 1});
+          std::int64_t reached = since;
+          for (const JobEnd& end : **ends) {
+            reached = std::max(reached, end.seq);
+            if (watcher->watches_all || watcher->ids.contains(end.job.raw()))
+              send_end(conn, end, Duration{});
+          }
+          const bool more = static_cast<int>((*ends)->size()) >= limits::replay_piece;
+          replay_ends(conn, more ? reached : std::max(reached, until));
+        };
+      });
   if (!taken) at->replaying = false;
 }
 
@@ -478,7 +480,7 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
   switch (verb) {
     case bus::Verb::status:
     case bus::Verb::cancel:  // of a job that is not live: say what became of it
-      (void)errand(conn, request, [=, this]() -> bus::Errands::Answer {
+      (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
         auto row = reader_->status(job);
         if (!row) return no(row.error());
         return [=, this, row = std::move(*row)] {
@@ -491,14 +493,14 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
       });
       return;
     case bus::Verb::result:
-      (void)errand(conn, request, [=, this]() -> bus::Errands::Answer {
+      (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
         auto end = reader_->result(job);
         if (!end) return no(end.error());
         return [=, this, end = std::move(*end)] { send_result(conn, request, end); };
       });
       return;
     case bus::Verb::timeline:
-      (void)errand(conn, request, [=, this]() -> bus::Errands::Answer {
+      (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
         auto stored = reader_->timeline(job);
         if (!stored) return no(stored.error());
         auto timeline = timeline_json(*stored);
@@ -508,7 +510,7 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
       return;
     default: {
       const int limit = ask.limit <= 0 ? limits::jobs_page : std::min(ask.limit, limits::jobs_page);
-      (void)errand(conn, request,
+      (void)errand(*errands_, conn, request,
                    [=, this, state = std::string(ask.state), kind = std::string(ask.kind),
                     before = JobId(ask.before)]() -> bus::Errands::Answer {
                      auto rows = reader_->jobs(state, kind, before, limit);
@@ -536,7 +538,7 @@ void Front::send_result(ConnId conn, std::int64_t request, const JobEnd& end) {
 
 // A dead letter stays one: its retry is a new job with the same body.
 void Front::retry_job(ConnId conn, std::int64_t request, JobId job) {
-  (void)errand(conn, request, [=, this]() -> bus::Errands::Answer {
+  (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
     auto row = reader_->status(job);
     auto body = reader_->body(job);
     return [=, this, row = std::move(row), body = std::move(body)] {
@@ -581,7 +583,7 @@ void Front::on_put(ConnId conn, const bus::Item& item) {
     return desk_->fail(conn, put->request, JobId(0),
                        {Errc::disk, "free space is below the floor", {}, milliseconds(1000)});
   std::string piece(item.blobs.empty() ? std::string_view{} : item.blobs[0].to_string_view());
-  (void)errand(conn, put->request,
+  (void)errand(*porters_, conn, put->request,
                [this, conn, request = put->request, digest = std::string(put->digest),
                 whole = Bytes(put->bytes), offset = Bytes(put->offset),
                 piece = std::move(piece)]() -> bus::Errands::Answer {
@@ -599,7 +601,7 @@ void Front::on_get(ConnId conn, const bus::Item& item) {
   if (auto checked = store::check_digest(get->digest); !checked)
     return desk_->fail(conn, get->request, JobId(0), checked.error());
   (void)errand(
-      conn, get->request,
+      *porters_, conn, get->request,
       [this, conn, request = get->request, digest = std::string(get->digest), offset = get->offset,
        length = get->length]() -> bus::Errands::Answer {
         auto mapped = blobs_->map(digest);

@@ -1,5 +1,6 @@
 #include "front/stage_door.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -169,7 +170,7 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   const auto worker = machine_.hello(facts, held_, loop_.now());
   if (!worker) {
     ++refused_;
-    log::warn("a worker's hello was refused: {}", worker.error().message);
+    log::warn(fmt::format("a worker's hello was refused: {}", worker.error().message));
     return;
   }
   if (slots_.size() <= *worker) slots_.resize(*worker + 1);
@@ -184,33 +185,56 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
                 std::move(names)};
   suspects_.erase(*worker);
   slot.suspect_since = Instant::max();
-  if (!same_lane) open_lane(*worker, slot.facts.endpoint);
+  if (!same_lane) open_lane(*worker);
   bus::Packer packer;
   packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs});
   reply(from, packer);
   lanes_changed_ = true;
 }
 
-void StageDoor::open_lane(WorkerId worker, const std::string& endpoint) {
+void StageDoor::open_lane(WorkerId worker) {
+  drop_lane(worker);
   Slot& at = slots_[worker];
-  at.lane.reset();
-  at.number = 0;
-  auto lane = bus::Lane::open(context_, loop_, endpoint, [this, worker](bool up) {
-    if (up) {
-      machine_.lane_up(worker, loop_.now());
-    } else {
-      machine_.lane_broke(worker, loop_.now());
-      slot(worker).suspect_since = loop_.now();
-      suspects_.insert(worker);
-    }
-    lanes_changed_ = true;
-  });
+  auto lane = bus::Lane::connect(
+      context_, {at.facts.incarnation, machine_.pool().at(worker).info.lane, at.facts.endpoint},
+      place_.insecure);
   if (!lane) {
-    log::warn("cannot connect the lane of worker {}: {}", at.facts.incarnation,
-              lane.error().message);
+    log::warn(fmt::format("cannot connect the lane of worker {}: {}", at.facts.incarnation,
+                          lane.error().message));
     return;
   }
   at.lane = std::move(*lane);
+  loop_.watch(at.lane->events(), [this, worker] { on_lane(worker); });
+  on_lane(worker);
+}
+
+void StageDoor::drop_lane(WorkerId worker) {
+  Slot& at = slots_[worker];
+  if (at.lane == nullptr) return;
+  loop_.unwatch(at.lane->events());
+  at.lane.reset();
+  at.jobs = bus::Packer();
+  lanes_changed_ = true;
+}
+
+// The lane itself stays until the machine says so: this may be its own event.
+void StageDoor::on_lane(WorkerId worker) {
+  Slot& at = slot(worker);
+  if (at.lane == nullptr) return;
+  const auto before = at.lane->state();
+  const auto now = at.lane->update();
+  if (now == bus::Lane::State::open && before != now) {
+    machine_.lane_up(worker, loop_.now());
+    lanes_changed_ = true;
+  } else if (now == bus::Lane::State::broken) {
+    broke(worker);
+  }
+}
+
+void StageDoor::broke(WorkerId worker) {
+  machine_.lane_broke(worker, loop_.now());
+  slot(worker).suspect_since = loop_.now();
+  suspects_.insert(worker);
 }
 
 void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
@@ -257,10 +281,11 @@ void StageDoor::on_hop(const bus::Item& item) {
 void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
   const bus::Item header{bus::Verb::submit, body.header, {}, {}};
   if (!bus::read_into(header, submit_)) {
-    log::warn("the stored header of job {} cannot be read", dispatch.token.job);
+    log::warn(fmt::format("the stored header of job {} cannot be read", dispatch.token.job));
     return;
   }
   Slot& first = slot(dispatch.workers[0]);
+  if (first.lane == nullptr) return;  // it broke since; the lease knows
   const Kind& kind = machine_.kind(dispatch.kind);
   work_.token = dispatch.token;
   work_.kind = base_kind(kind.name);
@@ -272,7 +297,7 @@ void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
                            hop == 0 ? std::string_view{} : std::string_view(facts.endpoint)});
   }
   work_.from = "front";
-  work_.number = ++first.number;
+  work_.number = first.lane->take_number();
   work_.deadline_ns = dispatch.deadline ? to_ns(*dispatch.deadline) : 0;
   work_.stall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(kind.stall).count();
   work_.trace = submit_.trace;
@@ -282,9 +307,10 @@ void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
   work_.hops[0].stage = first.facts.stage;
   work_.hops[0].worker = first.facts.incarnation;
   work_.hops[0].sent_ns = to_ns(SystemClock().now());
-  if (first.jobs.full() && first.lane) (void)first.lane->send(first.jobs.take());
+  if (first.jobs.full()) send_jobs(dispatch.workers[0]);
   if (auto added = first.jobs.try_add(work_, body.params); !added) {
-    log::warn("job {} does not fit a message: {}", dispatch.token.job, added.error().message);
+    log::warn(fmt::format("job {} does not fit a message: {}", dispatch.token.job,
+                          added.error().message));
     return;
   }
   for (const std::string_view blob : body.blobs)
@@ -307,14 +333,21 @@ void StageDoor::rebind(WorkerId worker) {
   if (!std::exchange(at.dirty, true)) dirty_.push_back(worker);
 }
 
-void StageDoor::close_lane(WorkerId worker) {
-  slot(worker).lane.reset();
-  slot(worker).jobs = bus::Packer();
-  lanes_changed_ = true;
-}
+void StageDoor::close_lane(WorkerId worker) { drop_lane(worker); }
 
 void StageDoor::reply(const bus::Route& to, bus::Packer& packer) {
   if (auto sent = bus::send(control_, to, packer.take()); !sent) ++refused_;
+}
+
+void StageDoor::send_jobs(WorkerId worker) {
+  Slot& at = slot(worker);
+  if (at.jobs.empty()) return;
+  bus::Frames frames = at.jobs.take();
+  if (at.lane == nullptr || at.lane->state() != bus::Lane::State::open) return;
+  if (auto sent = at.lane->send(std::move(frames)); !sent) {
+    log::warn(fmt::format("lane of worker {}: {}", at.facts.incarnation, sent.error().message));
+    broke(worker);
+  }
 }
 
 void StageDoor::flush() {
@@ -322,13 +355,7 @@ void StageDoor::flush() {
   for (const WorkerId id : dirty_) {
     Slot& at = slots_[id];
     at.dirty = false;
-    if (!at.jobs.empty()) {
-      bus::Frames frames = at.jobs.take();
-      if (at.lane == nullptr)
-        log::warn("jobs for a closed lane of worker {} are lost with it", at.facts.incarnation);
-      else if (auto sent = at.lane->send(std::move(frames)); !sent)
-        log::warn("lane of worker {}: {}", at.facts.incarnation, sent.error().message);
-    }
+    send_jobs(id);
     if (at.verdicts.empty() && at.beat_ns == 0 && !at.rebind) continue;
     // A verdict list is bounded by the decoder's limit on lists.
     for (std::size_t begin = 0; begin == 0 || begin < at.verdicts.size();
@@ -353,7 +380,7 @@ void StageDoor::flush() {
 void StageDoor::send_lanes() {
   bus::Lanes lanes;
   for (WorkerId id = 0; id < slots_.size(); ++id)
-    if (slots_[id].lane != nullptr)
+    if (slots_[id].lane != nullptr && slots_[id].lane->state() == bus::Lane::State::open)
       lanes.lanes.push_back(
           {slots_[id].facts.stage, slots_[id].facts.incarnation, slots_[id].facts.endpoint});
   for (WorkerId id = 0; id < slots_.size(); ++id) {

@@ -43,6 +43,7 @@ class StageDoor {
     std::string run_dir;  // where a supervisor leaves the last words of dead workers
     std::string blobs;    // folder of the blob store
     std::int64_t epoch = 0;
+    bool insecure = false;
   };
   // `announced`: a worker serves these kinds; before its hello reaches the machine.
   using Announced = std::function<void(std::vector<KindSpec>&&)>;
@@ -77,7 +78,6 @@ class StageDoor {
     bus::Route route;
     std::unique_ptr<bus::Lane> lane;
     bus::Packer jobs;
-    std::int64_t number = 0;  // of the last job on this lane
     std::vector<bus::Verdict> verdicts;
     bool rebind = false;
     std::int64_t beat_ns = 0;  // to be echoed
@@ -90,7 +90,11 @@ class StageDoor {
   void on_hello(const bus::Route& from, const bus::Item& item);
   void on_beat(const bus::Route& from, const bus::Item& item);
   void on_hop(const bus::Item& item);
-  void open_lane(WorkerId worker, const std::string& endpoint);
+  void open_lane(WorkerId worker);
+  void drop_lane(WorkerId worker);
+  void on_lane(WorkerId worker);
+  void broke(WorkerId worker);
+  void send_jobs(WorkerId worker);
   void send_lanes();
   void reply(const bus::Route& to, bus::Packer& packer);
   Slot& slot(WorkerId worker);
