@@ -65,6 +65,7 @@ Status Front::open() {
   LedgerOptions ledger_options;
   ledger_options.folder = data;
   ledger_options.blobs = blobs_.get();
+  ledger_options.keys = options_.idempotency_keys;
   auto ledger = open_sqlite_ledger(ledger_options);
   if (!ledger) return std::unexpected(std::move(ledger).error());
   opened_ = ledger->found;
@@ -127,6 +128,7 @@ Status Front::open() {
 
   CommitterOptions committer;
   committer.folder = data;
+  committer.retain = options_.retain;
   committer_ =
       std::make_unique<Committer>(std::move(ledger->ledger), blobs_.get(), clock_, committer);
   loop_.watch(jobs_.front(), [this] { on_client(); });
@@ -186,6 +188,10 @@ void Front::learn(std::vector<KindSpec>&& kinds) {
   bool changed = false;
   for (KindSpec& kind : kinds) {
     if (kind.name == "synthetic" && !options_.diagnostics) continue;
+    const auto configured = options_.policies.find(kind.name);
+    const KindPolicy policy =
+        configured == options_.policies.end() ? KindPolicy{} : configured->second;
+    if (!policy.route.empty()) kind.route = policy.route;
     std::vector<StageId> route;
     for (const std::string& name : kind.route) {
       auto stage = machine_->stage_named(name);
@@ -198,7 +204,12 @@ void Front::learn(std::vector<KindSpec>&& kinds) {
       continue;
     }
     if (route.empty() || route.size() > limits::route_hops) continue;
-    machine_->add_kind({.name = kind.name, .route = std::move(route)});
+    machine_->add_kind({.name = kind.name,
+                        .route = std::move(route),
+                        .retries = static_cast<std::int32_t>(policy.retries),
+                        .backoff_base = policy.retry_base,
+                        .backoff_cap = policy.retry_cap,
+                        .stall = policy.stall});
     kinds_.insert_or_assign(kind.name, std::move(kind));
     changed = true;
   }

@@ -25,6 +25,7 @@
 #include <zmq.hpp>
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "bus/endpoints.h"
@@ -51,6 +52,9 @@ struct FrontOptions {
   bool insecure = false;
   bool diagnostics = false;  // the kind `synthetic` may be submitted
   Admission admission;
+  std::map<std::string, KindPolicy> policies;  // by kind; others have the defaults
+  RetainPolicy retain;
+  std::int64_t idempotency_keys = limits::idempotency_keys;
   Bytes cached_bodies = limits::cached_bodies;
   Bytes disk_floor = limits::disk_floor;
 };

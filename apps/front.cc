@@ -1,0 +1,100 @@
+// tallymill-front: intake, the ledger, dispatch and results. Reads its settings, opens the front,
+// runs it until a signal drains it.
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "front/front.h"
+
+namespace {
+
+using tallymill::Config;
+using tallymill::Errc;
+namespace log = tallymill::log;
+
+constexpr const char* usage =
+    "tallymill front: takes jobs from clients, keeps them in its ledger, and sends them to "
+    "stages.\n"
+    "\n"
+    "  tallymill front --data-dir DIR [--run-dir DIR] [--listen tcp://127.0.0.1:7750] ...\n"
+    "\n"
+    "SIGTERM drains it: no submit is taken, what is leased is finished. A second one stops it.\n"
+    "\n";
+
+tallymill::front::FrontOptions options_of(const Config& config) {
+  tallymill::front::FrontOptions options;
+  options.listen = {config.front.listen};
+  options.results = {config.front.results};
+  options.control = {config.front.control};
+  if (!config.run_dir.empty()) {
+    const std::string ipc = "ipc://" + std::filesystem::absolute(config.run_dir).string();
+    options.listen.push_back(ipc + "/jobs.sock");
+    options.results.push_back(ipc + "/results.sock");
+    options.control.push_back(ipc + "/control.sock");
+  }
+  options.run_dir = config.run_dir;
+  options.data_dir = config.data_dir;
+  options.insecure = config.front.insecure;
+  options.diagnostics = config.front.diagnostics;
+  options.admission = {config.front.max_depth, config.front.max_depth_bytes,
+                       config.front.max_jobs_per_client};
+  options.policies = config.kinds;
+  options.retain.age = config.front.retention;
+  options.retain.jobs = config.front.retention_jobs;
+  options.retain.result_bytes = config.front.result_retention.raw();
+  options.idempotency_keys = config.front.idempotency_max_keys;
+  options.disk_floor = config.front.disk_floor;
+  return options;
+}
+
+int fail(const tallymill::Error& error, int exit_code) {
+  log::error(error.message);
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  tallymill::ConfigSources sources;
+  sources.args.assign(argv + 1, argv + argc);
+  sources.environment = tallymill::environment_of(environ);
+  sources.sections = {"front"};
+  const auto loaded = tallymill::load_config(sources);
+  log::start("front", log::Level::info, log::Format::console);
+  if (!loaded) return fail(loaded.error(), tallymill::info(loaded.error().code).exit);
+  if (loaded->help) {
+    std::fputs((usage + tallymill::config_help(sources)).c_str(), stdout);
+    return 0;
+  }
+  const Config& config = loaded->config;
+  log::start("front", *log::level_named(config.log.level), *log::format_named(config.log.format));
+  if (config.data_dir.empty())
+    return fail({Errc::bad_params, "say where the ledger rests: --data-dir DIR"}, 2);
+  std::error_code made;
+  for (const std::string& folder : {config.data_dir, config.run_dir})
+    if (!folder.empty()) std::filesystem::create_directories(folder, made);
+  if (made) return fail({Errc::disk, "cannot make a folder: " + made.message()}, 70);
+
+  // Before any thread starts, so that all of them leave these signals to the loop.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+
+  const tallymill::SystemClock clock;
+  tallymill::front::Front front(options_of(config), clock);
+  if (auto opened = front.open(); !opened) return fail(opened.error(), 70);
+  front.loop().watch(signal_fd, [&] {
+    signalfd_siginfo signal;
+    while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();
+  });
+  return front.run();
+}
