@@ -1,6 +1,12 @@
 // The kinds' tables agree with their handlers. Goal: what the schema offers, the handler takes: all
-// defaults, every choice of a material. Method: run each handler on what check_params gives.
+// defaults, every choice of a material; and the page for users says what the code does. Method: run
+// each handler on what check_params gives; look for every parameter and table row in the page.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include "stages/compute/box_kind.h"
 #include "stages/compute/engrave_kind.h"
@@ -51,6 +57,42 @@ TEST(Kinds, SpecsGoThroughTheWireUnchanged) {
     ASSERT_TRUE(back) << kind.name << ": " << back.error().message;
     EXPECT_EQ(to_json(*back), to_json(kind));
   }
+}
+
+std::string page() {
+  std::ifstream file(TALLYMILL_SOURCE_DIR "/docs/kinds.md");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string page_row(const Material& material) {
+  std::string cuts;
+  for (const CutPoint& cut : material.cuts)
+    cuts +=
+        fmt::format("{}{} mm: {} S{} × {}, kerf {}", cuts.empty() ? "" : "<br>", cut.thickness_mm,
+                    cut.feed_mm_per_min, cut.power_s, cut.passes, cut.kerf_mm);
+  std::string engrave = "–";
+  if (const auto& surface = material.engrave)
+    engrave = fmt::format("{} S{} @ {} mm", surface->feed_mm_per_min, surface->power_s,
+                          surface->line_interval_mm);
+  std::string score = "–";
+  if (const auto& surface = material.score)
+    score = fmt::format("{} S{}", surface->feed_mm_per_min, surface->power_s);
+  return fmt::format("| `{}` | {}–{} mm | {} | {} | {} |\n", material.name,
+                     material.thickness_min_mm, material.thickness_max_mm,
+                     cuts.empty() ? "–" : cuts, engrave, score);
+}
+
+TEST(Kinds, ThePageListsEveryParameterAndTheMaterialTableAsItIs) {
+  const std::string text = page();
+  for (const KindSpec& kind : {box_kind(), laser_kind(), engrave_kind()}) {
+    EXPECT_NE(text.find("## " + kind.name + "\n"), std::string::npos) << kind.name;
+    for (const ParamSpec& param : kind.params)
+      EXPECT_NE(text.find("`" + param.name + "`"), std::string::npos)
+          << kind.name << ' ' << param.name;
+  }
+  for (const Material& material : materials())
+    EXPECT_NE(text.find(page_row(material)), std::string::npos) << "docs/kinds.md wants the row\n"
+                                                                << page_row(material);
 }
 
 }  // namespace
