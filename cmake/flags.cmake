@@ -22,8 +22,9 @@ if(TALLYMILL_MUTANT)
 endif()
 add_compile_definitions(MSGPACK_NO_BOOST TALLYMILL_VERSION="${PROJECT_VERSION}")
 include_directories(${PROJECT_SOURCE_DIR})
-# Addresses in messages and debug data are relative to the source, wherever it was checked out.
-add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+# Paths in what is shipped are relative to the source, wherever it was checked out. Not in the others:
+# two checkouts then share a compiler cache.
+add_compile_options($<$<CONFIG:RelWithDebInfo>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
 # tm_library(NAME [DEPENDS ...]): every .cc of this folder (not of folders below it).
 function(tm_library name)
