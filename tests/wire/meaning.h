@@ -61,6 +61,28 @@ constexpr Verb verb_of() {
     return Verb::status;
 }
 
+// That M goes by this verb and no other.
+template <class M>
+constexpr bool is_verb_of(Verb verb) {
+  if constexpr (requires { M::verb; })
+    return verb == M::verb;
+  else
+    return false;
+}
+
+// The meaning of a received message, by its verb; null when its fields cannot be read.
+inline nlohmann::json meaning_of(const Item& item) {
+  const auto as = [&]<class M>(std::type_identity<M>) -> nlohmann::json {
+    const auto message = read<M>(item);
+    return message ? meaning(item.verb, *message) : nlohmann::json();
+  };
+#define TM_MEANING(M) \
+  if (is_verb_of<M>(item.verb)) return as(std::type_identity<M>{});
+  TM_MESSAGE_TABLE(TM_MEANING)
+#undef TM_MEANING
+  return as(std::type_identity<Ask>{});
+}
+
 // Fills a message at random, half of the fields left at their default. Owns the texts that the
 // message refers to.
 class Randomizer {
