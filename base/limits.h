@@ -278,5 +278,76 @@ inline constexpr std::uint32_t held_tokens = 16'384;
 inline constexpr Bytes inline_bytes = 32_KiB;
 // Of a blob that comes or goes over the bus.
 inline constexpr Bytes piece_bytes = 1_MiB;
+// ---- stages: the runtime of a worker ----
+
+// A file up to this size travels in the message; a larger one is put into the blob store first and
+// is mapped by whoever needs it. At 64 KiB a mapped blob is 3 times as fast as a copy through a
+// socket; below 32 KiB the extra file costs more than it saves.
+inline constexpr Bytes inline_bytes = 32_KiB;
+
+// What a worker offers to hold unless told otherwise: enough for the shortest jobs over a round
+// trip; the front sends less ahead of long ones.
+inline constexpr std::int32_t worker_places = 1024;
+inline constexpr Bytes worker_place_bytes = 256_MiB;
+// Results it keeps until the front has them on disk: a commit's worth and the next one's.
+inline constexpr std::int32_t worker_unsettled = 4096;
+inline constexpr std::int32_t max_unsettled = 16'384;
+inline constexpr int handler_threads = 256;
+inline constexpr std::size_t stage_name_bytes = 32;
+
+// Jobs a handler thread takes up at once, and results it gathers while more work waits; by then the
+// cost per message has flattened.
+inline constexpr std::size_t jobs_per_take = 64;
+inline constexpr std::size_t results_per_flush = 128;
+// The oldest gathered result leaves after this at the latest.
+inline constexpr std::chrono::microseconds result_age{1000};
+
+// A job that stays longer than this is reported to the front before its end.
+inline constexpr std::chrono::milliseconds hop_event_after{5};
+// How often running jobs are looked at for progress, and what is worth a message.
+inline constexpr std::chrono::milliseconds progress_look{25};
+inline constexpr std::chrono::milliseconds progress_period{1000};
+inline constexpr double progress_step = 0.05;
+
+// A coarse first version of a file, shown and forgotten.
+inline constexpr Bytes preview_bytes = 1_MiB;
+
+// Sub-spans of one hop: a waterfall with more cannot be read, and a loop that opens one per row
+// must not fill the ledger.
+inline constexpr std::size_t spans_per_hop = 64;
+inline constexpr std::size_t span_depth = 8;
+inline constexpr std::size_t span_name_bytes = 48;
+
+// The text of an error in a result; more is a dump.
+inline constexpr std::size_t error_text_bytes = 1024;
+
+// The name of a file that a handler made: what any file system takes.
+inline constexpr std::size_t file_name_bytes = 200;
+
+// Parameters up to this size are kept checked, for the next job that has the same ones.
+inline constexpr std::size_t params_memo_bytes = 4096;
+
+// What handler threads have to say on the control socket and the loop has not sent yet: an end and
+// a preview for each place.
+inline constexpr std::size_t worker_notices = 8192;
+
+// Senders whose numbers a lane follows: the front and the workers of earlier hops.
+inline constexpr std::size_t lane_sources = 1024;
+// How long a handler thread waits for lanes that were just announced to be connected; a local one
+// takes a millisecond. A job for one that is still not goes back to the front.
+inline constexpr std::chrono::milliseconds lane_connect{50};
+// How long a lane that was replaced is still read.
+inline constexpr std::chrono::milliseconds lane_grace{2000};
+// A front that does not answer a hello is asked again after this.
+inline constexpr std::chrono::milliseconds hello_again{1000};
+// How long a worker that leaves waits for its running jobs and for its results to be settled.
+inline constexpr std::chrono::milliseconds drain_wait{60'000};
+// How long it waits for the front to know that it leaves; by then its lane is read a last time.
+inline constexpr std::chrono::milliseconds drain_notice{1000};
+// How often the signs of life of running handlers are looked at.
+inline constexpr std::chrono::milliseconds stall_look{100};
+// What a front may ask for as heartbeat.
+inline constexpr std::chrono::milliseconds heartbeat_min{10};
+inline constexpr std::chrono::milliseconds heartbeat_max{10'000};
 
 }  // namespace tallymill::limits

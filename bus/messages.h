@@ -422,11 +422,13 @@ struct Beat {
   std::int64_t sent_ns = 0;  // this clock's reading; comes back in Tell to measure the offset
   double busy_ratio = 0;     // of the handler threads since the last beat, 0..1
   std::int64_t missing = 0;  // lane numbers that never came, in total
+  bool draining = false;     // it is leaving: send it nothing more
   void fields(auto&& f) {
     f("inc", incarnation);
     f("ns", sent_ns);
     f("busy", busy_ratio);
     f("miss", missing);
+    f("dr", draining);
   }
 };
 

@@ -1,0 +1,72 @@
+#include "stages/identity.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <vector>
+
+#include "base/check.h"
+
+namespace tallymill::stages {
+
+namespace {
+
+// Between bind() and listen() a living socket refuses too; that takes no second.
+constexpr auto surely_listening = std::chrono::seconds(10);
+
+bool is_refused(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return false;
+  const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const bool refused = result < 0 && errno == ECONNREFUSED;
+  ::close(fd);
+  return refused;
+}
+
+}  // namespace
+
+std::string fresh_incarnation(std::string_view stage) {
+  std::uint64_t random = 0;
+  TM_CHECK(::getrandom(&random, sizeof random, 0) == sizeof random);
+  return fmt::format("{}-{:012x}", stage, random & 0xffff'ffff'ffffU);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+void remove_stale_lanes(const std::string& run_dir) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<fs::path> stale;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run_dir, error)) {
+    if (!entry.path().filename().string().starts_with("w-") || !entry.is_socket(error)) continue;
+    const auto written = entry.last_write_time(error);
+    if (error || fs::file_time_type::clock::now() - written < surely_listening) continue;
+    if (is_refused(entry.path().string())) stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove(path, error);
+}
+
+}  // namespace tallymill::stages

@@ -1,0 +1,77 @@
+// Runner: one job through its handler: parameters, inputs, the call, what it returned.
+//
+// The only place that calls a handler, and the only one that stops what it throws.
+//
+// Threads: a Runner belongs to its handler thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "stages/desk.h"
+#include "stages/handler.h"
+#include "stages/shared.h"
+
+namespace tallymill::stages {
+
+struct SpanRecord {
+  std::string name;
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
+  std::int32_t depth = 0;
+};
+
+struct OutFile {
+  std::string name;
+  std::string media_type;
+  std::string digest;  // empty: inline
+  std::string bytes;   // inline
+  std::int64_t size = 0;
+};
+
+// A job whose hop is over.
+struct Outcome {
+  enum class What : std::uint8_t { ok, error, stopped } what = What::ok;
+  HeldPtr job;
+  Error error{Errc::stage_failed, {}, {}, {}};  // error, stopped
+  std::string values;                           // msgpack, a map; empty: none
+  std::vector<OutFile> files;
+  std::vector<SpanRecord> spans;
+  std::int64_t started_ns = 0;  // this host's clock; 0: it never did
+  std::int64_t finished_ns = 0;
+};
+
+class Runner {
+ public:
+  Runner(Shared& shared, Slot& slot) : shared_(shared), slot_(slot) {}
+
+  // Runs it, or says at once why not: cancelled, too late, bad parameters, no such kind.
+  [[nodiscard]] Outcome run(HeldPtr job);
+
+  // What the job's service time will be, by the last ones of its kind; long when there was none.
+  [[nodiscard]] Duration expected(const HeldJob& job) const;
+
+ private:
+  struct KindMemo {  // jobs of one kind often have the same parameters: they are checked once
+    std::string raw;
+    nlohmann::json checked;
+    Duration expected = Duration::max();
+    bool valid = false;
+  };
+  [[nodiscard]] std::size_t kind_index(std::string_view name) const;
+  [[nodiscard]] Result<const nlohmann::json*> checked_params(std::size_t kind,
+                                                             std::string_view raw);
+  [[nodiscard]] Result<Output> call(std::size_t kind, const HeldJob& job, std::string_view raw,
+                                    std::string_view carried, Context& context);
+  [[nodiscard]] Status store_output(Output&& output, Outcome& outcome) const;
+
+  Shared& shared_;
+  Slot& slot_;
+  std::vector<KindMemo> memos_;
+};
+
+}  // namespace tallymill::stages

@@ -1,0 +1,79 @@
+// Shared: what the loop and the handler threads of one worker have in common.
+//
+// Threads: as each member says; all outlive the handler threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+#include <zmq.hpp>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "bus/mailbox.h"
+#include "stages/clock_offset.h"
+#include "stages/desk.h"
+#include "stages/handler.h"
+#include "stages/probe.h"
+#include "store/blobs.h"
+
+namespace tallymill::stages {
+
+// What a handler thread is doing, for the stall watch and the utilization.
+struct alignas(64) Slot {
+  std::atomic<std::int64_t> sign_ns{0};  // last sign of life of the job that runs; 0: none does
+  std::atomic<std::int64_t> started_ns{0};
+  std::atomic<std::int64_t> stall_ns{0};  // its bound on silence; 0: none
+  std::atomic<std::int64_t> job{0};
+  std::atomic<std::int64_t> busy_ns{0};  // sum over the jobs that ended here
+};
+
+// What a handler thread has to say on the control socket.
+struct Notice {
+  enum class What : std::uint8_t { finished, back, preview } what = What::finished;
+  bus::Token token;
+  std::string_view reason;  // a literal
+  std::int64_t at_ns = 0;   // on the front's clock
+  File file;                // preview
+};
+
+struct Shared {
+  Shared(const Clock& the_clock, int handlers, std::size_t bound)
+      : clock(the_clock), desk(handlers, bound), slots(static_cast<std::size_t>(handlers)) {}
+
+  const Clock& clock;
+  std::string stage;
+  std::string incarnation;
+  bool insecure = false;
+  std::vector<StageKind> kinds;
+  zmq::context_t zmq{1};
+  Desk desk;
+  std::vector<Slot> slots;
+  bus::Mailbox<Notice> notices{limits::worker_notices};
+  ClockOffset offset;
+  Probe probe;
+
+  // The blob store, once its folder is known; null before and on another host.
+  [[nodiscard]] std::shared_ptr<store::Blobs> blobs() const {
+    const std::lock_guard lock(blobs_mutex_);
+    return blobs_;
+  }
+  void set_blobs(std::shared_ptr<store::Blobs> blobs) {
+    const std::lock_guard lock(blobs_mutex_);
+    blobs_ = std::move(blobs);
+  }
+
+  // False when the box is full: the lease tells the front what the notice would have.
+  void tell(Notice&& notice) {
+    if (!notices.put(std::move(notice))) probe.notice_dropped();
+  }
+
+ private:
+  mutable std::mutex blobs_mutex_;  // guards blobs_
+  std::shared_ptr<store::Blobs> blobs_;
+};
+
+}  // namespace tallymill::stages

@@ -1,0 +1,17 @@
+#include "stages/text.h"
+
+#include "base/utf8.h"
+
+namespace tallymill::stages {
+
+void clean_text(std::string& text, std::size_t bytes) {
+  if (text.size() > bytes) {
+    while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+    text.resize(bytes);
+  }
+  if (is_utf8(text)) return;
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) & 0x80) != 0) c = '?';
+}
+
+}  // namespace tallymill::stages
