@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "stages/image/dither_wavefront.h"
+#include "stages/image/kernels.h"
+
 namespace tallymill::stages::image {
 namespace {
 
@@ -36,6 +39,14 @@ void dither_row(const std::uint8_t* gray, int width, int* below, std::uint8_t* o
 }  // namespace
 
 BitRaster dither(const Raster& gray) {
+  if (!has_avx2()) return dither_plain(gray);
+  TM_CHECK(gray.channels() == 1);
+  BitRaster out = blank(gray.size());
+  dither_wavefront(gray, out);
+  return out;
+}
+
+BitRaster dither_plain(const Raster& gray) {
   TM_CHECK(gray.channels() == 1);
   BitRaster out = blank(gray.size());
   std::vector<int> below(static_cast<std::size_t>(gray.width()) + 1, 0);

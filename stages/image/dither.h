@@ -18,10 +18,11 @@
 
 namespace tallymill::stages::image {
 
-// REQUIRES: `gray` has one channel.
-[[nodiscard]] BitRaster dither(const Raster& gray);
+// All three REQUIRE one channel and give the same bits.
+[[nodiscard]] BitRaster dither(const Raster& gray);  // the fastest for this processor
+[[nodiscard]] BitRaster dither_plain(const Raster& gray);
 
-// The loop above as written; what dither() is held against.
+// The arithmetic above as written; what the others are held against.
 [[nodiscard]] BitRaster dither_reference(const Raster& gray);
 
 }  // namespace tallymill::stages::image
