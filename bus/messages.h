@@ -155,8 +155,8 @@ struct LaneRef {
 struct Hello {
   static constexpr Verb verb = Verb::hello;
   std::int64_t request = 0;  // chosen by the client, comes back in the answer; in every question
-  std::string_view client =
-      {};  // its name, <= 64 bytes: idempotency keys and fairness are per client
+  // Its name, <= 64 bytes: idempotency keys and fairness are per client.
+  std::string_view client = {};
   std::int32_t version = 1;
   void fields(auto&& f) {
     f("r", request);

@@ -231,7 +231,8 @@ void add_worker_messages(std::vector<Sample>& all) {
                    p.add(Beat{.incarnation = compute,
                               .sent_ns = 5'000'400'000'000,
                               .busy_ratio = 0.75,
-                              .missing = 1},
+                              .missing = 1,
+                              .draining = true},
                          packed({{"held", held}}));
                  }});
   all.push_back({"lanes", "The lanes that a worker may be told to hand jobs to.", [](Packer& p) {
