@@ -348,4 +348,37 @@ inline constexpr std::chrono::milliseconds stall_look{100};
 inline constexpr std::chrono::milliseconds heartbeat_min{10};
 inline constexpr std::chrono::milliseconds heartbeat_max{10'000};
 
+// ---- the client library (bus/client.h) ----
+
+// Submits without an answer: what a client has under way when the front names no smaller window.
+// At 400,000 a second it covers a commit of 40 ms.
+inline constexpr std::size_t client_window_jobs = 16'384;
+inline constexpr Bytes client_window_bytes = 64_MiB;
+// Submits that a client holds, sent or waiting for room in the window.
+inline constexpr std::size_t client_jobs = 65'536;
+inline constexpr Bytes client_jobs_bytes = 256_MiB;
+// Questions without an answer.
+inline constexpr std::size_t client_asks = 1'024;
+// Ends of own jobs that nobody has waited for yet; an older one is asked for again.
+inline constexpr std::size_t client_ends = 65'536;
+inline constexpr Bytes client_ends_bytes = 64_MiB;
+// A front that says nothing is asked once each; after so many without a word the connection is
+// given up. More than the pause that a front may take and still keep its leases.
+inline constexpr std::chrono::milliseconds client_ping{1000};
+inline constexpr int client_silent_pings = 6;
+// A submit or question without an answer for so many pings is sent again: the front drops what it
+// cannot send to a client that does not read.
+inline constexpr int client_overdue_pings = 10;
+// Names: of a client (idempotency keys and fairness go by it) and of an idempotency key.
+inline constexpr std::size_t client_name_bytes = 64;
+inline constexpr std::size_t key_bytes = 128;
+
+// Payloads up to this size travel in the message; larger ones go by reference to the blob store.
+inline constexpr Bytes inline_bytes = 32_KiB;
+
+// A blob crosses the bus in pieces of this size, so that it neither fills the peer's pipe nor
+// keeps its loop from others; so many are under way at a time, which hides the round trip.
+inline constexpr Bytes blob_piece = 1_MiB;
+inline constexpr int blob_pieces_ahead = 4;
+
 }  // namespace tallymill::limits
