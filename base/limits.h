@@ -369,16 +369,7 @@ inline constexpr int client_silent_pings = 6;
 // A submit or question without an answer for so many pings is sent again: the front drops what it
 // cannot send to a client that does not read.
 inline constexpr int client_overdue_pings = 10;
-// Names: of a client (idempotency keys and fairness go by it) and of an idempotency key.
-inline constexpr std::size_t client_name_bytes = 64;
-inline constexpr std::size_t key_bytes = 128;
-
-// Payloads up to this size travel in the message; larger ones go by reference to the blob store.
-inline constexpr Bytes inline_bytes = 32_KiB;
-
-// A blob crosses the bus in pieces of this size, so that it neither fills the peer's pipe nor
-// keeps its loop from others; so many are under way at a time, which hides the round trip.
-inline constexpr Bytes blob_piece = 1_MiB;
+// Pieces of a blob that are under way at a time, which hides the round trip.
 inline constexpr int blob_pieces_ahead = 4;
 
 }  // namespace tallymill::limits

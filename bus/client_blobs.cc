@@ -15,7 +15,7 @@
 namespace tallymill::bus {
 namespace {
 
-constexpr auto piece_bytes = static_cast<std::size_t>(limits::blob_piece.raw());
+constexpr auto piece_bytes = static_cast<std::size_t>(limits::piece_bytes.raw());
 
 // The whole file, unless it is larger than `most`.
 Result<std::string> read_file(const std::string& path, Bytes most) {
