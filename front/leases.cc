@@ -12,42 +12,37 @@ namespace tallymill::front {
 void Machine::dispatch(Instant now) {
   if (draining_) return;
   int left = limits::dispatches_per_turn;
-  while (left > 0 && !waiting_.alone.empty()) {
-    if (!try_send(*waiting_.alone.begin(), now)) break;
-    --left;
-  }
   std::vector<bool> stuck(waiting_.routes(), false);
-  while (left > 0) {
-    // The highest priority over all routes that could still send; the older job of two.
-    RouteId best = 0;
-    JobId oldest{};
-    int highest = -1;
-    for (RouteId route = 0; route < waiting_.routes(); ++route) {
-      if (stuck[route] || waiting_.empty(route)) continue;
-      const int priority = waiting_.next_priority(route);
-      const JobId job = waiting_.next(route);
-      if (priority < highest || (priority == highest && job > oldest)) continue;
-      best = route;
-      highest = priority;
-      oldest = job;
-    }
-    if (highest < 0) return;
-    if (try_send(oldest, now))
+  if (pool_.kept() != JobId(0) && try_send(pool_.kept(), now)) --left;
+  while (left > 0 && pool_.kept() == JobId(0)) {
+    const auto route = waiting_.next_alone_route(stuck);
+    if (!route) break;
+    if (try_send(waiting_.next_alone(*route), now))
       --left;
     else
-      stuck[best] = true;
+      stuck[*route] = true;
+  }
+  stuck.assign(waiting_.routes(), false);
+  while (left > 0) {
+    const auto route = waiting_.next_route(stuck);
+    if (!route) break;
+    if (try_send(waiting_.next(*route), now))
+      --left;
+    else
+      stuck[*route] = true;
   }
 }
 
 bool Machine::try_send(JobId id, Instant now) {
   JobEntry& job = jobs_.at(id.raw());
-  const auto& route = routes_[route_of_kind_[job.kind]];
-  const bool alone = job.state == State::alone;
-  if (!pool_.take(route, job.kind, job.size, alone ? id : JobId(0), taken_)) return false;
-  if (alone)
-    waiting_.alone.erase(id);
-  else
-    waiting_.pop(route_of_kind_[job.kind]);
+  const RouteId route = route_of_kind_[job.kind];
+  if (job.state == State::alone) {
+    if (!pool_.take_alone(routes_[route], job.kind, job.size, id, taken_)) return false;
+    waiting_.erase_alone(route, id);
+  } else {
+    if (!pool_.take(routes_[route], job.kind, job.size, taken_)) return false;
+    waiting_.pop(route);
+  }
   if constexpr (plants(Mutant::drop_queue_entry))
     if (id.raw() % 50 == 0) {
       for (Taken& place : taken_) pool_.give_back(place);
@@ -66,6 +61,7 @@ void Machine::send(JobId id, JobEntry& job, std::span<const Taken> places, Insta
   Dispatch effect{lease.token, job.kind, {}, lease.n, std::nullopt, job.size};
   for (std::size_t hop = 0; hop < places.size(); ++hop) {
     lease.hops[hop].place = places[hop];
+    lease.hops[hop].lane = pool_.at(places[hop].worker).info.lane;
     effect.workers[hop] = places[hop].worker;
   }
   if (job.deadline != Instant::max()) effect.deadline = job.deadline;
@@ -96,7 +92,7 @@ Result<WorkerId> Machine::hello(const WorkerInfo& info, std::span<const Held> he
   const bool new_lane = known && pool_.at(*known).info.lane != info.lane;
   auto worker = pool_.hello(info, now);
   if (!worker) return worker;
-  if (new_lane) pool_.at(*worker).open = false;
+  if (new_lane) pool_.at(*worker).open = pool_.at(*worker).broken = false;
   for (const Held& one : held) listed(*worker, one, now);
   if (!new_lane) return worker;
   // What was in the old lane's pipe and did not arrive is lost with that lane.
@@ -116,8 +112,8 @@ Result<WorkerId> Machine::hello(const WorkerInfo& info, std::span<const Held> he
 
 void Machine::lane_up(WorkerId id, Instant now) {
   Worker& worker = pool_.at(id);
-  worker.open = !worker.gone;
-  worker.last_seen = now;
+  worker.open = !worker.gone && !worker.broken;
+  worker.seen(now);
 }
 
 // A living worker, or the next hop's, lists the token again within one heartbeat; else it lapses.
@@ -158,19 +154,23 @@ void Machine::died(WorkerId id, std::string how, Instant now) {
 
 void Machine::close_lane(WorkerId id, std::string_view reason) {
   Worker& worker = pool_.at(id);
-  if (!worker.open) return;
+  if (worker.broken) return;
   worker.open = false;
+  worker.broken = true;
   emit(CloseLane{id, reason});
 }
 
 void Machine::beat(WorkerId id, std::span<const Held> held, double busy_ratio, std::int64_t missing,
                    Instant now) {
   Worker& worker = pool_.at(id);
-  worker.last_seen = now;
+  worker.seen(now);
   worker.busy_ratio = busy_ratio;
   worker.missing = missing;
   for (const Held& one : held) listed(id, one, now);
-  if (!worker.open) emit(Rebind{id});
+  if (worker.broken && now - worker.told_to_rebind >= limits::heartbeat) {
+    worker.told_to_rebind = now;
+    emit(Rebind{id});
+  }
 }
 
 // ---- leases ----
@@ -240,8 +240,8 @@ void Machine::end_lease(JobId id, Lease& lease, std::string_view reason) {
       LaneCount& count = lane(lease, hop).count;
       if (to.gone || (from != nullptr && from->gone))
         ++count.lost_dead;
-      else if (!to.open || lease.link_broke || (from != nullptr && !from->open) ||
-               reason == "handed back")
+      else if (!to.open || to.info.lane != at.lane || lease.link_broke ||
+               (from != nullptr && !from->open) || reason == "handed back")
         ++count.lost_closed;
       // else: a living lane lost it. There is no reason for that, and the law turns red.
     }
@@ -371,7 +371,12 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
     case Point::finished:
       if (hop < lease.at) break;
       reach(lease, hop, true);
-      if (hop + 1 < lease.n) reach(lease, hop + 1, false);
+      if (hop + 1 == lease.n) break;
+      reach(lease, hop + 1, false);
+      // It went into a lane that its worker has given up, and the hello did not list it.
+      if (const LeaseHop& next = lease.hops[static_cast<std::size_t>(hop + 1)];
+          !next.received && next.lane != pool_.at(next.place.worker).info.lane)
+        lose(id, Loss::free, "the link broke", now);
       break;
     case Point::back:
       if (hop < lease.at && lease.hops[static_cast<std::size_t>(lease.at)].received) break;
@@ -381,12 +386,21 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
   }
 }
 
+// Whether the worker beat in time, twice at least, since the job was sent to it: then a job that it
+// never listed was lost in a living lane. Otherwise nobody can tell, and the lane is given up.
+bool Machine::must_have_got(const Lease& lease, WorkerId id) const {
+  const Worker& worker = pool_.at(id);
+  return std::max(lease.listed, worker.steady_since) + 2 * limits::heartbeat <= worker.last_seen;
+}
+
 void Machine::lapse(JobId id, Instant now) {
   const Lease& lease = leases_.at(id.raw());
   ++counts_.lapsed;
   const bool charged = lease.started && !lease.link_broke;
   const WorkerId worker = lease.hops[static_cast<std::size_t>(lease.at)].place.worker;
   const bool silent = now - pool_.at(worker).last_seen > limits::lease;
+  if (!lease.hops[static_cast<std::size_t>(lease.at)].received && !must_have_got(lease, worker))
+    close_lane(worker, "silent");
   lose(id, charged ? Loss::charged : Loss::free,
        silent ? "its worker fell silent" : "its worker does not hold it any more", now);
 }
@@ -406,6 +420,8 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
     return;
   }
   const bool handed_back = why == "handed back";
+  // Whether or not it is to blame, it may be: the next time it runs alone.
+  if (lease.started && !handed_back) job.lost_once = true;
   if (loss == Loss::free && !handed_back && ++job.free_losses >= limits::free_losses)
     loss = Loss::charged;
   if (loss == Loss::charged) {

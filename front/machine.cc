@@ -251,7 +251,7 @@ void Machine::wait(JobId id, JobEntry& job, Instant now) {
     (retried ? waiting_.backoff : waiting_.scheduled).insert({job.due, id});
   } else if (job.lost_once) {
     job.state = State::alone;
-    waiting_.alone.insert(id);
+    waiting_.push_alone(route_of_kind_[job.kind], id);
   } else {
     job.state = State::ready;
     waiting_.push_ready(ready_place(id, job));
@@ -267,7 +267,7 @@ void Machine::unwait(JobId id, const JobEntry& job) {
       waiting_.erase_ready(ready_place(id, job));
       break;
     case State::alone:
-      TM_CHECK(waiting_.alone.erase(id) == 1);
+      waiting_.erase_alone(route_of_kind_[job.kind], id);
       pool_.release_alone(id);
       break;
     case State::backoff:
@@ -297,12 +297,16 @@ void Machine::tick(Instant now) {
     const JobId id = deadlines_.begin()->job;
     deadlines_.erase(deadlines_.begin());
     JobEntry& job = jobs_.at(id.raw());
-    job.deadline_passed = true;
-    if (job.state == State::leased)
-      stop(id, job, Note::What::deadline_passed, 0, now);
-    else if (job.state != State::settling && job.state != State::held) {
-      unwait(id, job);
-      settle(id, job, EndState::expired, Error{Errc::deadline, "the deadline passed"}, false, now);
+    // What was queued first wins: an end, or a cancel.
+    if (job.state != State::settling && !job.cancel_requested) {
+      job.deadline_passed = true;
+      if (job.state == State::leased) {
+        stop(id, job, Note::What::deadline_passed, 0, now);
+      } else if (job.state != State::held) {
+        unwait(id, job);
+        settle(id, job, EndState::expired, Error{Errc::deadline, "the deadline passed"}, false,
+               now);
+      }
     }
     job.deadline = Instant::max();
   }
@@ -401,6 +405,12 @@ std::string_view Machine::live_state(JobId id) const {
     default:
       return "waiting";
   }
+}
+
+std::optional<Machine::State> Machine::state(JobId id) const {
+  const auto entry = jobs_.find(id.raw());
+  if (entry == jobs_.end()) return std::nullopt;
+  return entry->second.state;
 }
 
 std::int32_t Machine::attempts(JobId id) const {

@@ -309,10 +309,7 @@ class Machine {
   [[nodiscard]] std::int64_t live_jobs() const { return static_cast<std::int64_t>(jobs_.size()); }
   [[nodiscard]] Bytes live_bytes() const { return live_bytes_; }
   [[nodiscard]] std::int32_t attempts(JobId job) const;
-  // The places taken are those of the leases, the queues hold what they should: for tests; O(jobs).
-  void check_invariants() const;
-
- private:
+  // The job's state as the machine has it, for tests; nothing when it is not live.
   enum class State : std::uint8_t {
     committing,
     held,
@@ -323,6 +320,11 @@ class Machine {
     leased,
     settling
   };
+  [[nodiscard]] std::optional<State> state(JobId job) const;
+  // The places taken are those of the leases, the queues hold what they should: for tests; O(jobs).
+  void check_invariants() const;
+
+ private:
   struct JobEntry {
     Instant intake, queued, accepted, ready;
     Instant deadline = Instant::max();
@@ -342,6 +344,7 @@ class Machine {
   };
   struct LeaseHop {
     Taken place;
+    std::int32_t lane = 0;  // of the worker, when the place was taken
     bool sent = false;
     bool received = false;
     bool freed = false;
@@ -401,6 +404,7 @@ class Machine {
   enum class Loss : std::uint8_t { free, charged };
   void lose(JobId id, Loss loss, std::string why, Instant now);
   void lapse(JobId id, Instant now);
+  [[nodiscard]] bool must_have_got(const Lease& lease, WorkerId worker) const;
   void close_lane(WorkerId worker, std::string_view reason);
   [[nodiscard]] bool holds(const Lease& lease, WorkerId worker) const;
   LaneTotals& lane(const Lease& lease, int hop);

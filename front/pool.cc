@@ -1,6 +1,7 @@
 #include "front/pool.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -14,6 +15,10 @@ Duration expected(const Worker& worker, KindId kind) {
   return measured == worker.service.end() ? limits::service_unmeasured : measured->second;
 }
 
+bool is_empty(const Worker& worker) {
+  return worker.here.held().jobs == Credits(0) && worker.ahead == Credits(0);
+}
+
 }  // namespace
 
 Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
@@ -21,7 +26,7 @@ Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
   if (known == by_incarnation_.end()) {
     Worker fresh;
     fresh.info = info;
-    fresh.last_seen = now;
+    fresh.last_seen = fresh.steady_since = now;
     if (auto set = fresh.here.set_limit(info.limit); !set)
       return std::unexpected(std::move(set).error());
     const auto id = static_cast<WorkerId>(workers_.size());
@@ -37,7 +42,7 @@ Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
   if (worker.info.stage != info.stage)
     return fail(Errc::bad_params, "a worker cannot change its stage", "/stage");
   worker.info = info;
-  worker.last_seen = now;
+  worker.seen(now);
   worker.gone = false;
   if (auto& peers = by_stage_[info.stage]; std::ranges::find(peers, known->second) == peers.end())
     peers.push_back(known->second);
@@ -60,63 +65,107 @@ const Worker& Pool::at(WorkerId id) const {
   return workers_[id];
 }
 
-bool Pool::has_room(const Worker& worker, Bytes size, Duration one, bool later) const {
+bool Pool::has_room(const Worker& worker, Bytes size, Duration one, int upstream) const {
   const Places held = worker.here.held();
   if (held.jobs >= worker.info.limit.jobs || worker.ahead >= worker.info.limit.jobs) return false;
-  const bool alone = held.jobs == Credits(0) && worker.ahead == Credits(0);
-  if (!alone && held.bytes + size > worker.info.limit.bytes) return false;
+  if (!is_empty(worker) && held.bytes + size > worker.info.limit.bytes) return false;
   // Always one job per handler thread and one behind it; beyond that only a little work ahead.
-  const auto threads = Credits(worker.info.concurrency);
-  if (held.jobs >= threads && worker.work_here > limits::lane_work_ahead + one) return false;
-  return !later || worker.ahead < threads || worker.work_ahead <= limits::lane_work_ahead + one;
+  if (held.jobs > Credits(worker.info.concurrency) &&
+      worker.work_here > limits::lane_work_ahead + one)
+    return false;
+  // As many may be under way to it as the stage before runs at a time: fewer would idle that stage.
+  return upstream == 0 || worker.ahead < Credits(upstream) ||
+         worker.work_ahead <= limits::lane_work_ahead;
 }
 
-WorkerId Pool::best(StageId stage, KindId kind, Bytes size, bool later, JobId alone) {
+bool Pool::may_take(const Worker& worker, JobId alone) const {
+  return worker.open && !worker.leaving && worker.unsettled < worker.info.unsettled_limit &&
+         (worker.alone == JobId(0) || worker.alone == alone);
+}
+
+// What the workers of a stage run at a time, with one behind each.
+int Pool::width(StageId stage) const {
+  int threads = 0;
+  if (stage < by_stage_.size())
+    for (const WorkerId id : by_stage_[stage])
+      if (workers_[id].open) threads += workers_[id].info.concurrency + 1;
+  return threads;
+}
+
+WorkerId Pool::best(StageId stage, KindId kind, Bytes size, int upstream) const {
   if (stage >= by_stage_.size()) return no_worker;
   WorkerId chosen = no_worker;
-  WorkerId quietest = no_worker;  // for a job that must run alone while no worker is empty
   Duration least = Duration::max();
-  Duration quiet = Duration::max();
   for (const WorkerId id : by_stage_[stage]) {
     const Worker& worker = workers_[id];
-    if (!worker.open || worker.leaving) continue;
-    if (worker.alone != JobId(0) && worker.alone != alone) continue;
-    if (worker.unsettled >= worker.info.unsettled_limit) continue;
-    const Duration work = worker.work_here + worker.work_ahead;
-    const bool empty = worker.here.held().jobs == Credits(0) && worker.ahead == Credits(0);
-    if (alone != JobId(0) && !empty) {
-      if (work < quiet) quiet = work, quietest = id;
-      continue;
-    }
+    if (!may_take(worker, JobId(0))) continue;
     const Duration one = expected(worker, kind);
-    if (has_room(worker, size, one, later) && work + one < least) least = work + one, chosen = id;
+    const Duration work = worker.work_here + worker.work_ahead + one;
+    if (work < least && has_room(worker, size, one, upstream)) least = work, chosen = id;
   }
-  if (chosen == no_worker && quietest != no_worker) workers_[quietest].alone = alone;
   return chosen;
 }
 
-bool Pool::take(std::span<const StageId> route, KindId kind, Bytes size, JobId alone,
+bool Pool::take(std::span<const StageId> route, KindId kind, Bytes size,
                 std::vector<Taken>& taken) {
   taken.clear();
   for (std::size_t hop = 0; hop < route.size(); ++hop) {
-    const WorkerId id = best(route[hop], kind, size, hop > 0, alone);
+    const WorkerId id = best(route[hop], kind, size, hop == 0 ? 0 : width(route[hop - 1]));
     if (id == no_worker) {
       for (Taken& place : taken) give_back(place);
       taken.clear();
       return false;
     }
-    Worker& worker = workers_[id];
-    const bool first = hop == 0;
-    if (first)
-      TM_CHECK(worker.here.try_take(size));
-    else
-      worker.ahead += Credits(1);
-    const Duration one = expected(worker, kind);
-    (first ? worker.work_here : worker.work_ahead) += one;
-    if (alone != JobId(0)) worker.alone = alone;
-    taken.push_back({id, size, one, first});
+    place(id, kind, size, hop == 0, taken);
   }
   return true;
+}
+
+bool Pool::take_alone(std::span<const StageId> route, KindId kind, Bytes size, JobId job,
+                      std::vector<Taken>& taken) {
+  TM_CHECK(kept_ == JobId(0) || kept_ == job);
+  taken.clear();
+  std::vector<WorkerId> chosen;
+  bool all_empty = true;
+  for (const StageId stage : route) {
+    // The one with the least to do until it is empty; one that is kept for the job already first.
+    WorkerId quietest = no_worker;
+    const auto rank = [&](const Worker& worker) {
+      return std::tuple(!is_empty(worker), worker.alone != job,
+                        worker.work_here + worker.work_ahead);
+    };
+    if (stage < by_stage_.size())
+      for (const WorkerId id : by_stage_[stage])
+        if (may_take(workers_[id], job) &&
+            (quietest == no_worker || rank(workers_[id]) < rank(workers_[quietest])))
+          quietest = id;
+    if (quietest == no_worker) {
+      release_alone(job);
+      return false;
+    }
+    all_empty = all_empty && is_empty(workers_[quietest]);
+    chosen.push_back(quietest);
+  }
+  release_alone(job);
+  for (const WorkerId id : chosen) workers_[id].alone = job;
+  if (!all_empty) {
+    kept_ = job;
+    return false;
+  }
+  for (std::size_t hop = 0; hop < chosen.size(); ++hop)
+    place(chosen[hop], kind, size, hop == 0, taken);
+  return true;
+}
+
+void Pool::place(WorkerId id, KindId kind, Bytes size, bool first, std::vector<Taken>& taken) {
+  Worker& worker = workers_[id];
+  const Duration one = expected(worker, kind);
+  if (first)
+    TM_CHECK(worker.here.try_take(size));
+  else
+    worker.ahead += Credits(1);
+  (first ? worker.work_here : worker.work_ahead) += one;
+  taken.push_back({id, size, one, first});
 }
 
 Taken Pool::force(WorkerId id, KindId kind, Bytes size) {
@@ -151,6 +200,7 @@ void Pool::give_back(Taken& place) {
 }
 
 void Pool::release_alone(JobId job) {
+  if (kept_ == job) kept_ = JobId(0);
   for (Worker& worker : workers_)
     if (worker.alone == job) worker.alone = JobId(0);
 }

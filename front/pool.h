@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "front/credit.h"
@@ -50,6 +51,7 @@ struct WorkerInfo {
 struct Worker {
   WorkerInfo info;
   bool open = false;      // its lane is up: jobs may be sent
+  bool broken = false;    // its lane was closed: it must bind another
   bool leaving = false;   // it drains: no new jobs
   bool gone = false;      // dead or lapsed; the slot is history
   CreditWindow here;      // jobs that were sent to it
@@ -59,9 +61,16 @@ struct Worker {
   Duration work_ahead{};  // expected, of the places in `ahead`
   JobId alone{};          // reserved for this job until it ends; 0: for none
   Instant last_seen;
+  Instant steady_since;  // its beats came in time since then
+  Instant told_to_rebind{};
   double busy_ratio = 0;
   std::int64_t missing = 0;                      // lane numbers that it never got
   std::unordered_map<KindId, Duration> service;  // measured, moving average
+
+  void seen(Instant now) {
+    if (now - last_seen > 2 * limits::heartbeat) steady_since = now;
+    last_seen = now;
+  }
 };
 
 // A place on one hop.
@@ -84,9 +93,16 @@ class Pool {
   [[nodiscard]] std::span<const Worker> all() const { return workers_; }
 
   // Takes a place on each stage of `route` for a job of `size`, all or none; in `taken`, in order.
-  // `alone`: only at workers that hold nothing else, which are kept free for the job from now on.
-  [[nodiscard]] bool take(std::span<const StageId> route, KindId kind, Bytes size, JobId alone,
+  [[nodiscard]] bool take(std::span<const StageId> route, KindId kind, Bytes size,
                           std::vector<Taken>& taken);
+  // The same at workers that hold nothing else, which take nothing else until release_alone(job).
+  // False when they are not empty yet: they are kept for the job meanwhile, and it is kept(); or
+  // when a stage has no worker for it: then none is kept. REQUIRES: no other job is kept(). Two
+  // that each keep what the other needs would wait for ever.
+  [[nodiscard]] bool take_alone(std::span<const StageId> route, KindId kind, Bytes size, JobId job,
+                                std::vector<Taken>& taken);
+  // The job that waits for its workers to be empty; 0: none.
+  [[nodiscard]] JobId kept() const { return kept_; }
   // Takes a place whatever the limits say: the worker holds the job already (adopted at restart).
   [[nodiscard]] Taken force(WorkerId worker, KindId kind, Bytes size);
   // The job arrived at this hop.
@@ -102,10 +118,15 @@ class Pool {
   void measured(WorkerId worker, KindId kind, Duration service);
 
  private:
-  [[nodiscard]] WorkerId best(StageId stage, KindId kind, Bytes size, bool later, JobId alone);
-  [[nodiscard]] bool has_room(const Worker& worker, Bytes size, Duration one, bool later) const;
+  // `upstream`: how many jobs may be under way to it; 0 for a first hop.
+  [[nodiscard]] WorkerId best(StageId stage, KindId kind, Bytes size, int upstream) const;
+  [[nodiscard]] bool has_room(const Worker& worker, Bytes size, Duration one, int upstream) const;
+  [[nodiscard]] bool may_take(const Worker& worker, JobId alone) const;
+  [[nodiscard]] int width(StageId stage) const;
+  void place(WorkerId id, KindId kind, Bytes size, bool first, std::vector<Taken>& taken);
 
   std::vector<Worker> workers_;
+  JobId kept_{};
   std::map<std::string, WorkerId, std::less<>> by_incarnation_;
   std::vector<std::vector<WorkerId>> by_stage_;  // living ones
 };

@@ -167,11 +167,12 @@ void Machine::cancel(ReplyTo reply_to, JobId id, Instant now) {
         reply_to, id, {Errc::wrong_state, "the job is ending: it was too late to cancel it"}});
     return;
   }
+  if (job.deadline_passed) {
+    emit(Refuse{reply_to, id, {Errc::wrong_state, "its deadline passed: it ends as expired"}});
+    return;
+  }
   if (job.state == State::leased || job.state == State::held) {
-    if (job.cancel_requested) {
-      emit(Cancelled{reply_to, id, "cancelling"});
-      return;
-    }
+    // A second cancel is a note of its own: the first may not be on disk yet.
     job.cancel_requested = true;
     stop(id, job, Note::What::cancel_requested, reply_to, now);
     return;

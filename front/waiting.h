@@ -1,10 +1,11 @@
 // Waiting: every job that is accepted and not sent, and the order in which they leave.
 //
 // Ready jobs wait in one FairQueue per route and priority. The highest priority goes first; every
-// limits::starvation_turn dispatches of a route, the lowest that waits does. Jobs that must run
-// alone (they were lost with a worker before) wait in a list of their own, before all others. Jobs
-// that are not due yet, by a retry's backoff or by the client's wish, wait by due time. Jobs found
-// at a restart are held until the workers have said which of them they hold.
+// limits::starvation_turn dispatches of a route, the lowest that waits does, and a route that was
+// passed over that often for others goes before them. Jobs that must run alone (they were lost with
+// a worker before) wait in a list of their own, before all others. Jobs that are not due yet, by a
+// retry's backoff or by the client's wish, wait by due time. Jobs found at a restart are held until
+// the workers have said which of them they hold.
 //
 //   invariant: a job is in exactly one of these places; counts() are the containers' own sizes
 //
@@ -13,7 +14,7 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -57,6 +58,8 @@ class Waiting {
     --routes_[ready.route].size;
   }
 
+  // The route whose turn it is, of those that wait and are not `stuck`.
+  [[nodiscard]] std::optional<RouteId> next_route(const std::vector<bool>& stuck) const;
   // The job of `route` that goes next: also when no place is free for it, nobody overtakes it
   // there. REQUIRES: !empty(route).
   [[nodiscard]] JobId next(RouteId route) const;
@@ -65,7 +68,12 @@ class Waiting {
   [[nodiscard]] bool empty(RouteId route) const { return routes_[route].size == 0; }
   [[nodiscard]] std::size_t routes() const { return routes_.size(); }
 
-  std::set<JobId> alone;
+  void push_alone(RouteId route, JobId job);
+  void erase_alone(RouteId route, JobId job);
+  // The route with the oldest of them, of those not `stuck`; its oldest.
+  [[nodiscard]] std::optional<RouteId> next_alone_route(const std::vector<bool>& stuck) const;
+  [[nodiscard]] JobId next_alone(RouteId route) const { return *routes_[route].alone.begin(); }
+
   std::set<JobId> held;
   std::set<Due> backoff;
   std::set<Due> scheduled;
@@ -75,9 +83,12 @@ class Waiting {
  private:
   struct Route {
     std::array<FairQueue, priorities> by_priority;
-    std::int64_t size = 0;
+    std::set<JobId> alone;
+    std::int64_t size = 0;  // without those alone
     int since_lowest = 0;
+    int passed_over = 0;  // dispatches of other routes while this one waited
   };
+  [[nodiscard]] static int highest(const Route& route);
   [[nodiscard]] FairQueue& queue(const Ready& ready) {
     return routes_[ready.route].by_priority[static_cast<std::size_t>(ready.priority)];
   }

@@ -1,0 +1,80 @@
+// Laws: what must hold after every event, whatever broke. It looks at the machine from outside
+// only: at what went in, what came out, and what the disk holds.
+//
+//   - conservation: the snapshot balances; the machine's own invariants hold
+//   - nothing is announced before it is durable; a job has one end and that never changes
+//   - a token is used once; nothing is dispatched whose cancel or deadline was queued
+//   - a result counts only with the present token; after a restart, with the highest one listed
+//   - the same key and content is the same job, other content is E_DUP
+//   - a job is charged three times at most; each submit gets one answer
+//   - a lease does not lapse while a worker lists it
+//
+// A broken law throws Broken.
+//
+// Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "front/machine.h"
+#include "tests/sim/events.h"
+#include "tests/sim/model.h"
+#include "tests/sim/store.h"
+
+namespace tallymill::sim {
+
+class Laws {
+ public:
+  Laws(Events& events, const Store& store) : events_(events), store_(store) {}
+
+  void front_started(std::int64_t epoch);
+
+  // What the front was given and gave.
+  void asked(std::uint64_t reply_to);
+  void answered(std::uint64_t reply_to);
+  void accepted(const Request& request, const Answer& answer);
+  void refused(const Request& request, const Answer& answer);
+  void cancel_said(JobId job, std::string_view state);
+  void dispatched(const front::Dispatch& dispatch);
+  void listed(const Token& token, bool live);
+  void settles(const front::Settle& settle, const ResultMsg* in_hand);
+  void remarks(const front::Remark& remark, const ResultMsg* in_hand);
+  void announced(const front::Announce& announce);
+  // A token in a heartbeat reached the front's socket, read or not.
+  void list_arrived(const Token& token) { arrived_[token] = events_.now(); }
+  // A lane broke: the leases in it are shortened.
+  void shortened() { shortened_ = events_.now(); }
+  void lapsed(const Token& token) const;
+
+  void after_event(const front::Machine& machine) const;
+  // All is mended and had time: every job has ended.
+  void at_rest(const front::Machine& machine) const;
+
+  [[nodiscard]] bool stop_queued(std::int64_t job) const { return stops_.contains(job); }
+  [[nodiscard]] std::optional<Token> present(std::int64_t job) const;
+
+ private:
+  [[noreturn]] static void broken(std::string law, std::int64_t job = 0);
+
+  Events& events_;
+  const Store& store_;
+  std::int64_t epoch_ = 0;
+  std::set<std::uint64_t> open_questions_;
+  std::set<std::uint64_t> answered_;
+  std::set<Token> used_;                            // of all epochs
+  std::map<std::int64_t, Token> dispatched_;        // the last of this epoch
+  std::map<std::int64_t, Token> highest_listed_;    // of earlier epochs, while the job was live
+  std::set<std::int64_t> stops_;                    // queued cancels and deadlines
+  std::set<std::int64_t> ends_;                     // queued ends, of this epoch
+  std::map<std::int64_t, std::int64_t> announced_;  // job -> seq of its end
+  std::map<std::pair<int, std::string>, std::pair<std::int64_t, std::uint64_t>> keys_;
+  std::set<std::int64_t> accepted_;
+  std::map<Token, Instant> arrived_;
+  Instant shortened_;
+};
+
+}  // namespace tallymill::sim
