@@ -53,6 +53,7 @@ struct ClientOptions {
   bool watch = true;
   // connect() gives up as soon as it is clear that nobody listens there.
   bool fail_fast = false;
+  bool insecure = false;                       // an address on another host may be connected to
   Duration timeout = std::chrono::seconds(5);  // of calls that name none
   std::size_t window_jobs = limits::client_window_jobs;
   Bytes window_bytes = limits::client_window_bytes;
@@ -128,6 +129,7 @@ struct JobResult {
 
 // The answer to a question.
 struct Answer {
+  JobId job{};         // of retry: the new one
   std::string params;  // msgpack map
   std::vector<ResultFile> files;
   [[nodiscard]] Result<nlohmann::json> json() const;

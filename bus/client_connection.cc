@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 #include <sys/random.h>
-#include <zmq.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "bus/client_state.h"
+#include "bus/endpoints.h"
 #include "bus/frames.h"
 
 namespace tallymill::bus {
@@ -14,8 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds first_backoff{20};
-constexpr milliseconds longest_backoff{1000};
+constexpr Duration first_backoff = limits::reconnect_first;
+constexpr Duration longest_backoff = limits::reconnect_slowest;
 // Refusals until fail_fast believes that nobody listens: the first may be a front that is starting.
 constexpr int refusals_believed = 3;
 
@@ -52,49 +51,39 @@ Client::State::~State() {
 
 void Client::State::open() {
   reopen_timer = 0;
-  socket.emplace(context, zmq::socket_type::dealer);
-  // A new id each time: what the old connection left behind at the front cannot reach this one.
-  socket->set(zmq::sockopt::routing_id, fmt::format("{}-{}", instance, ++sockets_made));
-  socket->set(zmq::sockopt::linger, 0);
-  socket->set(zmq::sockopt::sndhwm, 0);  // the windows bound what is under way
-  socket->set(zmq::sockopt::maxmsgsize, limits::max_zmq_frame_bytes.raw());
-  socket->set(zmq::sockopt::reconnect_ivl, static_cast<int>(first_backoff.count()));
-  socket->set(zmq::sockopt::reconnect_ivl_max, static_cast<int>(longest_backoff.count()));
-
-  // The name of a closed one is free only when its I/O thread has let go of it.
-  const std::string events = fmt::format("inproc://monitor-{}", sockets_made);
-  TM_CHECK(zmq_socket_monitor(socket->handle(), events.c_str(),
-                              ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
-                                  ZMQ_EVENT_HANDSHAKE_SUCCEEDED) == 0);
-  monitor.emplace(context, zmq::socket_type::pair);
-  monitor->set(zmq::sockopt::linger, 0);
-  monitor->connect(events);
-
   handshaken = false;
   refusals = 0;
   silent_ticks = 0;
   phase = Phase::greeting;
-  loop->watch(*socket, [this] { on_readable(); });
-  loop->watch(*monitor, [this] { on_monitor(); });
-  try {
-    socket->connect(endpoint);
-  } catch (const zmq::error_t& e) {
-    fatal = Error{Errc::bad_params, fmt::format("cannot connect to '{}': {}", endpoint, e.what())};
-    close_socket();
+  // A new id each time: what the old connection left behind at the front cannot reach this one.
+  auto made = make_socket(
+      context, Role::client_jobs,
+      {.routing_id = fmt::format("{}-{}", instance, ++sockets_made), .insecure = options.insecure});
+  if (!made) {
+    fatal = std::move(made).error();
+    phase = Phase::closed;
     return;
   }
-  say_hello();
+  socket.emplace(std::move(*made));
+  monitor.emplace(context, *socket);
+  loop->watch(*socket, [this] { on_readable(); });
+  loop->watch(monitor->socket(), [this] { on_monitor(); });
+  if (auto opened = open_also(*socket, Role::client_jobs, endpoint, {.insecure = options.insecure});
+      !opened) {
+    fatal = std::move(opened).error();
+    close_socket();
+  }
 }
 
 void Client::State::close_socket() {
   phase = Phase::closed;
+  stuck.clear();
+  if (!out.empty()) (void)out.take();
   if (!socket) return;
-  loop->unwatch(*monitor);
+  loop->unwatch(monitor->socket());
   loop->unwatch(*socket);
-  zmq_socket_monitor(socket->handle(), nullptr, 0);
   monitor.reset();
   socket.reset();
-  if (!out.empty()) (void)out.take();
 }
 
 void Client::State::lose() {
@@ -113,22 +102,26 @@ void Client::State::say_hello() {
   hello_request = last_request += 2;
   Packer packer;
   packer.add(Hello{.request = hello_request, .client = options.name});
+  // Fails only when the connection is gone again, which the monitor tells too.
   (void)send(*socket, packer.take());
 }
 
 void Client::State::on_monitor() {
-  for (int i = 0; i < limits::messages_per_turn; ++i) {
-    zmq::message_t event;
-    if (!monitor || !monitor->recv(event, zmq::recv_flags::dontwait)) return;
-    zmq::message_t address;
-    (void)monitor->recv(address, zmq::recv_flags::dontwait);
-    if (event.size() < sizeof(std::uint16_t)) continue;
-    std::uint16_t number = 0;
-    std::memcpy(&number, event.data(), sizeof number);
-    if (number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) handshaken = true;
-    if (number == ZMQ_EVENT_CONNECT_RETRIED) ++refusals;
-    // Before the handshake libzmq tries again by itself.
-    if (number == ZMQ_EVENT_DISCONNECTED && handshaken) return lose();
+  Monitor::Event event{};
+  while (monitor && monitor->next(event)) {
+    switch (event) {
+      case Monitor::Event::connected:
+        handshaken = true;
+        say_hello();
+        break;
+      case Monitor::Event::failed:
+        ++refusals;
+        break;
+      case Monitor::Event::disconnected:
+        // Before the handshake libzmq tries again by itself.
+        if (handshaken) return lose();
+        break;
+    }
   }
 }
 
@@ -180,8 +173,10 @@ void Client::State::take_welcome(const Item& item) {
   const bool first = welcomes++ == 0;
   const bool same_ledger = !first && ledger == welcome->ledger;
   ledger = welcome->ledger;
+  const std::int64_t before = last_seq;
   if (!same_ledger) last_seq = welcome->head;
   watch_again(first || same_ledger);
+  if (!first && !same_ledger && gap_sink) gap_sink(before + 1, welcome->head);
   ask_again();
   send_waiting();
 }
@@ -224,11 +219,12 @@ void Client::State::on_turn_end() {
   send_out();
 }
 
+// What the socket has no room for now waits here, and nothing overtakes it. The front's answers to
+// what it has make the next turn, and room.
 void Client::State::send_out() {
-  if (out.empty()) return;
-  Frames message = out.take();
-  // Fails only when the connection is gone; the monitor says so too, and all of it is sent again.
-  if (socket) (void)send(*socket, std::move(message));
+  if (phase != Phase::ready) return;
+  if (!out.empty()) stuck.push_back(out.take());
+  while (!stuck.empty() && send(*socket, std::move(stuck.front()))) stuck.pop_front();
 }
 
 std::string Client::State::where() const {

@@ -63,10 +63,11 @@ std::vector<ResultFile> copy_files(const std::vector<FileRef>& refs,
     ResultFile& file = files.emplace_back();
     file.name = ref.name;
     file.media_type = ref.media_type;
-    file.digest = ref.digest;
     file.size = Bytes(ref.bytes);
-    if (!ref.digest.empty() || ref.blob < 0 || static_cast<std::size_t>(ref.blob) >= blobs.size())
+    if (ref.blob < 0 || static_cast<std::size_t>(ref.blob) >= blobs.size()) {
+      file.digest = ref.digest;
       continue;
+    }
     const zmq::message_t& blob = blobs[static_cast<std::size_t>(ref.blob)];
     file.bytes.assign(static_cast<const char*>(blob.data()), blob.size());
     file.size = Bytes(static_cast<std::int64_t>(blob.size()));
@@ -144,8 +145,8 @@ Result<Answer> Client::State::ask_and_wait(std::function<Status(Packer&, std::in
 void Client::State::take_reply(const Item& item) {
   const auto reply = read<Reply>(item);
   if (!reply || !asks.contains(reply->request)) return;
-  answer_ask(reply->request,
-             Answer{std::string(item.params), copy_files(reply->files, item.blobs)});
+  answer_ask(reply->request, Answer{.params = std::string(item.params),
+                                    .files = copy_files(reply->files, item.blobs)});
 }
 
 // ---- events ----
@@ -199,7 +200,8 @@ void Client::State::keep_end(JobResult&& end) {
 void Client::State::take_gap(const Item& item) {
   const auto gap = read<Gap>(item);
   if (!gap) return;
-  last_seq = std::max(last_seq, gap->to);
+  // A gap up to the number that was asked from means that the front never reached it.
+  last_seq = gap->to == last_seq ? gap->from - 1 : std::max(last_seq, gap->to);
   fresh.clear();
   std::vector<std::int64_t> jobs;
   for (const auto& [job, waiters] : waits) jobs.push_back(job);
@@ -259,6 +261,13 @@ void Client::State::ask_for_end(JobId job) {
   };
   auto asked = ask(pack_ask(Verb::status, {.job = job.raw()}), [=, this](Result<Answer> answer) {
     if (!waits.contains(job.raw())) return;
+    if (!answer && info(answer.error().code).retry) {
+      loop->once(std::max<Duration>(answer.error().retry_after, std::chrono::milliseconds(10)),
+                 [this, job, held = std::weak_ptr<State*>(alive)] {
+                   if (!held.expired() && waits.contains(job.raw())) ask_for_end(job);
+                 });
+      return;
+    }
     if (!answer) return failed(std::move(answer).error());
     auto status = answer->json();
     if (!status) return failed(std::move(status).error());
@@ -355,12 +364,9 @@ Result<json> Client::jobs(std::string_view state, std::string_view kind, int lim
 }
 
 Result<JobId> Client::retry(JobId job) {
-  auto answer = asked(*this, Verb::retry, {.job = job.raw()});
+  auto answer = ask(Verb::retry, {.job = job.raw()});
   if (!answer) return std::unexpected(std::move(answer).error());
-  const auto made = answer->find("job");
-  if (made == answer->end() || !made->is_number_integer())
-    return fail(Errc::bad_frame, "retry: an answer without a job");
-  return JobId(made->get<std::int64_t>());
+  return answer->job;
 }
 
 Status Client::ping(std::optional<Duration> timeout) {

@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "bus/client.h"
+#include "bus/endpoints.h"
 #include "bus/envelope.h"
 #include "bus/loop.h"
 #include "bus/messages.h"
@@ -166,7 +167,7 @@ struct Client::State {
 
   zmq::context_t context{1};
   std::optional<zmq::socket_t> socket;
-  std::optional<zmq::socket_t> monitor;
+  std::optional<Monitor> monitor;
   std::string endpoint;
   Phase phase = Phase::closed;
   std::uint64_t sockets_made = 0;
@@ -181,6 +182,7 @@ struct Client::State {
   bool in_callback = false;
   Frames frames;
   Packer out;
+  std::deque<Frames> stuck;  // what the socket had no room for
 
   std::int64_t epoch = 0;
   std::string ledger;

@@ -213,7 +213,7 @@ bool Client::State::in_window(const SubmitSlot& slot) const {
 }
 
 void Client::State::enqueue(SubmitSlot& slot) {
-  if (phase == Phase::ready && waiting.empty() && in_window(slot))
+  if (phase == Phase::ready && waiting.empty() && stuck.empty() && in_window(slot))
     send_slot(slot);
   else
     waiting.push_back(slot.request);
@@ -253,7 +253,7 @@ void Client::State::send_slot(SubmitSlot& slot) {
 }
 
 void Client::State::send_waiting() {
-  while (!waiting.empty() && phase == Phase::ready) {
+  while (!waiting.empty() && phase == Phase::ready && stuck.empty()) {
     SubmitSlot* slot = slot_of(waiting.front());
     if (slot != nullptr && !in_window(*slot)) return;
     waiting.pop_front();
@@ -290,7 +290,9 @@ void Client::State::take_accepted(const Item& item) {
   Accepted& m = accepted_message;
   if (!read_into(item, m)) return;
   if (SubmitSlot* slot = slot_of(m.request))
-    answer(*slot, {.tag = slot->tag, .job = JobId(m.job), .known = m.known});
+    return answer(*slot, {.tag = slot->tag, .job = JobId(m.job), .known = m.known});
+  // A retry is answered as the submit that it is.
+  if (asks.contains(m.request)) answer_ask(m.request, Answer{.job = JobId(m.job)});
 }
 
 void Client::State::resubmit_overdue() {

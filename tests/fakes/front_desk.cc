@@ -170,7 +170,10 @@ void FrontDesk::take_watch(Peer& peer, const bus::Item& item) {
   peer.ids.insert(m->ids.begin(), m->ids.end());
   if (m->since < 0) return;
   if (m->ledger != ledger || m->since < oldest || m->since > seq) {
-    peer.out.add(bus::Gap{.request = m->request, .from = m->since + 1, .to = seq});
+    const bool beyond = m->since > seq;
+    peer.out.add(bus::Gap{.request = m->request,
+                          .from = beyond ? seq + 1 : m->since + 1,
+                          .to = beyond ? m->since : oldest});
     return;
   }
   std::vector<const Job*> missed;
@@ -235,7 +238,8 @@ void FrontDesk::take_ask(Peer& peer, const bus::Item& item) {
     again.id = ++seq;
     again.end_seq = 0;
     jobs.emplace(again.id, again);
-    return reply(peer, m->request, {{"job", again.id}});
+    peer.out.add(bus::Accepted{.request = m->request, .job = again.id, .seq = seq});
+    return;
   }
   reply(peer, m->request, {{"job", job->first}, {"state", job->second.state}, {"attempts", 1}});
 }
