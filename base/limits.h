@@ -277,6 +277,9 @@ inline constexpr std::uint32_t held_tokens = 16'384;
 // A file up to this size travels in the message; a larger one rests in the blob store, only its
 // digest travels, and whoever needs it maps it. At 64 KiB a mapped blob is 3 times as fast as a
 // copy through a socket; below 32 KiB the extra file costs more than it saves.
+// How long the whole time of an ended job may wait in memory for a commit to ride on.
+inline constexpr std::chrono::milliseconds wholes_delay{500};
+// Larger inputs and results rest in the blob store, and only their digest travels.
 inline constexpr Bytes inline_bytes = 32_KiB;
 // Of a blob that comes or goes over the bus.
 inline constexpr Bytes piece_bytes = 1_MiB;

@@ -491,9 +491,12 @@ void Front::end_turn() {
   machine_->dispatch(clock_.now());
   carry_out();
   read_bodies();
-  if (!batch_.entries.empty()) {
+  // Wholes ride along with the next commit; when the front is idle, they get one of their own.
+  const bool alone = !batch_.wholes.empty() && loop_.now() >= wholes_due_;
+  if (!batch_.entries.empty() || alone) {
     // Admission refuses long before the queue is full, and what is admitted must be taken.
     TM_CHECK(committer_->put(std::exchange(batch_, {})));
+    wholes_due_ = loop_.now() + limits::wholes_delay;
   }
   stages_->flush();
   desk_->flush();

@@ -187,6 +187,7 @@ class Front {
   bus::Loop::TimerId judgement_timer_ = 0;
   std::vector<Effect> acting_;
   Instant next_judgement_;
+  Instant wholes_due_;
   bool draining_ = false;
   int exit_code_ = 0;
 };
