@@ -188,6 +188,11 @@ inline constexpr std::chrono::milliseconds lane_work_ahead{5};
 // What a job is taken to need at a worker that has not run its kind yet.
 inline constexpr std::chrono::milliseconds service_unmeasured{5};
 
+// Jobs of a restart that are made ready in one turn of the loop: about 5 ms of work.
+inline constexpr int released_per_tick = 10'000;
+// Pieces of a ledger that were read at a start and not yet taken in by the loop.
+inline constexpr std::size_t replay_pieces = 16;
+
 // Hops of a route. Two are used; more is a chain that should be one stage.
 inline constexpr int route_hops = 4;
 

@@ -35,6 +35,8 @@ Front::Front(FrontOptions options, const Clock& clock)
 
 // The order of members' ends: nobody may call into what is gone.
 Front::~Front() {
+  stopping_ = true;
+  if (replayer_.joinable()) replayer_.join();
   errands_.reset();
   porters_.reset();
   stages_.reset();
@@ -98,33 +100,7 @@ Status Front::open() {
   auto reader = ledger->ledger->reader();
   if (!reader) return std::unexpected(std::move(reader).error());
   reader_ = std::move(*reader);
-  // A million live jobs take about a second to read: the doors open first, and what is replayed
-  // joins as it comes.
-  std::vector<Machine::Replayed> live;
-  const WallTime wall = clock_.wall();
-  const Instant now = clock_.now();
-  const auto rebased = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
-    if (!at) return std::nullopt;
-    return now + (*at - wall);
-  };
-  const auto replayed = ledger->ledger->replay([&](std::vector<LiveJob>&& jobs) {
-    live.clear();
-    for (LiveJob& job : jobs) {
-      if (!job.same_boot) job.intake = job.queued = now;
-      if (!machine_->kind_named(job.kind)) {
-        log::warn(fmt::format("no stage serves kind {} any more; its jobs wait", job.kind));
-        auto stage = machine_->stage_named("unserved");
-        if (!stage) stage = machine_->add_stage("unserved");
-        machine_->add_kind({.name = job.kind, .route = {*stage}});
-      }
-      const auto deadline = rebased(job.deadline);
-      const auto due = rebased(job.not_before);
-      live.push_back({std::move(job), deadline, due});
-    }
-    machine_->replay(live, now);
-  });
-  if (!replayed) return replayed;
-  machine_->replay_finished(clock_.now());
+  start_replay();
 
   CommitterOptions committer;
   committer.folder = data;
@@ -140,16 +116,69 @@ Status Front::open() {
   return {};
 }
 
+// A million live jobs take a second or two to read: the doors open first, and they join as they
+// come.
+void Front::start_replay() {
+  loop_.watch(replayed_.fd(), [this] { on_replayed(); });
+  replayer_ = std::thread([this] {
+    auto reader = open_sqlite_reader(options_.data_dir);
+    Status status = reader ? Status{} : std::unexpected(reader.error());
+    if (reader)
+      status = (*reader)->replay([this](std::vector<LiveJob>&& jobs) {
+        ReplayPiece piece{std::move(jobs), false, {}};
+        while (!stopping_ && !replayed_.put(std::move(piece)))
+          std::this_thread::sleep_for(milliseconds(1));
+      });
+    ReplayPiece last{{}, true, std::move(status)};
+    while (!stopping_ && !replayed_.put(std::move(last)))
+      std::this_thread::sleep_for(milliseconds(1));
+  });
+}
+
+void Front::on_replayed() {
+  replayed_.take(pieces_);
+  const WallTime wall = clock_.wall();
+  const Instant now = clock_.now();
+  const auto rebased = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
+    if (!at) return std::nullopt;
+    return now + (*at - wall);
+  };
+  std::vector<Machine::Replayed> live;
+  for (ReplayPiece& piece : pieces_) {
+    live.clear();
+    for (LiveJob& job : piece.jobs) {
+      if (job.id.raw() > opened_.head) continue;  // accepted by this very front
+      if (!job.same_boot) job.intake = job.queued = now;
+      if (!machine_->kind_named(job.kind)) {
+        log::warn(fmt::format("no stage serves kind {} any more; its jobs wait", job.kind));
+        auto stage = machine_->stage_named("unserved");
+        if (!stage) stage = machine_->add_stage("unserved");
+        machine_->add_kind({.name = job.kind, .route = {*stage}});
+      }
+      const auto deadline = rebased(job.deadline);
+      const auto due = rebased(job.not_before);
+      live.push_back({std::move(job), deadline, due});
+    }
+    machine_->replay(live);
+    if (!piece.last) continue;
+    if (!piece.status) {
+      log::error("the ledger cannot be replayed: " + piece.status.error().message);
+      return stop(70);
+    }
+    machine_->replay_finished(now);
+    log::info(fmt::format("{} live jobs are back", machine_->live_jobs()));
+  }
+}
+
 int Front::run() {
-  log::info(fmt::format("front: epoch {}, {} live jobs, ledger {}", opened_.epoch,
-                        machine_->live_jobs(), opened_.ledger_id));
+  log::info(fmt::format("epoch {}, ledger {}", opened_.epoch, opened_.ledger_id));
   loop_.run();
   return exit_code_;
 }
 
 void Front::drain() {
   if (std::exchange(draining_, true)) return stop(130);
-  log::info("front: draining; a second signal stops at once");
+  log::info("draining; a second signal stops at once");
   machine_->drain(loop_.now());
 }
 

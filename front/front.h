@@ -16,10 +16,12 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 #include <zmq.hpp>
@@ -92,11 +94,19 @@ class Front {
     std::vector<std::string> digests;
     const bus::Done* done = nullptr;
   };
+  struct ReplayPiece {
+    std::vector<LiveJob> jobs;
+    bool last = false;
+    Status status;
+  };
+
   [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                             const std::vector<std::string>& endpoints);
   void read_kinds();
   void write_kinds();
   void learn(std::vector<KindSpec>&& kinds);
+  void start_replay();
+  void on_replayed();
 
   // clients
   void on_client();
@@ -169,6 +179,11 @@ class Front {
   std::unique_ptr<bus::Errands> porters_;  // to the blob store
   metrics::Registry registry_;
   std::unique_ptr<Probe> probe_;
+
+  bus::Mailbox<ReplayPiece> replayed_{limits::replay_pieces};
+  std::vector<ReplayPiece> pieces_;
+  std::atomic<bool> stopping_ = false;
+  std::thread replayer_;
 
   std::map<std::string, KindSpec> kinds_;
   InHand hand_;

@@ -201,6 +201,9 @@ class LedgerReader {
   [[nodiscard]] virtual Result<std::vector<JobEnd>> ends_since(std::int64_t since,
                                                                std::string_view client, int limit,
                                                                std::int64_t& oldest) = 0;
+  // As Ledger::replay, while commits go on: of jobs that were there before, none is missed. Jobs
+  // that were accepted meanwhile may be among them.
+  [[nodiscard]] virtual Status replay(std::function<void(std::vector<LiveJob>&&)> found) = 0;
 };
 
 class Ledger {

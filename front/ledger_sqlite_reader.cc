@@ -9,6 +9,8 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "front/ledger_fates.h"
+#include "front/ledger_files.h"
+#include "front/ledger_replay.h"
 #include "front/ledger_rows.h"
 #include "front/ledger_sqlite.h"
 #include "store/sqlite.h"
@@ -43,6 +45,9 @@ class SqliteReader final : public LedgerReader {
                                    int limit) override;
   Result<std::vector<JobEnd>> ends_since(std::int64_t since, std::string_view client, int limit,
                                          std::int64_t& oldest) override;
+  Status replay(std::function<void(std::vector<LiveJob>&&)> found) override {
+    return replay_live(db_, this_boot(), found);
+  }
 
  private:
   // One state of the ledger for the length of a call, and a bound on that length.

@@ -200,7 +200,7 @@ void Machine::not_committed(std::int64_t seq, const Error& error, Instant) {
 
 // ---- restart ----
 
-void Machine::replay(std::span<const Replayed> jobs, Instant now) {
+void Machine::replay(std::span<const Replayed> jobs) {
   for (const Replayed& replayed : jobs) {
     const LiveJob& live = replayed.job;
     const auto kind = kind_named(live.kind);
@@ -228,7 +228,6 @@ void Machine::replay(std::span<const Replayed> jobs, Instant now) {
     waiting_.held.insert(waiting_.held.end(), live.id);
     jobs_.emplace(live.id.raw(), job);
   }
-  (void)now;
 }
 
 void Machine::replay_finished(Instant now) {
@@ -329,8 +328,9 @@ void Machine::tick(Instant now) {
   std::ranges::sort(jobs);
   for (const JobId id : jobs) lapse(id, now);
 
+  // A piece at a time, so that a million of them do not keep the loop from its sockets.
   if (!replaying_ && now >= recovered_at_)
-    while (!waiting_.held.empty()) {
+    for (int n = 0; n < limits::released_per_tick && !waiting_.held.empty(); ++n) {
       const JobId id = *waiting_.held.begin();
       waiting_.held.erase(waiting_.held.begin());
       JobEntry& job = jobs_.at(id.raw());
@@ -348,6 +348,7 @@ void Machine::tick(Instant now) {
 
 Instant Machine::next_due() const {
   Instant next = last_tick_ + limits::heartbeat / 4;
+  if (!replaying_ && !waiting_.held.empty()) next = std::min(next, recovered_at_);
   for (const auto* due : {&waiting_.backoff, &waiting_.scheduled, &deadlines_})
     if (!due->empty()) next = std::min(next, due->begin()->at);
   return next;

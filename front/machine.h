@@ -263,7 +263,7 @@ class Machine {
     std::optional<Instant> deadline;
     std::optional<Instant> not_before;
   };
-  void replay(std::span<const Replayed> jobs, Instant now);
+  void replay(std::span<const Replayed> jobs);
   void replay_finished(Instant now);
 
   // Admission: Append, or Refuse (busy, deadline, disk).
