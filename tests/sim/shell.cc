@@ -169,7 +169,7 @@ void Shell::replay_some() {
     to_replay_.pop_front();
   }
   feed([&] {
-    machine_->replay(chunk, world_.now());
+    machine_->replay(chunk);
     if (to_replay_.empty()) machine_->replay_finished(world_.now());
   });
 }
