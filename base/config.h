@@ -60,7 +60,7 @@ struct Config {
     };
     Stage compute;
     Stage image;
-    std::int64_t prefetch = 4;
+    std::int64_t prefetch = 1023;
   } stages;
 
   struct Log {

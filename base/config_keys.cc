@@ -45,7 +45,7 @@ const std::vector<Key<Config>>& table() {
       {"stages.image.workers", TM_AT(C, stages.image.workers), "processes",
        "image workers that `up` starts", 0, limits::workers_per_stage},
       {"stages.prefetch", TM_AT(C, stages.prefetch), "jobs",
-       "jobs that a worker holds beyond those it runs", 0,
+       "places of a worker beyond its threads; the front fills them with short jobs only", 0,
        limits::max_places_per_worker.jobs.raw()},
 
       {"log.level",

@@ -333,6 +333,9 @@ inline constexpr std::size_t file_name_bytes = 200;
 // Parameters up to this size are kept checked, for the next job that has the same ones.
 inline constexpr std::size_t params_memo_bytes = 4096;
 
+// The longest that a synthetic job works: an hour.
+inline constexpr std::int64_t synthetic_service_us = 3'600'000'000;
+
 // What handler threads have to say on the control socket and the loop has not sent yet: an end and
 // a preview for each place.
 inline constexpr std::size_t worker_notices = 8192;
@@ -342,6 +345,8 @@ inline constexpr std::size_t lane_sources = 1024;
 // How long a handler thread waits for lanes that were just announced to be connected; a local one
 // takes a millisecond. A job for one that is still not goes back to the front.
 inline constexpr std::chrono::milliseconds lane_connect{50};
+// How soon a result that could not leave is tried again: at the start, or while the front is away.
+inline constexpr std::chrono::milliseconds unsent_retry{10};
 // How long a lane that was replaced is still read.
 inline constexpr std::chrono::milliseconds lane_grace{2000};
 // A front that does not answer a hello is asked again after this.

@@ -163,7 +163,25 @@ void Desk::retain(std::span<const HeldPtr> jobs, const std::shared_ptr<const Sen
 
 void Desk::not_sent(std::span<const HeldPtr> jobs) {
   const std::lock_guard lock(jobs_mutex_);
-  for (const HeldPtr& job : jobs) job->sent_at_ = Instant{};
+  for (const HeldPtr& job : jobs) unsent_.push_back(job->token);
+}
+
+std::vector<Desk::Again> Desk::take_unsent(std::size_t most, Instant now) {
+  std::vector<Again> out;
+  const std::lock_guard lock(jobs_mutex_);
+  while (!unsent_.empty() && out.size() < most) {
+    const auto found = table_.find(unsent_.front());
+    unsent_.pop_front();
+    if (found == table_.end() || !found->second->sent_) continue;
+    found->second->sent_at_ = now;
+    out.push_back({found->second->sent_, found->second->sent_index_});
+  }
+  return out;
+}
+
+bool Desk::has_unsent() const {
+  const std::lock_guard lock(jobs_mutex_);
+  return !unsent_.empty();
 }
 
 void Desk::gone(const bus::Token& token) { settled(token); }

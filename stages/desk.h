@@ -109,6 +109,9 @@ class Desk {
     std::uint32_t index = 0;  // of the message in it
   };
   [[nodiscard]] std::optional<Again> again(const bus::Token& token, Instant now, Duration quiet);
+  // Up to `most` results that could not leave; the caller sends them.
+  [[nodiscard]] std::vector<Again> take_unsent(std::size_t most, Instant now);
+  [[nodiscard]] bool has_unsent() const;
 
   // From now on nothing starts. Returns what had not started, which is held no more.
   [[nodiscard]] std::vector<HeldPtr> drain();
@@ -131,7 +134,7 @@ class Desk {
 
   // Keeps results until they are settled: message i of `sent` is the end of jobs[i].
   void retain(std::span<const HeldPtr> jobs, const std::shared_ptr<const Sent>& sent, Instant now);
-  // Their results could not leave: the next keep is answered at once.
+  // Their results could not leave: the loop sends them when the front is there.
   void not_sent(std::span<const HeldPtr> jobs);
   // Held by somebody else now.
   void gone(const bus::Token& token);
@@ -167,6 +170,7 @@ class Desk {
   std::unordered_map<bus::Token, HeldPtr, TokenHash> table_;
   std::deque<HeldPtr> waiting_;
   std::shared_ptr<const LaneSet> lanes_;
+  std::deque<bus::Token> unsent_;
   std::size_t retained_ = 0;
   std::size_t bytes_ = 0;
   int sleeping_ = 0;

@@ -189,6 +189,7 @@ void Egress::send_results(std::span<const HeldPtr> jobs, Instant now) {
   for (const HeldPtr& job : jobs) job->envelope.reset();
   if (bus::send(results_, std::move(frames))) return;
   shared_.desk.not_sent(jobs);
+  shared_.tell({Notice::What::unsent, {}, {}, 0, {}});
   shared_.probe.result_not_sent(static_cast<std::int64_t>(jobs.size()));
 }
 

@@ -33,8 +33,8 @@ struct alignas(64) Slot {
 
 // What a handler thread has to say on the control socket.
 struct Notice {
-  enum class What : std::uint8_t { finished, back, preview } what = What::finished;
-  bus::Token token;
+  enum class What : std::uint8_t { finished, back, preview, unsent } what = What::finished;
+  bus::Token token;         // unsent: none; the desk knows which results did not leave
   std::string_view reason;  // a literal
   std::int64_t at_ns = 0;   // on the front's clock
   File file;                // preview

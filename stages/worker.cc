@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "bus/endpoints.h"
+#include "bus/frames.h"
 #include "bus/loop.h"
 #include "stages/control.h"
 #include "stages/handler_thread.h"
@@ -94,6 +95,8 @@ class Worker::State {
   void on_tell(const bus::Tell& tell);
   void on_verdict(const bus::Verdict& verdict);
   void send_again(const Desk::Again& again);
+  void send_unsent();
+  void flush_results();
   void answer_stopped(const HeldPtr& job, Stop why);
   // from the lane and the handler threads
   void on_jobs(std::vector<HeldPtr>& jobs);
@@ -115,6 +118,9 @@ class Worker::State {
   Shared shared_;
   bus::Loop loop_;
   std::unique_ptr<Control> control_;
+  zmq::socket_t results_;  // for what is sent again, and for jobs that ended before they started
+  bus::Packer results_out_;
+  bool unsent_timer_ = false;
   std::unique_ptr<LaneIn> lane_;
   std::unique_ptr<LiveJobs> live_;
   std::vector<std::unique_ptr<HandlerThread>> handlers_;
@@ -156,6 +162,10 @@ Status Worker::State::open() {
     if (!results) return std::unexpected(std::move(results).error().in("results"));
     handlers_.push_back(std::make_unique<HandlerThread>(shared_, i, std::move(*results)));
   }
+  auto results = bus::open_socket(shared_.zmq, bus::Role::worker_results, options_.results,
+                                  {.insecure = options_.insecure});
+  if (!results) return std::unexpected(std::move(results).error().in("results"));
+  results_ = std::move(*results);
   control_ = std::make_unique<Control>(
       shared_, loop_,
       Control::On{[this] { hello(); }, [this](const bus::Item& item) { on_item(item); }});
@@ -179,6 +189,7 @@ Status Worker::State::open() {
   loop_.watch(shared_.notices.fd(), [this] { on_notices(); });
   loop_.every(limits::stall_look, [this] { watch_stalls(); });
   beat_timer_ = loop_.every(beat_period_, [this] { beat(); });
+  loop_.at_turn_end([this] { flush_results(); });
   loop_.at_turn_end([this] { leave_if_drained(); });
   busy_since_ = shared_.clock.now();
   thread_.detach();
@@ -327,7 +338,30 @@ void Worker::State::on_verdict(const bus::Verdict& verdict) {
 }
 
 void Worker::State::send_again(const Desk::Again& again) {
-  if (repack_result(again, control_->out())) shared_.probe.sent_again();
+  if (results_out_.full()) flush_results();
+  if (repack_result(again, results_out_)) shared_.probe.sent_again();
+}
+
+// Right after the start, or while the front is away: as soon as it is there.
+void Worker::State::send_unsent() {
+  while ((results_.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0) {
+    const auto results = shared_.desk.take_unsent(limits::results_per_flush, shared_.clock.now());
+    if (results.empty()) return;
+    for (const Desk::Again& result : results) send_again(result);
+    flush_results();
+  }
+  if (unsent_timer_ || !shared_.desk.has_unsent()) return;
+  unsent_timer_ = true;
+  loop_.once(limits::unsent_retry, [this] {
+    unsent_timer_ = false;
+    send_unsent();
+  });
+}
+
+void Worker::State::flush_results() {
+  if (results_out_.empty()) return;
+  const auto jobs = static_cast<std::int64_t>(results_out_.size());
+  if (!bus::send(results_, results_out_.take())) shared_.probe.result_not_sent(jobs);
 }
 
 void Worker::State::answer_stopped(const HeldPtr& job, Stop why) {
@@ -335,8 +369,8 @@ void Worker::State::answer_stopped(const HeldPtr& job, Stop why) {
   auto sent = stopped_result(shared_, *job, why);
   shared_.desk.retain({&job, 1}, sent, shared_.clock.now());
   job->envelope.reset();
-  if (repack_result({sent, 0}, control_->out())) return;
-  shared_.probe.result_not_sent(1);
+  if (results_out_.full()) flush_results();
+  (void)repack_result({sent, 0}, results_out_);
 }
 
 void Worker::State::on_jobs(std::vector<HeldPtr>& jobs) {
@@ -364,6 +398,10 @@ void Worker::State::hand_back(const HeldJob& job) {
 void Worker::State::on_notices() {
   if (!shared_.notices.take(notices_)) return;
   for (Notice& notice : notices_) {
+    if (notice.what == Notice::What::unsent) {
+      send_unsent();
+      continue;
+    }
     if (notice.what == Notice::What::preview) {
       add_preview(notice, control_->out());
       continue;
@@ -425,6 +463,7 @@ void Worker::State::leave_if_drained() {
   const bool front_knows = drain_known_ || epoch_ == 0 || waited >= limits::drain_notice;
   if (!front_knows || shared_.desk.counts().held > 0 || shared_.notices.size() > 0) return;
   lane_->drain();
+  flush_results();
   control_->flush();
   loop_.stop();
 }

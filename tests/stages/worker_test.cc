@@ -6,8 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
+#include <cstdlib>
+#include <memory>
 
+#include "bus/codec_json.h"
+#include "stages/synthetic.h"
+#include "store/blobs.h"
 #include "tests/stages/running_worker.h"
 
 namespace tallymill::stages {
@@ -162,7 +166,6 @@ TEST(Worker, AResultIsKeptAndSentAgainUntilItIsSettled) {
     return front.dones({2, 1, 1}) >= 2;
   }));
   const SeenDone& again = front.all_done.back();
-  EXPECT_TRUE(again.on_control);
   EXPECT_EQ(again.token, (Token{2, 1, 1}));
   EXPECT_EQ(again.values, json({{"x", 6}}));
   ASSERT_EQ(again.files.size(), 1U);
@@ -318,6 +321,251 @@ TEST(Worker, OptionsThatCannotBeAreRefusedByName) {
       refused(
           {.stage = "s", .control = "ipc://c", .results = "ipc://r", .run_dir = "/no/such/folder"}),
       Errc::away);
+}
+
+// ---- the way to the next hop ----
+
+// An image worker's lane, as the compute worker sees it.
+class NextLaneEnd {
+ public:
+  explicit NextLaneEnd(FakeFront& front)
+      : socket_(context_, zmq::socket_type::pull),
+        endpoint_("ipc://" + (front.folder() / "w-next-1").string()) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.bind(endpoint_);
+  }
+  [[nodiscard]] bus::LaneRef ref() const { return {"image", "next", endpoint_}; }
+  void close() { socket_.close(); }
+  // The next message; waits for ten seconds.
+  bus::Envelope receive() {
+    socket_.set(zmq::sockopt::rcvtimeo, 10'000);
+    bus::Frames frames;
+    do {
+      frames.emplace_back();
+      TM_CHECK(socket_.recv(frames.back()).has_value());
+    } while (frames.back().more());
+    return bus::Envelope::decode(std::move(frames)).value();
+  }
+
+ private:
+  zmq::context_t context_;
+  zmq::socket_t socket_;
+  std::string endpoint_;
+};
+
+StageKind two_hop_kind() {
+  return {.spec = {.name = "two",
+                   .route = {"compute", "image"},
+                   .help = "Hands on.",
+                   .params = {},
+                   .inputs_max = 4},
+          .handler = [](const Job& job, Context&) -> Result<Output> {
+            Output output;
+            output.values["from"] = job.carried.values.value("from", 0) + 1;
+            output.files.push_back({"plan", "text/plain", "carried bytes"});
+            for (const Input& file : job.carried.files)
+              output.files.push_back({"got", "text/plain", std::string(file.bytes)});
+            return output;
+          }};
+}
+
+Work two_hop_job(std::int64_t id, const FakeFront& front, const bus::LaneRef& next) {
+  Work work = job(id, "two");
+  work.route = {{"compute", front.hello().incarnation, {}}, next};
+  return work;
+}
+
+TEST(WorkerHandOver, TheNextHopGetsParamsInputsAndWhatThisOneMade) {
+  FakeFront front;
+  NextLaneEnd next(front);
+  RunningWorker worker(front, {two_hop_kind()});
+  front.lanes({next.ref()});
+  front.send({two_hop_job(1, front, next.ref())}, {json::object()}, {"a photo"});
+  const bus::Envelope envelope = next.receive();
+  ASSERT_EQ(envelope.items().size(), 1U);
+  const bus::Item& item = envelope.items()[0];
+  const auto work = bus::read<Work>(item).value();
+  EXPECT_EQ(work.token, (Token{1, 1, 1}));
+  EXPECT_EQ(work.hop, 1);
+  EXPECT_EQ(work.from, worker->incarnation());
+  EXPECT_EQ(work.number, 1);
+  EXPECT_EQ(bus::json_of_msgpack(item.params).value(),
+            json({{"params", json::object()}, {"carried", {{"from", 1}}}}));
+  ASSERT_EQ(work.inputs.size(), 1U);
+  ASSERT_EQ(work.carried.size(), 1U);
+  ASSERT_EQ(item.blobs.size(), 2U);
+  EXPECT_EQ(item.blobs[static_cast<std::size_t>(work.inputs[0].blob)].to_string(), "a photo");
+  EXPECT_EQ(item.blobs[static_cast<std::size_t>(work.carried[0].blob)].to_string(),
+            "carried bytes");
+  ASSERT_EQ(work.hops.size(), 2U);
+  EXPECT_GT(work.hops[0].handed_ns, 0);
+  EXPECT_EQ(work.hops[1].sent_ns, work.hops[0].handed_ns);
+  EXPECT_EQ(work.hops[1].stage, "image");
+  ASSERT_TRUE(front.wait([&] { return front.event({1, 1, 1}, "finished") != nullptr; }));
+  const std::size_t beats = front.beats.size();
+  ASSERT_TRUE(front.wait([&] { return front.beats.size() > beats + 1; }));
+  EXPECT_EQ(front.beats.back().held, json::array());  // another worker lists it now
+}
+
+TEST(WorkerHandOver, TwoRealWorkersMakeOneJobsTwoHops) {
+  FakeFront front;
+  RunningWorker image(front, {two_hop_kind()}, 1, "image");
+  const std::string endpoint = front.hello().endpoint;
+  const std::string image_worker = front.hello().incarnation;
+  RunningWorker compute(front, {two_hop_kind()});
+  const bus::LaneRef next{"image", image_worker, endpoint};
+  front.lanes({next});
+  std::vector<Work> works;
+  for (int i = 1; i <= 100; ++i) works.push_back(two_hop_job(i, front, next));
+  front.send(std::move(works));
+  ASSERT_TRUE(front.wait([&] { return front.all_done.size() == 100; }));
+  const SeenDone& done = *front.done({7, 1, 1});
+  EXPECT_EQ(done.outcome, "ok") << done.message;
+  EXPECT_EQ(done.worker, image_worker);
+  EXPECT_EQ(done.values, json({{"from", 2}}));
+  ASSERT_EQ(done.files.size(), 2U);
+  EXPECT_EQ(done.files[1].bytes, "carried bytes");
+  ASSERT_EQ(done.hops.size(), 2U);
+  std::int64_t before = 0;
+  for (const fakes::SeenHop& hop : done.hops)
+    for (const std::int64_t at :
+         {hop.sent_ns, hop.received_ns, hop.started_ns, hop.finished_ns, hop.handed_ns}) {
+      EXPECT_LE(before, at);
+      before = at;
+    }
+}
+
+TEST(WorkerHandOver, AJobForALaneThatIsNotThereGoesBack) {
+  FakeFront front;
+  NextLaneEnd next(front);
+  RunningWorker worker(front, {two_hop_kind()});
+  front.send({two_hop_job(1, front, next.ref())});  // never announced
+  ASSERT_TRUE(front.wait([&] { return front.event({1, 1, 1}, "back") != nullptr; }));
+  EXPECT_EQ(front.event({1, 1, 1}, "back")->reason, "lane_gone");
+  EXPECT_EQ(front.done({1, 1, 1}), nullptr);
+}
+
+TEST(WorkerHandOver, AJobForALaneThatBrokeGoesBackAndTheLaneIsNotUsedAgain) {
+  FakeFront front;
+  auto next = std::make_unique<NextLaneEnd>(front);
+  const bus::LaneRef ref = next->ref();
+  const std::string endpoint(ref.endpoint);
+  const bus::LaneRef kept{"image", "next", endpoint};
+  RunningWorker worker(front, {two_hop_kind()});
+  front.lanes({kept});
+  front.send({two_hop_job(1, front, kept)});
+  (void)next->receive();
+  next.reset();
+  std::int64_t id = 1;
+  ASSERT_TRUE(front.wait([&] {
+    front.send({two_hop_job(++id, front, kept)});
+    return front.event({id - 1, 1, 1}, "back") != nullptr;
+  }));
+  const NextLaneEnd successor(front);  // binds the same endpoint
+  const std::int64_t last = id + 1;
+  front.send({two_hop_job(last, front, kept)});
+  ASSERT_TRUE(front.wait([&] { return front.event({last, 1, 1}, "back") != nullptr; }));
+}
+
+TEST(WorkerHandOver, AnErrorOfAnEarlierHopEndsTheAttempt) {
+  FakeFront front;
+  NextLaneEnd next(front);
+  StageKind kind = two_hop_kind();
+  kind.handler = [](const Job&, Context&) -> Result<Output> { return fail(Errc::busy, "later"); };
+  RunningWorker worker(front, {kind});
+  front.lanes({next.ref()});
+  front.send({two_hop_job(1, front, next.ref())});
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  EXPECT_EQ(front.done({1, 1, 1})->outcome, "error");
+  EXPECT_TRUE(front.done({1, 1, 1})->retry);
+}
+
+// ---- blobs ----
+
+TEST(WorkerBlobs, LargeInputsAreMappedAndLargeResultsAreStored) {
+  FakeFront front;
+  front.blobs = (front.folder() / "blobs").string();
+  const auto blobs = store::Blobs::open(front.blobs, true).value();
+  const std::string photo(100'000, 'p');
+  const std::string digest = blobs->put(photo).value();
+  RunningWorker worker(front, {echo_kind()});
+  Work work = job(1);
+  work.inputs = {{"photo", "image/jpeg", digest, 100'000, -1}};
+  front.send({work});
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  const SeenDone& done = *front.done({1, 1, 1});
+  ASSERT_EQ(done.outcome, "ok") << done.message;
+  ASSERT_EQ(done.files.size(), 1U);
+  EXPECT_EQ(done.files[0].digest, digest);
+  EXPECT_EQ(done.files[0].size, 100'000);
+  EXPECT_EQ(done.files[0].bytes, "");
+}
+
+TEST(WorkerBlobs, WithoutTheStoresFolderAJobThatNeedsItIsToldSoAndMayRetryElsewhere) {
+  FakeFront front;
+  RunningWorker worker(front, {echo_kind()});
+  Work work = job(1);
+  const std::string digest = store::digest_of("x");
+  work.inputs = {{"photo", "image/jpeg", digest, 1, -1}};
+  front.send({work});
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  EXPECT_EQ(front.done({1, 1, 1})->code, "E_AWAY");
+  EXPECT_TRUE(front.done({1, 1, 1})->retry);
+}
+
+// ---- synthetic, and the ends of a process ----
+
+TEST(WorkerSynthetic, ItsServiceTimeSizeAndFateAreAsTold) {
+  FakeFront front;
+  RunningWorker worker(front, {synthetic_kind("compute")});
+  front.send({job(1, "synthetic"), job(2, "synthetic"), job(3, "synthetic"), job(4, "synthetic"),
+              job(5, "synthetic"), job(6, "synthetic")},
+             {{{"service_us", 3000}},
+              {{"service_us", 2000}, {"mode", "spin"}},
+              {{"bytes_out", 10}},
+              {{"outcome", "fail"}},
+              {{"fail_first_n", 1}},
+              {{"colour", 1}}});
+  ASSERT_TRUE(front.wait([&] { return front.all_done.size() == 6; }));
+  const auto service = [&](std::int64_t id) {
+    const fakes::SeenHop& hop = front.done({id, 1, 1})->hops[0];
+    return hop.finished_ns - hop.started_ns;
+  };
+  EXPECT_GE(service(1), 3'000'000);
+  EXPECT_GE(service(2), 2'000'000);
+  EXPECT_EQ(front.done({3, 1, 1})->files.at(0).bytes.size(), 10U);
+  EXPECT_EQ(front.done({4, 1, 1})->code, "E_STAGE");
+  EXPECT_FALSE(front.done({4, 1, 1})->retry);
+  EXPECT_TRUE(front.done({5, 1, 1})->retry);
+  EXPECT_EQ(front.done({6, 1, 1})->code, "E_PARAMS");
+  EXPECT_EQ(front.done({6, 1, 1})->field, "/colour");
+}
+
+// In a process of its own: the watch ends the process.
+[[noreturn]] void run_a_job_that_stalls() {
+  FakeFront front;
+  RunningWorker worker(front, {synthetic_kind("compute")});
+  Work work = job(1, "synthetic");
+  work.stall_ms = 50;
+  front.send({work}, {{{"outcome", "hang"}}});
+  (void)front.wait([] { return false; });
+  std::_Exit(0);
+}
+
+TEST(WorkerStallDeathTest, AHandlerWithoutASignOfLifeEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(run_a_job_that_stalls(), testing::ExitedWithCode(stalled_exit),
+              "gave no sign of life");
+}
+
+TEST(Worker, ALongJobThatSaysHowFarItIsDoesNotStall) {
+  FakeFront front;
+  RunningWorker worker(front, {synthetic_kind("compute")});
+  Work work = job(1, "synthetic");
+  work.stall_ms = 250;
+  front.send({work}, {{{"service_us", 700'000}, {"progress_every_ms", 10}}});
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  EXPECT_EQ(front.done({1, 1, 1})->outcome, "ok");
 }
 
 }  // namespace

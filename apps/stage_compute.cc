@@ -1,0 +1,14 @@
+// tallymill-stage-compute: boxes, laser settings, and the first hop of engravings.
+#include "apps/stage_main.h"
+#include "stages/compute/box_kind.h"
+#include "stages/compute/engrave_kind.h"
+#include "stages/compute/laser.h"
+
+int main(int argc, char** argv) {
+  namespace compute = tallymill::stages::compute;
+  return tallymill::apps::stage_main(
+      argc, argv, "compute",
+      {{compute::box_kind(), compute::box_handler()},
+       {compute::laser_kind(), compute::laser_handler()},
+       {compute::engrave_kind(), compute::engrave_compute_handler()}});
+}

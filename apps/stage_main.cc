@@ -1,0 +1,113 @@
+#include "apps/stage_main.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "base/address.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "stages/synthetic.h"
+#include "stages/worker.h"
+
+namespace tallymill::apps {
+
+namespace {
+
+constexpr const char* usage =
+    "tallymill stage {0}: a worker of the stage {0}. It takes jobs from a front and gives back\n"
+    "what they make. Start as many as there should be; each has --threads handlers.\n"
+    "\n"
+    "  tallymill stage {0} --run-dir DIR --data-dir DIR\n"
+    "  tallymill stage {0} --control tcp://127.0.0.1:7752 --results tcp://127.0.0.1:7751\n"
+    "\n"
+    "With a run directory it meets a front on this host on the ipc sockets in there. SIGTERM\n"
+    "drains it: what has not started goes back to the front, the rest is finished. A second one\n"
+    "ends it.\n"
+    "\n";
+
+int fail_with(const Error& error, int exit_code) {
+  log::error(error.message);
+  return exit_code;
+}
+
+Result<int> threads_of(const LoadedConfig& loaded) {
+  const auto given = loaded.program_flags.find("threads");
+  if (given == loaded.program_flags.end()) return 1;
+  const std::string& text = given->second;
+  int threads = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Errc::bad_params, fmt::format("--threads is a whole number, not '{}'", text));
+  return threads;
+}
+
+stages::WorkerOptions options_of(const Config& config, const std::string& stage) {
+  stages::WorkerOptions options{.stage = stage,
+                                .control = config.front.control,
+                                .results = config.front.results,
+                                .data_dir = {},
+                                .kinds = {}};
+  if (!config.data_dir.empty()) options.data_dir = std::filesystem::path(config.data_dir) / "blobs";
+  // A front on this host has its ipc doors there; one on another host does not see our sockets.
+  if (!config.run_dir.empty() && is_loopback(config.front.control)) {
+    options.run_dir = std::filesystem::absolute(config.run_dir);
+    options.control = "ipc://" + options.run_dir.string() + "/control.sock";
+    options.results = "ipc://" + options.run_dir.string() + "/results.sock";
+  }
+  options.insecure = config.front.insecure;
+  options.handle_signals = true;
+  return options;
+}
+
+}  // namespace
+
+int stage_main(int argc, char** argv, const std::string& stage,
+               std::vector<stages::StageKind> kinds) {
+  ConfigSources sources;
+  sources.args.assign(argv + 1, argv + argc);
+  sources.environment = environment_of(environ);
+  sources.sections = {"front", "stages"};
+  sources.program_flags = {{"threads", "handler threads of this worker (default 1)"}};
+  const auto loaded = load_config(sources);
+  log::start(stage, log::Level::info, log::Format::console);
+  if (!loaded) return fail_with(loaded.error(), info(loaded.error().code).exit);
+  if (loaded->help) {
+    std::fputs((fmt::format(fmt::runtime(usage), stage) + config_help(sources)).c_str(), stdout);
+    return 0;
+  }
+  const Config& config = loaded->config;
+  log::start(stage, *log::level_named(config.log.level), *log::format_named(config.log.format));
+  const auto threads = threads_of(*loaded);
+  if (!threads) return fail_with(threads.error(), 2);
+
+  stages::WorkerOptions options = options_of(config, stage);
+  options.concurrency = *threads;
+  options.places = static_cast<std::int32_t>(std::min<std::int64_t>(
+      config.stages.prefetch + *threads, limits::max_places_per_worker.jobs.raw()));
+  options.kinds = std::move(kinds);
+  if (config.front.diagnostics) options.kinds.push_back(stages::synthetic_kind(stage));
+  std::error_code made;
+  if (!options.run_dir.empty()) std::filesystem::create_directories(options.run_dir, made);
+  if (made)
+    return fail_with(
+        {Errc::disk,
+         fmt::format("cannot make the folder {}: {}", options.run_dir.string(), made.message()),
+         "",
+         {}},
+        70);
+
+  const SystemClock clock;
+  auto worker = stages::Worker::make(std::move(options), clock);
+  if (!worker) return fail_with(worker.error(), worker.error().code == Errc::bad_params ? 2 : 70);
+  log::info(fmt::format("{} serves", (*worker)->incarnation()));
+  (*worker)->run();
+  return 0;
+}
+
+}  // namespace tallymill::apps
