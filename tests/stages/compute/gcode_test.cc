@@ -105,6 +105,19 @@ TEST(RasterGcode, LongWhiteInsideARowIsCrossedByARapidBetweenRunOutAndRunIn) {
       << *gcode;
 }
 
+TEST(RasterGcode, WhiteTooShortForRunOutRapidAndRunInIsCrossedAtFeed) {
+  for (const bool rapid : {false, true}) {
+    const int white = rapid ? 90 : 89;  // 2 + 2 mm of overscan and 5 mm of rapid: 9 mm
+    Raster raster(white + 2, 1);
+    raster.set(0, 0);
+    raster.set(white + 1, 0);
+    const auto gcode = raster_gcode(raster.view(), 0.1, plain());
+    ASSERT_TRUE(gcode);
+    EXPECT_EQ(gcode->find("X8.9S0\n") != std::string::npos, !rapid) << *gcode;
+    EXPECT_EQ(gcode->find("G0X5S0F6000\n") != std::string::npos, rapid) << *gcode;
+  }
+}
+
 TEST(RasterGcode, AWhiteRasterMovesNothingButHome) {
   const Raster raster(1000, 1000);
   const auto gcode = raster_gcode(raster.view(), 0.1, plain());
