@@ -20,3 +20,4 @@ foreach(module opencv_core opencv_imgproc)
   set_target_properties(${module} PROPERTIES IMPORTED_LOCATION ${${module}_FILE}
                         INTERFACE_INCLUDE_DIRECTORIES ${OPENCV_INCLUDE})
 endforeach()
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
