@@ -32,7 +32,8 @@ tallymill::front::FrontOptions options_of(const Config& config) {
   options.listen = {config.front.listen};
   options.results = {config.front.results};
   options.control = {config.front.control};
-  if (!config.run_dir.empty()) {
+  // Beside the ports, when a run directory was named: alone, a front opens what its flags say.
+  if (config.origins.contains("run_dir")) {
     const std::string ipc = "ipc://" + std::filesystem::absolute(config.run_dir).string();
     options.listen.push_back(ipc + "/jobs.sock");
     options.results.push_back(ipc + "/results.sock");

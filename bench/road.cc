@@ -35,21 +35,19 @@ using Clock = std::chrono::steady_clock;
 class Pipeline {
  public:
   explicit Pipeline(int compute_workers) {
-    const std::string run = (folder_.path() / "run").string();
-    const std::string data = (folder_.path() / "data").string();
+    run = (folder_.path() / "run").string();
+    data = (folder_.path() / "data").string();
     const std::string ipc = "ipc://" + run;
     std::filesystem::create_directories(run);
     front_ = Child({(programs() / "tallymill-front").string(), "--listen", ipc + "/jobs.sock",
                     "--results", ipc + "/results.sock", "--control", ipc + "/control.sock",
-                    "--data-dir", data, "--diagnostics", "true", "--log.level", "warn"});
+                    "--data-dir", data, "--diagnostics", "true", "--log.level", "error"});
     for (int i = 0; i < compute_workers; ++i)
       workers_.emplace_back(std::vector<std::string>{
           (programs() / "tallymill-stage-compute").string(), "--results", ipc + "/results.sock",
           "--control", ipc + "/control.sock", "--run-dir", run, "--data-dir", data, "--diagnostics",
           "true", "--log.level", "warn"});
     endpoint = ipc + "/jobs.sock";
-    this->run = run;
-    this->data = data;
   }
   std::string endpoint, run, data;
   pid_t front() const { return front_.pid(); }
@@ -76,7 +74,7 @@ class Driver {
       if (topology)
         for (const auto& worker : (*topology)["workers"])
           open += worker["open"].get<bool>() &&
-                  std::ranges::find(worker["kinds"], kind) != worker["kinds"].end();
+                  worker["kinds"].dump().find('"' + kind + '"') != std::string::npos;
       if (open >= workers) return;
       (void)client_.poll(std::chrono::milliseconds(10));
     }

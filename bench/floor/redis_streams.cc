@@ -96,10 +96,10 @@ class Driver {
 RedisStreams::RedisStreams(const std::filesystem::path& folder, Append append)
     : socket_((folder / "redis.sock").string()) {
   const bool always = append == Append::always;
-  server_ =
-      Child({"/usr/bin/redis-server", "--port", "0", "--unixsocket", socket_, "--dir",
-             folder.string(), "--save", "", "--appendonly", always ? "yes" : "no", "--appendfsync",
-             "always", "--loglevel", "warning", "--auto-aof-rewrite-percentage", "0"});
+  server_ = Child({"/usr/bin/redis-server", "--port", "0", "--unixsocket", socket_, "--dir",
+                   folder.string(), "--save", "", "--appendonly", always ? "yes" : "no",
+                   "--appendfsync", "always", "--loglevel", "warning", "--logfile", "/dev/null",
+                   "--auto-aof-rewrite-percentage", "0"});
   const Redis redis = connect(socket_);
   Reply made(redisCommand(redis.get(), "XGROUP CREATE jobs g 0 MKSTREAM"));
   worker_ = Child([this] { work(socket_); });
