@@ -204,6 +204,13 @@ inline constexpr int starvation_turn = 16;
 // sockets.
 inline constexpr int dispatches_per_turn = 2048;
 
+// Jobs handed back in a row because one worker could not reach another, before that one's lane is
+// given up and it binds a new one. A few come back whenever a worker is new.
+inline constexpr std::int32_t lane_refusals = 8;
+
+// A worker that was not heard of for so long is struck off; should it come back, it is a new one.
+inline constexpr std::chrono::seconds worker_forgotten{60};
+
 // Attempts lost with their worker before a job is given up: a job that kills its workers.
 inline constexpr std::int32_t charges = 3;
 // Attempts lost without a charge (a broken link, a job that had not started) before they count

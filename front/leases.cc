@@ -92,21 +92,14 @@ Result<WorkerId> Machine::hello(const WorkerInfo& info, std::span<const Held> he
   const bool new_lane = known && pool_.at(*known).info.lane != info.lane;
   auto worker = pool_.hello(info, now);
   if (!worker) return worker;
-  if (new_lane) pool_.at(*worker).open = pool_.at(*worker).broken = false;
   for (const Held& one : held) listed(*worker, one, now);
   if (!new_lane) return worker;
-  // What was in the old lane's pipe and did not arrive is lost with that lane.
-  std::vector<JobId> lost;
-  for (const auto& [id, lease] : leases_)
-    if (const int hop = hop_at(lease, *worker); hop >= lease.at &&
-                                                lease.hops[static_cast<std::size_t>(hop)].sent &&
-                                                !lease.hops[static_cast<std::size_t>(hop)].received)
-      lost.push_back(JobId(id));
-  std::ranges::sort(lost);
-  for (const JobId id : lost) {
-    leases_.at(id.raw()).link_broke = true;
-    lose(id, Loss::free, "the link broke", now);
-  }
+  pool_.at(*worker).open = pool_.at(*worker).broken = false;
+  // What is still in the old lane may come through, or is lost with it.
+  for (auto& [id, lease] : leases_)
+    if (const LeaseHop& at = lease.hops[static_cast<std::size_t>(lease.at)];
+        at.place.worker == *worker && !at.received)
+      hurry(lease, now);
   return worker;
 }
 
@@ -116,26 +109,30 @@ void Machine::lane_up(WorkerId id, Instant now) {
   worker.seen(now);
 }
 
-// A living worker, or the next hop's, lists the token again within one heartbeat; else it lapses.
 void Machine::lane_broke(WorkerId id, Instant now) {
   if (pool_.at(id).gone) return;
   close_lane(id, "broke");
-  for (auto& [job, lease] : leases_) {
-    if (!holds(lease, id)) continue;
-    lease.link_broke = true;
-    lease.listed = std::min(lease.listed, now - limits::lease + limits::heartbeat);
-  }
+  for (auto& [job, lease] : leases_)
+    if (holds(lease, id)) hurry(lease, now);
+}
+
+// A link broke: a living worker, or the next hop's, lists the token again within one heartbeat, or
+// it lapses and nobody is charged.
+void Machine::hurry(Lease& lease, Instant now) {
+  lease.link_broke = true;
+  lease.listed = std::min(lease.listed, now - limits::lease + limits::heartbeat);
 }
 
 void Machine::died(WorkerId id, std::string how, Instant now) {
   if (pool_.at(id).gone) return;
   close_lane(id, "died");
-  pool_.bury(id);
+  bury(id);
   std::vector<JobId> lost;
   bool any_started = false;
   JobId first{};
   Instant earliest = Instant::max();
-  for (const auto& [job, lease] : leases_) {
+  for (auto& [job, lease] : leases_) {
+    if (on_its_way_from(lease, id)) hurry(lease, now);
     if (!holds(lease, id)) continue;
     lost.push_back(JobId(job));
     any_started = any_started || (lease.started && hop_at(lease, id) == lease.at);
@@ -166,7 +163,9 @@ void Machine::beat(WorkerId id, std::span<const Held> held, double busy_ratio, s
   worker.seen(now);
   worker.busy_ratio = busy_ratio;
   worker.missing = missing;
-  for (const Held& one : held) listed(id, one, now);
+  // One that was taken for dead says hello again first.
+  if (!worker.gone)
+    for (const Held& one : held) listed(id, one, now);
   if (worker.broken && now - worker.told_to_rebind >= limits::heartbeat) {
     worker.told_to_rebind = now;
     emit(Rebind{id});
@@ -179,19 +178,47 @@ bool Machine::holds(const Lease& lease, WorkerId worker) const {
   return lease.hops[static_cast<std::size_t>(lease.at)].place.worker == worker;
 }
 
+bool Machine::on_its_way_from(const Lease& lease, WorkerId worker) const {
+  if (lease.at == 0 || lease.hops[static_cast<std::size_t>(lease.at)].received) return false;
+  return lease.hops[static_cast<std::size_t>(lease.at - 1)].place.worker == worker;
+}
+
 int Machine::hop_at(const Lease& lease, WorkerId worker) const {
   for (int hop = lease.n - 1; hop >= 0; --hop)
     if (lease.hops[static_cast<std::size_t>(hop)].place.worker == worker) return hop;
   return -1;
 }
 
-Machine::LaneTotals& Machine::lane(const Lease& lease, int hop) {
+// The lanes of dead workers are counted together, by stage: a crash loop must not grow the
+// snapshot.
+Machine::LaneKey Machine::lane_key(const Lease& lease, int hop) const {
   const auto at = static_cast<std::size_t>(hop);
   const WorkerId to = lease.hops[at].place.worker;
   const WorkerId from = hop == 0 ? no_worker : lease.hops[at - 1].place.worker;
-  LaneTotals& totals = lanes_[{from, to}];
-  totals.stage = pool_.at(to).info.stage;
+  if (pool_.at(to).gone || (from != no_worker && pool_.at(from).gone))
+    return {pool_.at(to).info.stage, no_worker};
+  return {from, to};
+}
+
+Machine::LaneTotals& Machine::lane(const Lease& lease, int hop) {
+  LaneTotals& totals = lanes_[lane_key(lease, hop)];
+  totals.stage = pool_.at(lease.hops[static_cast<std::size_t>(hop)].place.worker).info.stage;
   return totals;
+}
+
+void Machine::bury(WorkerId id) {
+  pool_.bury(id);
+  for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+    const auto [key, totals] = *lane;
+    if (key.second == no_worker || (key.first != id && key.second != id)) {
+      ++lane;
+      continue;
+    }
+    lane = lanes_.erase(lane);
+    LaneTotals& all = lanes_[{totals.stage, no_worker}];
+    all.stage = totals.stage;
+    all.count += totals.count;
+  }
 }
 
 // The job is known to be at `hop` (`received`) or on its way there.
@@ -205,7 +232,9 @@ void Machine::reach(Lease& lease, int hop, bool received) {
     }
     if (!at.received && (received || h < hop)) {
       at.received = true;
-      ++lane(lease, h).count.received;
+      LaneTotals& totals = lane(lease, h);
+      ++totals.count.received;
+      totals.refused = 0;
     }
     if (h < hop) leave_hop(lease, h);
   }
@@ -258,11 +287,8 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
     return;
   }
   JobEntry& job = entry->second;
-  const JobId id(token.job);
-  if (job.state == State::held) {
-    if (token.epoch < epoch_) adopt(worker, held, id, job, now);
-    return;
-  }
+  claim(worker, held, now);
+  if (job.state == State::held) return;
   if (job.state == State::settling) return;  // told when that commit is done
   if (job.state != State::leased) {
     emit(TellWorker{worker, token, Word::void_});
@@ -270,18 +296,7 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
   }
   Lease& lease = leases_.at(token.job);
   if (token != lease.token) {
-    const bool adopted = lease.token.epoch < epoch_;
-    const bool higher =
-        plants(Mutant::adopt_lower_token) ? token < lease.token : token > lease.token;
-    if (!adopted || !higher || token.epoch >= epoch_) {
-      emit(TellWorker{worker, token, Word::void_});
-      return;
-    }
-    emit(TellWorker{hop_at(lease, worker) >= 0 ? worker : lease.hops[0].place.worker, lease.token,
-                    Word::void_});
-    end_lease(id, lease, "superseded");
-    leases_.erase(token.job);
-    adopt(worker, held, id, job, now);
+    emit(TellWorker{worker, token, Word::void_});
     return;
   }
   int hop = hop_at(lease, worker);
@@ -301,12 +316,33 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
     emit(TellWorker{worker, token, job.cancel_requested ? Word::cancel : Word::expire});
 }
 
-// After a restart: the worker holds the job under a token of an earlier epoch. It keeps it.
+// After a restart: a token of an earlier epoch was listed, by a beat or by its result. The highest
+// one is the job's, unless this front has sent it itself.
+void Machine::claim(WorkerId worker, const Held& held, Instant now) {
+  const Token& token = held.token;
+  JobEntry& job = jobs_.at(token.job);
+  if (token.epoch >= epoch_) return;
+  if (job.state == State::leased) {
+    Lease& lower = leases_.at(token.job);
+    const bool higher =
+        plants(Mutant::adopt_lower_token) ? token < lower.token : token > lower.token;
+    if (lower.token.epoch >= epoch_ || !higher) return;
+    const WorkerId holder = lower.hops[static_cast<std::size_t>(lower.at)].place.worker;
+    emit(TellWorker{holder, lower.token, Word::void_});
+    end_lease(JobId(token.job), lower, "superseded");
+    leases_.erase(token.job);
+  } else if (job.state != State::held) {
+    return;
+  }
+  adopt(worker, held, JobId(token.job), job, now);
+}
+
 void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, Instant now) {
   const auto& route = routes_[route_of_kind_[job.kind]];
   const auto stage = std::ranges::find(route, pool_.at(worker).info.stage);
   if (stage == route.end()) {
     emit(TellWorker{worker, held.token, Word::void_});
+    if (job.state == State::leased) wait(id, job, now);
     return;
   }
   if (job.state == State::held) waiting_.held.erase(id);
@@ -320,6 +356,7 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
   lease.hops[0].sent = true;
   lease.hops[0].received = true;
   lease.at = 0;
+  lease.route_at = static_cast<std::int32_t>(stage - route.begin());
   lease.dispatched = now;
   lease.listed = now;
   lease.started = held.phase >= 1;
@@ -337,9 +374,14 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
 }
 
 // An adopted job was handed on: the lease gains the hop that its route had taken before the
-// restart.
+// restart. False for a hop that it has left already, or that is not of its route.
 bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job) {
   if (lease.token.epoch >= epoch_ || lease.n >= limits::route_hops) return false;
+  const auto& route = routes_[route_of_kind_[job.kind]];
+  const auto stage =
+      std::find(route.begin() + lease.route_at + 1, route.end(), pool_.at(worker).info.stage);
+  if (stage == route.end()) return false;
+  lease.route_at = static_cast<std::int32_t>(stage - route.begin());
   LeaseHop& next = lease.hops[static_cast<std::size_t>(lease.n)];
   next.place = pool_.force(worker, job.kind, job.size);
   ++lease.n;
@@ -349,10 +391,7 @@ bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job) {
 
 void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now) {
   const auto entry = leases_.find(token.job);
-  if (entry == leases_.end() || entry->second.token != token) {
-    ++counts_.fenced;
-    return;
-  }
+  if (entry == leases_.end() || entry->second.token != token) return;
   Lease& lease = entry->second;
   const int hop = hop_at(lease, worker);
   if (hop < 0) return;
@@ -373,22 +412,34 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
       reach(lease, hop, true);
       if (hop + 1 == lease.n) break;
       reach(lease, hop + 1, false);
-      // It went into a lane that its worker has given up, and the hello did not list it.
+      // It went into a lane that its worker has given up since.
       if (const LeaseHop& next = lease.hops[static_cast<std::size_t>(hop + 1)];
           !next.received && next.lane != pool_.at(next.place.worker).info.lane)
-        lose(id, Loss::free, "the link broke", now);
+        hurry(lease, now);
       break;
     case Point::back:
       if (hop < lease.at && lease.hops[static_cast<std::size_t>(lease.at)].received) break;
+      if (hop >= lease.at) reach(lease, hop, true);
       ++counts_.handed_back;
+      if (hop + 1 < lease.n && !pool_.at(worker).leaving) refused(lease, hop + 1);
       lose(id, Loss::free, "handed back", now);
       break;
   }
 }
 
-// Whether the worker beat in time, twice at least, since the job was sent to it: then a job that it
-// never listed was lost in a living lane. Otherwise nobody can tell, and the lane is given up.
+// A worker could not reach the next hop's. Links between workers are not seen from here: when it
+// goes on, the lane is given up, so that a new one is bound.
+void Machine::refused(const Lease& lease, int hop) {
+  if (++lane(lease, hop).refused < limits::lane_refusals) return;
+  lane(lease, hop).refused = 0;
+  close_lane(lease.hops[static_cast<std::size_t>(hop)].place.worker, "unreachable");
+}
+
+// Whether the worker beat in time, twice at least, since the front sent the job to it: then a job
+// that it never listed was lost in a living lane. Otherwise nobody can tell, and the lane is given
+// up; so is one between two workers, which may have broken unseen.
 bool Machine::must_have_got(const Lease& lease, WorkerId id) const {
+  if (lease.at > 0) return false;
   const Worker& worker = pool_.at(id);
   return std::max(lease.listed, worker.steady_since) + 2 * limits::heartbeat <= worker.last_seen;
 }
@@ -400,7 +451,7 @@ void Machine::lapse(JobId id, Instant now) {
   const WorkerId worker = lease.hops[static_cast<std::size_t>(lease.at)].place.worker;
   const bool silent = now - pool_.at(worker).last_seen > limits::lease;
   if (!lease.hops[static_cast<std::size_t>(lease.at)].received && !must_have_got(lease, worker))
-    close_lane(worker, "silent");
+    close_lane(worker, "unheard");
   lose(id, charged ? Loss::charged : Loss::free,
        silent ? "its worker fell silent" : "its worker does not hold it any more", now);
 }

@@ -216,7 +216,7 @@ void Machine::replay(std::span<const Replayed> jobs) {
     job.kind = *kind;
     job.priority = static_cast<std::uint8_t>(live.priority);
     job.charges = static_cast<std::uint8_t>(std::min(live.charges, 255));
-    job.failures = static_cast<std::uint8_t>(std::min(live.failures, 255));
+    job.failures = static_cast<std::uint16_t>(std::min(live.failures, 65'535));
     job.cancel_requested = live.cancel_requested && !plants(Mutant::cancel_forgotten);
     job.deadline_passed = live.deadline_passed && !plants(Mutant::cancel_forgotten);
     job.lost_once = live.charges > 0;
@@ -287,8 +287,10 @@ void Machine::unwait(JobId id, const JobEntry& job) {
 void Machine::tick(Instant now) {
   // This process was stopped, or its loop was: what the workers said meanwhile is read, but what
   // they would say next may still be on its way.
-  if (now - last_tick_ > limits::heartbeat && !plants(Mutant::expiry_before_drain))
+  if (now - last_tick_ > limits::heartbeat && !plants(Mutant::expiry_before_drain)) {
     for (auto& [id, lease] : leases_) lease.listed = std::max(lease.listed, now);
+    pool_.extend(now);
+  }
   last_tick_ = now;
 
   std::vector<JobId> jobs;
@@ -316,9 +318,13 @@ void Machine::tick(Instant now) {
       wait(id, jobs_.at(id.raw()), now);
     }
 
-  for (const Worker& worker : pool_.all())
-    if (!worker.gone && worker.open && now - worker.last_seen > limits::lease)
-      close_lane(static_cast<WorkerId>(&worker - pool_.all().data()), "silent");
+  for (WorkerId id = 0; id < pool_.all().size(); ++id) {
+    const Worker& worker = pool_.at(id);
+    if (worker.gone) continue;
+    if (worker.open && now - worker.last_seen > limits::lease) close_lane(id, "silent");
+    const bool idle = worker.here.held().jobs == Credits(0) && worker.ahead == Credits(0);
+    if (idle && now - worker.last_seen > limits::worker_forgotten) bury(id);
+  }
   for (const auto& [id, lease] : leases_) {
     const bool lapsed = now - lease.listed > limits::lease;
     const bool outstayed =
@@ -376,16 +382,13 @@ Snapshot Machine::snapshot() const {
   snapshot.replaying = replaying_;
   std::map<LaneKey, std::int64_t> in_flight;
   for (const auto& [id, lease] : leases_)
-    for (int hop = 0; hop < lease.n; ++hop) {
-      const LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];
-      if (at.sent && !at.received && !at.freed) {
-        const WorkerId from =
-            hop == 0 ? no_worker : lease.hops[static_cast<std::size_t>(hop - 1)].place.worker;
-        ++in_flight[{from, at.place.worker}];
-      }
-    }
+    for (int hop = 0; hop < lease.n; ++hop)
+      if (const LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];
+          at.sent && !at.received && !at.freed)
+        ++in_flight[lane_key(lease, hop)];
   for (const auto& [key, totals] : lanes_) {
-    Snapshot::Lane lane{key.first, key.second, totals.stage, totals.count};
+    Snapshot::Lane lane{key.second == no_worker ? no_worker : key.first, key.second, totals.stage,
+                        totals.count};
     if (const auto flying = in_flight.find(key); flying != in_flight.end())
       lane.count.in_flight = flying->second;
     snapshot.lanes.push_back(lane);

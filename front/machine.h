@@ -174,6 +174,14 @@ struct LaneCount {
   [[nodiscard]] bool balanced() const {
     return sent == received + in_flight + lost_closed + lost_dead;
   }
+  LaneCount& operator+=(const LaneCount& o) {
+    sent += o.sent;
+    received += o.received;
+    in_flight += o.in_flight;
+    lost_closed += o.lost_closed;
+    lost_dead += o.lost_dead;
+    return *this;
+  }
 };
 
 struct Snapshot {
@@ -186,7 +194,7 @@ struct Snapshot {
   bool replaying = false;  // jobs of the ledger are still coming: the law cannot be judged yet
   struct Lane {
     WorkerId from = no_worker;  // no_worker: the front
-    WorkerId to = no_worker;    // no_worker: all closed lanes of `stage`
+    WorkerId to = no_worker;    // no_worker: all lanes to `stage` with a dead end
     StageId stage = 0;
     LaneCount count;
   };
@@ -335,8 +343,8 @@ class Machine {
     KindId kind = 0;
     State state = State::committing;
     std::uint8_t priority = 4;
+    std::uint16_t failures = 0;
     std::uint8_t charges = 0;
-    std::uint8_t failures = 0;
     std::uint8_t free_losses = 0;
     bool cancel_requested = false;
     bool deadline_passed = false;
@@ -353,7 +361,8 @@ class Machine {
     Token token;
     std::array<LeaseHop, limits::route_hops> hops;
     std::int32_t n = 0;
-    std::int32_t at = 0;  // the furthest hop that is known to be reached
+    std::int32_t at = 0;        // the furthest hop that is known to be reached
+    std::int32_t route_at = 0;  // of an adopted one: where in the route that is
     Instant dispatched;
     Instant listed;                     // last time that a worker listed it
     Instant stopping = Instant::max();  // since when it should stop
@@ -381,8 +390,9 @@ class Machine {
   struct LaneTotals {
     LaneCount count;
     StageId stage = 0;
+    std::int32_t refused = 0;  // jobs handed back in a row because the lane could not be reached
   };
-  using LaneKey = std::pair<WorkerId, WorkerId>;
+  using LaneKey = std::pair<WorkerId, WorkerId>;  // from, to; of the dead: stage, no_worker
 
   // admission
   [[nodiscard]] std::optional<Error> refusal(const Submission& submission, Instant now) const;
@@ -395,6 +405,7 @@ class Machine {
   [[nodiscard]] bool try_send(JobId id, Instant now);
   // leases
   void listed(WorkerId worker, const Held& held, Instant now);
+  void claim(WorkerId worker, const Held& held, Instant now);
   void adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, Instant now);
   [[nodiscard]] bool move_on(Lease& lease, WorkerId worker, const JobEntry& job);
   [[nodiscard]] int hop_at(const Lease& lease, WorkerId worker) const;
@@ -406,6 +417,11 @@ class Machine {
   void lapse(JobId id, Instant now);
   [[nodiscard]] bool must_have_got(const Lease& lease, WorkerId worker) const;
   void close_lane(WorkerId worker, std::string_view reason);
+  void refused(const Lease& lease, int hop);
+  void bury(WorkerId worker);
+  static void hurry(Lease& lease, Instant now);
+  [[nodiscard]] bool on_its_way_from(const Lease& lease, WorkerId worker) const;
+  [[nodiscard]] LaneKey lane_key(const Lease& lease, int hop) const;
   [[nodiscard]] bool holds(const Lease& lease, WorkerId worker) const;
   LaneTotals& lane(const Lease& lease, int hop);
   // settlement

@@ -23,7 +23,7 @@ bool is_empty(const Worker& worker) {
 
 Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
   const auto known = by_incarnation_.find(info.incarnation);
-  if (known == by_incarnation_.end()) {
+  if (known == by_incarnation_.end() || workers_[known->second].gone) {
     Worker fresh;
     fresh.info = info;
     fresh.last_seen = fresh.steady_since = now;
@@ -31,7 +31,7 @@ Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
       return std::unexpected(std::move(set).error());
     const auto id = static_cast<WorkerId>(workers_.size());
     workers_.push_back(std::move(fresh));
-    by_incarnation_.emplace(info.incarnation, id);
+    by_incarnation_.insert_or_assign(info.incarnation, id);
     if (by_stage_.size() <= info.stage) by_stage_.resize(info.stage + 1U);
     by_stage_[info.stage].push_back(id);
     return id;
@@ -43,9 +43,6 @@ Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
     return fail(Errc::bad_params, "a worker cannot change its stage", "/stage");
   worker.info = info;
   worker.seen(now);
-  worker.gone = false;
-  if (auto& peers = by_stage_[info.stage]; std::ranges::find(peers, known->second) == peers.end())
-    peers.push_back(known->second);
   return known->second;
 }
 
@@ -203,6 +200,10 @@ void Pool::release_alone(JobId job) {
   if (kept_ == job) kept_ = JobId(0);
   for (Worker& worker : workers_)
     if (worker.alone == job) worker.alone = JobId(0);
+}
+
+void Pool::extend(Instant now) {
+  for (Worker& worker : workers_) worker.last_seen = std::max(worker.last_seen, now);
 }
 
 void Pool::bury(WorkerId id) {

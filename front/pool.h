@@ -110,7 +110,9 @@ class Pool {
   void give_back(Taken& place);
   // No worker is kept free for `job` any more.
   void release_alone(JobId job);
-  // The worker is dead, or all its leases lapsed: it is offered nothing any more.
+  // This process was away: nobody could be heard, nobody is taken for silent.
+  void extend(Instant now);
+  // The worker is dead, or was silent for long: its slot is history. Its hello gets a new one.
   void bury(WorkerId id);
 
   // `service` was measured once more; with several handler threads the worker's rate is theirs

@@ -19,10 +19,9 @@ Error stopped_by(bool cancelled) {
 void Machine::done(const Finished& finished, Instant now) {
   const JobId id(finished.token.job);
   const auto known = jobs_.find(id.raw());
-  // Its result can overtake a restarted worker's hello: the token is listed by being sent.
-  if (known != jobs_.end() && known->second.state == State::held && finished.worker != no_worker &&
-      finished.token.epoch < epoch_)
-    adopt(finished.worker, {finished.token, 1}, id, known->second, now);
+  // A result can overtake the hello or the beat that would list its token.
+  if (known != jobs_.end() && finished.worker != no_worker)
+    claim(finished.worker, {finished.token, 1}, now);
   const auto entry = leases_.find(id.raw());
   const bool present =
       entry != leases_.end() && (entry->second.token == finished.token || plants(Mutant::no_fence));
@@ -34,6 +33,10 @@ void Machine::done(const Finished& finished, Instant now) {
     return;
   }
   JobEntry& job = known->second;
+  // Its worker saw the deadline pass before this front did.
+  if (finished.outcome == Finished::Outcome::stopped && job.deadline <= now &&
+      !job.cancel_requested)
+    job.deadline_passed = true;
   Lease lease = entry->second;
   const int hop = finished.worker == no_worker ? -1 : hop_at(lease, finished.worker);
   if (hop >= 0) reach(lease, hop, true);
@@ -57,8 +60,7 @@ void Machine::done(const Finished& finished, Instant now) {
     return;
   }
   if (finished.outcome == Finished::Outcome::stopped) {
-    // Nobody asked it to stop: its worker saw a deadline that this front has not seen pass yet, or
-    // it is leaving. The job is still good.
+    // Nobody asked it to stop: its worker is leaving, or its clock is ahead. The job is still good.
     ++counts_.handed_back;
     if (finished.worker != no_worker)
       emit(TellWorker{finished.worker, finished.token, Word::void_});

@@ -152,7 +152,12 @@ void Laws::after_event(const front::Machine& machine) const {
   const front::Snapshot snapshot = machine.snapshot();
   if (!snapshot.replaying) {
     if (!snapshot.jobs_balanced()) broken("accepted = ended + waiting + in flight + settling");
-    if (!snapshot.balanced()) broken("per lane: sent = received + in flight + lost for a reason");
+    for (const auto& lane : snapshot.lanes)
+      if (const front::LaneCount& n = lane.count; !n.balanced())
+        broken("per lane: sent = received + in flight + lost for a reason; " +
+               machine.pool().at(lane.to).info.incarnation + ": " + std::to_string(n.sent) + " = " +
+               std::to_string(n.received) + " + " + std::to_string(n.in_flight) + " + " +
+               std::to_string(n.lost_closed + n.lost_dead));
   }
   machine.check_invariants();
 }

@@ -46,6 +46,8 @@ class Laws {
   void announced(const front::Announce& announce);
   // A token in a heartbeat reached the front's socket, read or not.
   void list_arrived(const Token& token) { arrived_[token] = events_.now(); }
+  // Between two workers, where nobody lists it.
+  void on_its_way(const Token& token) { arrived_.erase(token); }
   // A lane broke: the leases in it are shortened.
   void shortened() { shortened_ = events_.now(); }
   void lapsed(const Token& token) const;

@@ -237,6 +237,9 @@ void Shell::on_hello(const HelloMsg& hello) {
       hit(held.token.job, JobEvent::listed);
     }
     losing_by_ = JobEvent::new_lane;
+    const auto lane = lanes_.find(hello.worker);
+    const bool new_lane = lane == lanes_.end() || lane->second.number != hello.lane;
+    if (new_lane) world_.laws.shortened();
     feed([&] {
       const auto id = machine_->hello(info, hello.held, world_.now());
       if (!id) throw Broken{"a good hello is taken: " + id.error().message};
@@ -244,9 +247,7 @@ void Shell::on_hello(const HelloMsg& hello) {
       index_[*id] = hello.worker;
     });
     losing_by_.reset();
-    const auto lane = lanes_.find(hello.worker);
-    if (lane == lanes_.end() || lane->second.number != hello.lane)
-      open_lane(hello.worker, hello.lane);
+    if (new_lane) open_lane(hello.worker, hello.lane);
   });
 }
 

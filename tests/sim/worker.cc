@@ -152,7 +152,10 @@ void Worker::say(const Token& token, Machine::Point point) {
   const int times = world_.profile.faults.repeats && world_.events.chance(50) ? 2 : 1;
   for (int i = 0; i < times; ++i)
     to_front_control.send(world_.events, blocked_until, [this, token, point] {
-      if (point != Machine::Point::back) world_.laws.list_arrived(token);
+      if (point == Machine::Point::finished)
+        world_.laws.on_its_way(token);
+      else if (point != Machine::Point::back)
+        world_.laws.list_arrived(token);
       world_.shell.on_hop(index_, token, point);
     });
 }
@@ -203,13 +206,20 @@ void Worker::on_lanes(const std::vector<Stop>& lanes) {
     return !keep;
   });
   for (const auto& [worker, lane] : wanted_)
-    if (!peers_.contains(worker))
+    if (!peers_.contains(worker) && !broken_peers_.contains({worker, lane}))
       world_.events.after(world_.events.between(100us, 3ms), [this, stop = Stop{worker, lane}] {
         Worker& peer = world_.worker(stop.worker);
         peer.run([this, &peer, stop] {
           if (peer.lane() == stop.lane) run([this, stop] { on_peer_up(stop); });
         });
       });
+}
+
+void Worker::on_peer_broke(Stop peer) {
+  const auto connected = peers_.find(peer.worker);
+  if (connected == peers_.end() || connected->second != peer.lane) return;
+  peers_.erase(connected);
+  broken_peers_.insert({peer.worker, peer.lane});
 }
 
 void Worker::on_peer_up(Stop peer) {
@@ -220,7 +230,8 @@ void Worker::on_peer_up(Stop peer) {
 // ---- jobs ----
 
 void Worker::on_work(const Work& work, int lane) {
-  if (lane != lane_ || desk_.contains(work.token)) return;
+  // The lane before is read for a while longer.
+  if (lane < lane_ - 1 || desk_.contains(work.token)) return;
   world_.events.trace("work", work.token.job, work.hop, index_);
   if (draining_) {
     say(work.token, Machine::Point::back);

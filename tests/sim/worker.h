@@ -8,6 +8,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/events.h"
@@ -41,6 +43,7 @@ class Worker {
   void on_word(const Token& token, Word word);
   void on_lanes(const std::vector<Stop>& lanes);
   void on_peer_up(Stop peer);
+  void on_peer_broke(Stop peer);
   void on_rebind();
   void on_unknown() { hello(); }
   // Its lane, or a connection to it, broke: it binds the next.
@@ -93,6 +96,7 @@ class Worker {
   int running_ = 0;
   std::map<int, int> peers_;  // connected lanes: worker -> lane number
   std::map<int, int> wanted_;
+  std::set<std::pair<int, int>> broken_peers_;  // a lane that broke is not used again
 };
 
 }  // namespace tallymill::sim

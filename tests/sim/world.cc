@@ -132,13 +132,13 @@ void World::one_fault() {
       if (faults.resets) worker.results.cut();
       break;
     case 3: {
-      // Between two workers: the one that is connected to sees it, and binds anew.
+      // Between two workers: only the one that connected sees it.
       if (!faults.resets || worker.stage() != 0) break;
       Worker& peer = *workers_[events.pick(workers_.size())];
       if (peer.stage() != 1 || !peer.alive()) break;
       worker.peers_out[peer.index()].cut();
-      events.after(events.between(100us, 50ms), [&peer, lane = peer.lane()] {
-        peer.run([&peer, lane] { peer.on_lane_broke(lane); });
+      events.after(events.between(100us, 50ms), [&worker, to = Stop{peer.index(), peer.lane()}] {
+        worker.run([&worker, to] { worker.on_peer_broke(to); });
       });
       break;
     }
@@ -190,10 +190,8 @@ void World::heal() {
   events.trace("healing");
   clients.stop();
   store.set_full(false);
-  for (const auto& worker : workers_) {
-    worker->blocked_until = now();
+  for (const auto& worker : workers_)
     if (worker->paused()) worker->pause(false);
-  }
   if (shell.up()) {
     shell.set_disk_low(false);
     if (shell.paused()) shell.pause(false);
