@@ -92,7 +92,8 @@ Status Front::open() {
       StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), opened_.epoch,
                        options_.insecure},
       [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
-      [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); });
+      [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); },
+      [this](const bus::Item& item) { on_done(item); });
   errands_ = std::make_unique<bus::Errands>(loop_, limits::errands);
   porters_ = std::make_unique<bus::Errands>(loop_, limits::errands);
   read_kinds();

@@ -26,6 +26,8 @@ Result<WorkerId> Pool::hello(const WorkerInfo& info, Instant now) {
   if (known == by_incarnation_.end() || workers_[known->second].gone) {
     Worker fresh;
     fresh.info = info;
+    // Struck off and back: its lane was closed, and is not used again.
+    fresh.broken = known != by_incarnation_.end() && workers_[known->second].info.lane == info.lane;
     fresh.last_seen = fresh.steady_since = now;
     if (auto set = fresh.here.set_limit(info.limit); !set)
       return std::unexpected(std::move(set).error());

@@ -96,14 +96,15 @@ std::optional<std::string> last_words(const std::string& run_dir, std::int64_t p
 }  // namespace
 
 StageDoor::StageDoor(zmq::context_t& context, bus::Loop& loop, zmq::socket_t& control,
-                     Machine& machine, Place place, Announced announced, Live live)
+                     Machine& machine, Place place, Announced announced, Live live, Done done)
     : context_(context),
       loop_(loop),
       control_(control),
       machine_(machine),
       place_(std::move(place)),
       announced_(std::move(announced)),
-      live_(std::move(live)) {}
+      live_(std::move(live)),
+      done_(std::move(done)) {}
 
 StageDoor::Slot& StageDoor::slot(WorkerId worker) {
   TM_CHECK(worker < slots_.size());
@@ -131,6 +132,8 @@ void StageDoor::on_item(const bus::Route& from, const bus::Item& item) {
       return on_beat(from, item);
     case bus::Verb::hop_event:
       return on_hop(item);
+    case bus::Verb::done:  // asked for again
+      return done_(item);
     case bus::Verb::live:
       if (const auto live = bus::read<bus::Live>(item)) live_(*live, item);
       return;
@@ -159,8 +162,8 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   announced_(std::move(kinds));
 
   const auto known = machine_.pool().find(hello->incarnation);
-  const bool same_lane = known && machine_.pool().at(*known).info.lane == hello->lane &&
-                         *known < slots_.size() && slots_[*known].lane != nullptr;
+  // A lane that was closed is not opened again: the machine asks for another with the next beat.
+  const bool same_lane = known && machine_.pool().at(*known).info.lane == hello->lane;
   WorkerInfo facts{std::string(hello->incarnation),
                    *stage,
                    {Credits(hello->limit_jobs), Bytes(hello->limit_bytes)},
@@ -201,6 +204,7 @@ void StageDoor::open_lane(WorkerId worker) {
   if (!lane) {
     log::warn(fmt::format("cannot connect the lane of worker {}: {}", at.facts.incarnation,
                           lane.error().message));
+    machine_.lane_broke(worker, loop_.now());
     return;
   }
   at.lane = std::move(*lane);
@@ -327,8 +331,6 @@ void StageDoor::tell(const TellWorker& tell) {
 
 void StageDoor::rebind(WorkerId worker) {
   Slot& at = slot(worker);
-  // The lane may just be on its way up; only one that is closed at this end needs another.
-  if (at.lane != nullptr) return;
   at.rebind = true;
   if (!std::exchange(at.dirty, true)) dirty_.push_back(worker);
 }

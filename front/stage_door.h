@@ -49,9 +49,11 @@ class StageDoor {
   using Announced = std::function<void(std::vector<KindSpec>&&)>;
   // `live`: progress and previews.
   using Live = std::function<void(const bus::Live&, const bus::Item&)>;
+  // `done`: a result that was asked for again; it comes on the control socket.
+  using Done = std::function<void(const bus::Item&)>;
 
   StageDoor(zmq::context_t& context, bus::Loop& loop, zmq::socket_t& control, Machine& machine,
-            Place place, Announced announced, Live live);
+            Place place, Announced announced, Live live, Done done);
 
   // Reads at most limits::messages_per_turn messages of the control socket; false when it was
   // empty.
@@ -106,6 +108,7 @@ class StageDoor {
   const Place place_;
   const Announced announced_;
   const Live live_;
+  const Done done_;
   std::vector<Slot> slots_;  // by WorkerId
   std::vector<WorkerId> dirty_;
   std::set<WorkerId> suspects_;
