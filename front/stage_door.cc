@@ -259,6 +259,7 @@ void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
   at.route = from;
   at.beat_ns = beat->sent_ns;
   at.beat_at = loop_.now();
+  if (beat->draining) machine_.leaving(*worker);
   machine_.beat(*worker, held_, beat->busy_ratio, beat->missing, loop_.now());
   if (!std::exchange(at.dirty, true)) dirty_.push_back(*worker);
 }

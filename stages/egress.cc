@@ -189,8 +189,8 @@ void Egress::send_results(std::span<const HeldPtr> jobs, Instant now) {
   for (const HeldPtr& job : jobs) job->envelope.reset();
   if (bus::send(results_, std::move(frames))) return;
   shared_.desk.not_sent(jobs);
-  shared_.tell({Notice::What::unsent, {}, {}, 0, {}});
-  shared_.probe.result_not_sent(static_cast<std::int64_t>(jobs.size()));
+  shared_.tell({Notice::What::unsent, {}, {}, 0, {}}, probe_);
+  probe_.not_sent(jobs.size());
 }
 
 void Egress::flush_way(Way& way, Instant now) {
@@ -215,11 +215,11 @@ void Egress::send_on(Way& way, std::vector<bus::Token>& packed, Instant now) {
   for (const bus::Token& token : packed) {
     shared_.desk.gone(token);
     if (sent) {
-      shared_.tell({Notice::What::finished, token, {}, at_ns, {}});
-      shared_.probe.handed_on();
+      shared_.tell({Notice::What::finished, token, {}, at_ns, {}}, probe_);
+      probe_.handed_on();
     } else {
-      shared_.tell({Notice::What::back, token, "lane_gone", at_ns, {}});
-      shared_.probe.handed_back();
+      shared_.tell({Notice::What::back, token, "lane_gone", at_ns, {}}, probe_);
+      probe_.lane_gone();
     }
   }
   packed.clear();
@@ -268,8 +268,9 @@ bool Egress::pack_next(Way& way, Outcome& outcome, Instant now) {
 void Egress::hand_back(const HeldJob& job, Instant now) {
   shared_.desk.gone(job.token);
   shared_.tell(
-      {Notice::What::back, job.token, "lane_gone", shared_.offset.to_front(to_ns(now)), {}});
-  shared_.probe.handed_back();
+      {Notice::What::back, job.token, "lane_gone", shared_.offset.to_front(to_ns(now)), {}},
+      probe_);
+  probe_.lane_gone();
 }
 
 }  // namespace tallymill::stages

@@ -33,7 +33,8 @@ namespace tallymill::stages {
 class Egress {
  public:
   // `results`: the socket to the front's results door.
-  Egress(Shared& shared, zmq::socket_t&& results) : shared_(shared), results_(std::move(results)) {}
+  Egress(Shared& shared, HandlerProbe& probe, zmq::socket_t&& results)
+      : shared_(shared), probe_(probe), results_(std::move(results)) {}
 
   // Connects the new ones, closes those not named. Waits for the new ones to be connected, but not
   // longer than limits::lane_connect: they are announced ahead of the first job for them.
@@ -62,6 +63,7 @@ class Egress {
   [[nodiscard]] std::vector<bus::Hop> hops_of(Outcome& outcome, Instant handed) const;
 
   Shared& shared_;
+  HandlerProbe& probe_;
   zmq::socket_t results_;
   std::map<std::string, Way, std::less<>> ways_;  // by endpoint
   std::vector<Outcome> to_front_;

@@ -1,6 +1,7 @@
 #include "stages/handler_thread.h"
 
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "base/limits.h"
@@ -14,9 +15,9 @@ namespace {
 // Jobs this short are taken several at a time also when there are several handler threads.
 constexpr Duration short_job = std::chrono::microseconds(20);
 
-void serve(Shared& shared, Slot& slot, zmq::socket_t results) {
-  Runner runner(shared, slot);
-  Egress egress(shared, std::move(results));
+void serve(Shared& shared, Slot& slot, std::unique_ptr<HandlerProbe> probe, zmq::socket_t results) {
+  Runner runner(shared, slot, *probe);
+  Egress egress(shared, *probe, std::move(results));
 
   Desk::Turn turn;
   std::shared_ptr<const LaneSet> connected;
@@ -45,7 +46,7 @@ void serve(Shared& shared, Slot& slot, zmq::socket_t results) {
 
 HandlerThread::HandlerThread(Shared& shared, int index, zmq::socket_t&& results)
     : thread_(serve, std::ref(shared), std::ref(shared.slots[static_cast<std::size_t>(index)]),
-              std::move(results)) {}
+              std::make_unique<HandlerProbe>(shared.registry, index), std::move(results)) {}
 
 HandlerThread::~HandlerThread() { thread_.join(); }
 

@@ -61,7 +61,7 @@ void remove_stale_lanes(const std::string& run_dir) {
   std::error_code error;
   std::vector<fs::path> stale;
   for (const fs::directory_entry& entry : fs::directory_iterator(run_dir, error)) {
-    if (!entry.path().filename().string().starts_with("w-") || !entry.is_socket(error)) continue;
+    if (!entry.path().filename().string().starts_with("lane-") || !entry.is_socket(error)) continue;
     const auto written = entry.last_write_time(error);
     if (error || fs::file_time_type::clock::now() - written < surely_listening) continue;
     if (is_refused(entry.path().string())) stale.push_back(entry.path());

@@ -1,6 +1,9 @@
 #include "stages/lane_in.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/limits.h"
@@ -47,13 +50,21 @@ Status LaneIn::bind_next() {
 void LaneIn::retire_old() {
   if (lanes_.size() < 2) return;
   receive(*lanes_.front());
-  loop_.unwatch(lanes_.front()->socket);
+  close(*lanes_.front());
   lanes_.erase(lanes_.begin());
 }
 
 void LaneIn::close() {
-  for (const auto& lane : lanes_) loop_.unwatch(lane->socket);
+  for (const auto& lane : lanes_) close(*lane);
   lanes_.clear();
+}
+
+void LaneIn::close(Lane& lane) {
+  loop_.unwatch(lane.socket);
+  lane.socket.close();
+  // libzmq leaves the file of an ipc socket behind.
+  if (constexpr std::string_view ipc = "ipc://"; lane.endpoint.starts_with(ipc))
+    ::unlink(lane.endpoint.substr(ipc.size()).c_str());
 }
 
 void LaneIn::drain() {
@@ -106,7 +117,7 @@ void LaneIn::count_number(Lane& lane, const bus::Work& work) {
   if (work.from == "front" && work.token.epoch > source.epoch) source = {work.token.epoch, 0};
   if (work.number > source.last + 1) {
     missing_ += work.number - source.last - 1;
-    shared_.probe.missing(work.number - source.last - 1);
+    shared_.probe.missing(static_cast<std::uint64_t>(work.number - source.last - 1));
   }
   source.last = std::max(source.last, work.number);
 }

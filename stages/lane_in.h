@@ -55,6 +55,7 @@ class LaneIn {
     std::map<std::string, Source, std::less<>> sources;
   };
   void receive(Lane& lane);
+  void close(Lane& lane);
   void take_message(Lane& lane, bus::Frames&& untrusted);
   void count_number(Lane& lane, const bus::Work& work);
   void retire_old();

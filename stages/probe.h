@@ -1,60 +1,68 @@
 // Probe: the metrics of a worker. Names and labels stand here only; the code says what happened.
 //
-// Threads: any; each call is a relaxed add.
+// A metric is written by one thread, so the loop has a probe and each handler thread has one.
+//
+// Threads: LoopProbe the loop's, HandlerProbe its handler thread's; made before these run.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <string>
 
-#include "base/clock.h"
+#include "base/metrics.h"
 
 namespace tallymill::stages {
 
-class Probe {
+class LoopProbe {
  public:
-  using Count = std::atomic<std::int64_t>;
+  explicit LoopProbe(metrics::Registry& registry);
 
-  void received(std::int64_t jobs) { add(received_, jobs); }
-  void duplicate(std::int64_t jobs) { add(duplicates_, jobs); }
-  void refused(std::int64_t jobs) { add(refused_, jobs); }
-  void bad_message() { add(bad_messages_, 1); }
-  void missing(std::int64_t jobs) { add(missing_, jobs); }
-  void served(Duration service) {
-    add(served_, 1);
-    add(service_ns_, service.count());
-  }
-  void failed() { add(failed_, 1); }
-  void stopped() { add(stopped_, 1); }
-  void handed_on() { add(handed_on_, 1); }
-  void handed_back() { add(handed_back_, 1); }
-  void sent_again() { add(sent_again_, 1); }
-  void result_not_sent(std::int64_t jobs) { add(not_sent_, jobs); }
-  void notice_dropped() { add(notices_dropped_, 1); }
-
-  // For a reader: name, value. Counters but for none.
-  template <class F>
-  void each(F&& f) const {
-    f("tallymill_stage_jobs_received_total", received_.load());
-    f("tallymill_stage_jobs_duplicate_total", duplicates_.load());
-    f("tallymill_stage_jobs_refused_total", refused_.load());
-    f("tallymill_stage_jobs_missing_total", missing_.load());
-    f("tallymill_stage_jobs_served_total", served_.load());
-    f("tallymill_stage_service_nanoseconds_total", service_ns_.load());
-    f("tallymill_stage_errors_total", failed_.load());
-    f("tallymill_stage_stopped_total", stopped_.load());
-    f("tallymill_stage_handed_on_total", handed_on_.load());
-    f("tallymill_stage_handed_back_total", handed_back_.load());
-    f("tallymill_stage_results_sent_again_total", sent_again_.load());
-    f("tallymill_stage_results_not_sent_total", not_sent_.load());
-    f("tallymill_stage_notices_dropped_total", notices_dropped_.load());
-    f("tallymill_stage_bad_messages_total", bad_messages_.load());
-  }
+  void received(std::uint64_t jobs) { received_.add(jobs); }
+  void duplicate(std::uint64_t jobs) { duplicates_.add(jobs); }
+  void refused(std::uint64_t jobs) { refused_.add(jobs); }
+  void missing(std::uint64_t jobs) { missing_.add(jobs); }
+  void bad_message() { bad_messages_.add(); }
+  void handed_back() { handed_back_.add(); }
+  void stopped_waiting() { stopped_.add(); }
+  void sent_again() { sent_again_.add(); }
+  // At each beat: the table's sizes and the handler threads' utilization.
+  void holds(std::size_t held, std::size_t waiting, std::size_t retained, std::size_t bytes,
+             double utilization);
 
  private:
-  static void add(Count& count, std::int64_t n) { count.fetch_add(n, std::memory_order_relaxed); }
-  Count received_{0}, duplicates_{0}, refused_{0}, bad_messages_{0}, missing_{0}, served_{0},
-      service_ns_{0}, failed_{0}, stopped_{0}, handed_on_{0}, handed_back_{0}, sent_again_{0},
-      not_sent_{0}, notices_dropped_{0};
+  metrics::Counter& received_;
+  metrics::Counter& duplicates_;
+  metrics::Counter& refused_;
+  metrics::Counter& missing_;
+  metrics::Counter& bad_messages_;
+  metrics::Counter& handed_back_;
+  metrics::Counter& stopped_;
+  metrics::Counter& sent_again_;
+  metrics::Gauge& held_;
+  metrics::Gauge& waiting_;
+  metrics::Gauge& retained_;
+  metrics::Gauge& held_bytes_;
+  metrics::Gauge& utilization_;
+};
+
+class HandlerProbe {
+ public:
+  HandlerProbe(metrics::Registry& registry, int thread);
+
+  void served(Duration service) { service_.record(service); }
+  void failed() { failed_.add(); }
+  void stopped() { stopped_.add(); }
+  void handed_on() { handed_on_.add(); }
+  void lane_gone() { lane_gone_.add(); }
+  void not_sent(std::uint64_t results) { not_sent_.add(results); }
+  void notice_dropped() { notices_dropped_.add(); }
+
+ private:
+  metrics::Histogram& service_;
+  metrics::Counter& failed_;
+  metrics::Counter& stopped_;
+  metrics::Counter& handed_on_;
+  metrics::Counter& lane_gone_;
+  metrics::Counter& not_sent_;
+  metrics::Counter& notices_dropped_;
 };
 
 }  // namespace tallymill::stages

@@ -24,9 +24,14 @@ namespace tallymill::stages {
 
 class RunContext final : public Context {
  public:
-  RunContext(Shared& shared, Slot& slot, HeldJob& job, std::optional<Instant> deadline,
-             std::vector<SpanRecord>& spans)
-      : shared_(shared), slot_(slot), job_(job), deadline_(deadline), spans_(spans) {}
+  RunContext(Shared& shared, Slot& slot, HandlerProbe& probe, HeldJob& job,
+             std::optional<Instant> deadline, std::vector<SpanRecord>& spans)
+      : shared_(shared),
+        slot_(slot),
+        probe_(probe),
+        job_(job),
+        deadline_(deadline),
+        spans_(spans) {}
 
   void progress(double fraction) override {
     sign();
@@ -38,7 +43,7 @@ class RunContext final : public Context {
   void preview(File file) override {
     sign();
     if (file.bytes.size() > static_cast<std::size_t>(limits::preview_bytes.raw())) return;
-    shared_.tell({Notice::What::preview, job_.token, {}, 0, std::move(file)});
+    shared_.tell({Notice::What::preview, job_.token, {}, 0, std::move(file)}, probe_);
   }
 
   [[nodiscard]] bool cancelled() const override {
@@ -85,6 +90,7 @@ class RunContext final : public Context {
 
   Shared& shared_;
   Slot& slot_;
+  HandlerProbe& probe_;
   HeldJob& job_;
   const std::optional<Instant> deadline_;
   std::vector<SpanRecord>& spans_;

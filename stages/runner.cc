@@ -107,7 +107,7 @@ Outcome Runner::run(HeldPtr held) {
   slot_.sign_ns.store(outcome.started_ns, std::memory_order_release);
 
   const std::size_t kind = kind_index(job.work.kind);
-  RunContext context(shared_, slot_, job, deadline, outcome.spans);
+  RunContext context(shared_, slot_, probe_, job, deadline, outcome.spans);
   Result<Output> output = Output{};
   if (kind == shared_.kinds.size()) {
     output = fail(Errc::no_route,
@@ -123,7 +123,7 @@ Outcome Runner::run(HeldPtr held) {
   outcome.finished_ns = to_ns(finished);
   context.close_spans(outcome.finished_ns);
   const Duration service = finished - started;
-  shared_.probe.served(service);
+  probe_.served(service);
   if (kind < shared_.kinds.size()) {
     memos_.resize(shared_.kinds.size());
     // A long one is remembered for some time, so that mixed jobs count as long.
@@ -147,8 +147,8 @@ Outcome Runner::run(HeldPtr held) {
   }
   slot_.busy_ns.fetch_add(service.count(), std::memory_order_relaxed);
   slot_.sign_ns.store(0, std::memory_order_relaxed);
-  if (outcome.what == Outcome::What::error) shared_.probe.failed();
-  if (outcome.what == Outcome::What::stopped) shared_.probe.stopped();
+  if (outcome.what == Outcome::What::error) probe_.failed();
+  if (outcome.what == Outcome::What::stopped) probe_.stopped();
   return outcome;
 }
 

@@ -47,7 +47,8 @@ struct Outcome {
 
 class Runner {
  public:
-  Runner(Shared& shared, Slot& slot) : shared_(shared), slot_(slot) {}
+  Runner(Shared& shared, Slot& slot, HandlerProbe& probe)
+      : shared_(shared), slot_(slot), probe_(probe) {}
 
   // Runs it, or says at once why not: cancelled, too late, bad parameters, no such kind.
   [[nodiscard]] Outcome run(HeldPtr job);
@@ -71,6 +72,7 @@ class Runner {
 
   Shared& shared_;
   Slot& slot_;
+  HandlerProbe& probe_;
   std::vector<KindMemo> memos_;
 };
 

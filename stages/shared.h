@@ -54,7 +54,8 @@ struct Shared {
   std::vector<Slot> slots;
   bus::Mailbox<Notice> notices{limits::worker_notices};
   ClockOffset offset;
-  Probe probe;
+  metrics::Registry registry;
+  LoopProbe probe{registry};  // the loop's alone
 
   // The blob store, once its folder is known; null before and on another host.
   [[nodiscard]] std::shared_ptr<store::Blobs> blobs() const {
@@ -66,9 +67,9 @@ struct Shared {
     blobs_ = std::move(blobs);
   }
 
-  // False when the box is full: the lease tells the front what the notice would have.
-  void tell(Notice&& notice) {
-    if (!notices.put(std::move(notice))) probe.notice_dropped();
+  // When the box is full the lease tells the front what the notice would have.
+  void tell(Notice&& notice, HandlerProbe& from) {
+    if (!notices.put(std::move(notice))) from.notice_dropped();
   }
 
  private:

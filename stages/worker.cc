@@ -86,6 +86,7 @@ class Worker::State {
   void stop() { loop_.stop(); }
   void request_drain();
   [[nodiscard]] const std::string& incarnation() const { return shared_.incarnation; }
+  [[nodiscard]] metrics::Snapshot metrics() const { return shared_.registry.snapshot(); }
 
  private:
   // from the control socket
@@ -270,10 +271,13 @@ void Worker::State::beat() {
     hello();
   }
   if (epoch_ == 0) return;
+  const double busy = busy_ratio(now);
+  const Desk::Counts counts = shared_.desk.counts();
+  shared_.probe.holds(counts.held, counts.waiting, counts.retained, counts.bytes, busy);
   if (draining_ && drain_told_ns_ == 0) drain_told_ns_ = to_ns(now);
   control_->out().add(bus::Beat{.incarnation = shared_.incarnation,
                                 .sent_ns = to_ns(now),
-                                .busy_ratio = busy_ratio(now),
+                                .busy_ratio = busy,
                                 .missing = lane_->missing(),
                                 .draining = draining_},
                       held_params(shared_.desk.list()));
@@ -360,12 +364,12 @@ void Worker::State::send_unsent() {
 
 void Worker::State::flush_results() {
   if (results_out_.empty()) return;
-  const auto jobs = static_cast<std::int64_t>(results_out_.size());
-  if (!bus::send(results_, results_out_.take())) shared_.probe.result_not_sent(jobs);
+  // One that cannot leave is still kept; the front will ask for it.
+  (void)bus::send(results_, results_out_.take());
 }
 
 void Worker::State::answer_stopped(const HeldPtr& job, Stop why) {
-  shared_.probe.stopped();
+  shared_.probe.stopped_waiting();
   auto sent = stopped_result(shared_, *job, why);
   shared_.desk.retain({&job, 1}, sent, shared_.clock.now());
   job->envelope.reset();
@@ -375,15 +379,15 @@ void Worker::State::answer_stopped(const HeldPtr& job, Stop why) {
 
 void Worker::State::on_jobs(std::vector<HeldPtr>& jobs) {
   thread_.check();
-  shared_.probe.received(static_cast<std::int64_t>(jobs.size()));
+  shared_.probe.received(jobs.size());
   if (draining_) {
     for (const HeldPtr& job : jobs) hand_back(*job);
     return;
   }
   live_->came(jobs);
   const Desk::Put put = shared_.desk.put(jobs);
-  if (put.duplicates > 0) shared_.probe.duplicate(put.duplicates);
-  if (put.refused > 0) shared_.probe.refused(put.refused);
+  shared_.probe.duplicate(static_cast<std::uint64_t>(put.duplicates));
+  shared_.probe.refused(static_cast<std::uint64_t>(put.refused));
 }
 
 void Worker::State::hand_back(const HeldJob& job) {
@@ -486,6 +490,7 @@ Worker::~Worker() = default;
 void Worker::run() { state_->run(); }
 void Worker::drain() { state_->request_drain(); }
 void Worker::stop() { state_->stop(); }
+metrics::Snapshot Worker::metrics() const { return state_->metrics(); }
 const std::string& Worker::incarnation() const { return state_->incarnation(); }
 
 }  // namespace tallymill::stages

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/metrics.h"
 #include "base/result.h"
 #include "stages/handler.h"
 
@@ -66,6 +67,8 @@ class Worker {
   void stop();
 
   [[nodiscard]] const std::string& incarnation() const;
+  // From any thread.
+  [[nodiscard]] metrics::Snapshot metrics() const;
 
  private:
   class State;

@@ -7,11 +7,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <set>
 
 #include "bus/codec_json.h"
 #include "stages/synthetic.h"
 #include "store/blobs.h"
+#include "tests/metrics_doc.h"
 #include "tests/stages/running_worker.h"
 
 namespace tallymill::stages {
@@ -22,6 +27,13 @@ using bus::Work;
 using fakes::FakeFront;
 using fakes::SeenDone;
 using nlohmann::json;
+
+int lane_files(const FakeFront& front) {
+  int n = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(front.folder()))
+    n += entry.path().filename().string().starts_with("lane-") ? 1 : 0;
+  return n;
+}
 
 Work job(std::int64_t id, std::string_view kind = "echo") {
   return {.token = {id, 1, 1}, .kind = kind};
@@ -293,10 +305,27 @@ TEST(Worker, DrainingItHandsBackWhatWaitsFinishesTheRestAndLeavesWhenAllIsSettle
 
 TEST(Worker, ToldToDrainAnIdleWorkerLeaves) {
   FakeFront front;
-  RunningWorker worker(front, {echo_kind()});
-  front.tell(bus::Tell{.drain = true});
-  ASSERT_TRUE(front.wait([&] { return worker.left(); }));
+  {
+    RunningWorker worker(front, {echo_kind()});
+    EXPECT_EQ(lane_files(front), 1);
+    front.tell(bus::Tell{.drain = true});
+    ASSERT_TRUE(front.wait([&] { return worker.left(); }));
+  }
+  EXPECT_EQ(lane_files(front), 0);
   EXPECT_TRUE(front.beats.back().draining);
+}
+
+TEST(Worker, ItsMetricsAreThoseThatTheDocumentationPromises) {
+  FakeFront front;
+  RunningWorker worker(front, {echo_kind()}, 2);
+  std::ifstream file(std::string(TALLYMILL_SOURCE_DIR) + "/docs/metrics.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::set<std::string> promised;
+  for (const auto& [name, metric] : tests::documented_metrics(text))
+    if (name.starts_with("tallymill_stage_")) promised.insert(name);
+  std::set<std::string> exported;
+  for (const auto& family : worker->metrics().families) exported.insert(family.name);
+  EXPECT_EQ(exported, promised);
 }
 
 TEST(Worker, OptionsThatCannotBeAreRefusedByName) {
