@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/config.h"
 #include "base/log.h"
@@ -90,8 +93,13 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 
+  tallymill::front::FrontOptions options = options_of(config);
+  // What the supervisor saw of the last one: after a failed sync the file is not to be trusted as
+  // it shows in memory.
+  const char* last_end = std::getenv("TALLYMILL_LAST_END");
+  options.copy_ledger = last_end != nullptr && std::string_view(last_end) == "exit 70";
   const tallymill::SystemClock clock;
-  tallymill::front::Front front(options_of(config), clock);
+  tallymill::front::Front front(std::move(options), clock);
   if (auto opened = front.open(); !opened) return fail(opened.error(), 70);
   front.loop().watch(signal_fd, [&] {
     signalfd_siginfo signal;

@@ -54,8 +54,10 @@ stages::WorkerOptions options_of(const Config& config, const std::string& stage)
                                 .data_dir = {},
                                 .kinds = {}};
   if (!config.data_dir.empty()) options.data_dir = std::filesystem::path(config.data_dir) / "blobs";
-  // A front on this host has its ipc doors there; one on another host does not see our sockets.
-  if (!config.run_dir.empty() && is_loopback(config.front.control)) {
+  // A front on this host has its ipc doors there; one on another host does not see our sockets. An
+  // ipc door that was named is meant.
+  const bool named = config.front.control.starts_with("ipc://");
+  if (config.origins.contains("run_dir") && !named && is_loopback(config.front.control)) {
     options.run_dir = std::filesystem::absolute(config.run_dir);
     options.control = "ipc://" + options.run_dir.string() + "/control.sock";
     options.results = "ipc://" + options.run_dir.string() + "/results.sock";

@@ -68,6 +68,7 @@ Status Front::open() {
   ledger_options.folder = data;
   ledger_options.blobs = blobs_.get();
   ledger_options.keys = options_.idempotency_keys;
+  ledger_options.force_copy = options_.copy_ledger;
   auto ledger = open_sqlite_ledger(ledger_options);
   if (!ledger) return std::unexpected(std::move(ledger).error());
   opened_ = ledger->found;

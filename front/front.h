@@ -59,6 +59,7 @@ struct FrontOptions {
   std::int64_t idempotency_keys = limits::idempotency_keys;
   Bytes cached_bodies = limits::cached_bodies;
   Bytes disk_floor = limits::disk_floor;
+  bool copy_ledger = false;  // the last front ended with a failed sync
 };
 
 class Front {
