@@ -1,0 +1,254 @@
+#include "apps/cli/command.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/terminal.h"
+#include "base/config.h"
+
+namespace tallymill::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::chrono::hours for_ever{24 * 365};
+
+std::string reason() { return std::strerror(errno); }
+
+}  // namespace
+
+std::string server_of(const Common& common) {
+  if (!common.server.empty()) return common.server;
+  const auto loaded = load_config({.environment = environment_of(environ)});
+  if (!loaded) return Config().front.listen;
+  const std::string socket = loaded->config.run_dir + "/jobs.sock";
+  struct stat info{};
+  if (::stat(socket.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) return "ipc://" + socket;
+  return loaded->config.front.listen;
+}
+
+Session open_session(const Common& common) {
+  bus::ClientOptions options;
+  options.name = common.client;
+  options.insecure = common.insecure;
+  options.fail_fast = true;
+  if (common.timeout_s > 0)
+    options.timeout = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(std::min(common.timeout_s, 5.0)));
+  Session session{std::make_unique<bus::Client>(std::move(options))};
+  const std::string server = server_of(common);
+  if (auto connected = session.client->connect(server); !connected) {
+    session.exit_code = tell(common, connected.error());
+    if (connected.error().code == Errc::away && !common.json)
+      fmt::print(stderr, "  start one with `tallymill up`, or say where it is: --server ADDRESS\n");
+    session.client.reset();
+  }
+  return session;
+}
+
+Duration patience_of(const Common& common) {
+  if (common.timeout_s <= 0) return for_ever;
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::min(common.timeout_s, 24 * 365 * 3600.0)));
+}
+
+int tell(const Common& common, const Error& error) {
+  const ErrorInfo about = info(error.code);
+  if (common.json) {
+    json value{{"code", about.name}, {"message", error.message}};
+    if (!error.field.empty()) value["field"] = error.field;
+    if (error.retry_after.count() > 0) value["retry_after_ms"] = error.retry_after.count();
+    fmt::print(stderr, "{}\n", json{{"error", value}}.dump());
+  } else {
+    fmt::print(
+        stderr, "{} {}{}{}\n",
+        coloured(fmt::format("tallymill {}: {}:", common.command, about.name), Colour::red, 2),
+        printable(error.message), error.field.empty() ? "" : "  at ", printable(error.field));
+  }
+  return about.exit;
+}
+
+void print_json(const json& value) {
+  print(value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+Result<std::vector<KindSpec>> kinds_of(bus::Client& client) {
+  const auto answer = client.kinds();
+  if (!answer) return std::unexpected(answer.error());
+  std::vector<KindSpec> kinds;
+  const auto list = answer->find("kinds");
+  if (list == answer->end() || !list->is_array())
+    return fail(Errc::bad_frame, "the front's answer has no kinds");
+  for (const json& one : *list) {
+    auto kind = kind_from_json(one);
+    if (!kind) return std::unexpected(std::move(kind).error());
+    kinds.push_back(std::move(*kind));
+  }
+  return kinds;
+}
+
+namespace {
+
+Result<json> value_of(const ParamSpec& spec, std::string_view text) {
+  const auto wrong = [&](std::string_view what) {
+    return fail(Errc::bad_params, fmt::format("{} must be {}, not '{}'", spec.name, what, text),
+                "/" + spec.name);
+  };
+  const char* end = text.data() + text.size();
+  switch (spec.type) {
+    case ParamSpec::Type::number: {
+      double value = 0;
+      const auto [at, error] = std::from_chars(text.data(), end, value);
+      if (error != std::errc() || at != end) return wrong("a number");
+      return value;
+    }
+    case ParamSpec::Type::integer: {
+      std::int64_t value = 0;
+      const auto [at, error] = std::from_chars(text.data(), end, value);
+      if (error != std::errc() || at != end) return wrong("a whole number");
+      return value;
+    }
+    case ParamSpec::Type::boolean:
+      if (text == "true" || text == "yes" || text == "on" || text == "1") return true;
+      if (text == "false" || text == "no" || text == "off" || text == "0") return false;
+      return wrong("true or false");
+    case ParamSpec::Type::list: {
+      // 200,800 as well as [200, 800].
+      auto list = json::parse(text.starts_with('[') ? std::string(text) : fmt::format("[{}]", text),
+                              nullptr, false);
+      if (!list.is_array()) return wrong("a list as 1,2,3");
+      return list;
+    }
+    case ParamSpec::Type::text:
+    case ParamSpec::Type::choice:
+      return std::string(text);
+  }
+  return wrong("a value");
+}
+
+}  // namespace
+
+Result<json> params_of(const std::vector<std::string>& pairs, const std::string& base_json,
+                       const KindSpec* kind) {
+  json params = json::object();
+  if (!base_json.empty()) {
+    params = json::parse(base_json, nullptr, false);
+    if (!params.is_object())
+      return fail(Errc::bad_params, "--params takes a JSON object, as '{\"width_mm\": 80}'");
+  }
+  for (const std::string& pair : pairs) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(Errc::bad_params, fmt::format("--param takes name=value, not '{}'", pair));
+    const std::string name = pair.substr(0, equals);
+    const std::string text = pair.substr(equals + 1);
+    const ParamSpec* spec = nullptr;
+    if (kind != nullptr)
+      for (const ParamSpec& one : kind->params)
+        if (one.name == name) spec = &one;
+    if (spec != nullptr) {
+      auto value = value_of(*spec, text);
+      if (!value) return value;
+      params[name] = std::move(*value);
+      continue;
+    }
+    auto literal = json::parse(text, nullptr, false);
+    params[name] = literal.is_discarded() ? json(text) : std::move(literal);
+  }
+  return params;
+}
+
+Status prepare_folder(const std::string& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    return fail(Errc::disk,
+                fmt::format("cannot make the folder '{}': {}", folder, failed.message()));
+  if (!fs::is_directory(folder, failed))
+    return fail(Errc::disk, fmt::format("'{}' is no folder", folder));
+  // Permission bits do not say all (root, read-only mounts, a full disk): try.
+  std::string probe = folder + "/.tallymill-XXXXXX";
+  const int fd = ::mkstemp(probe.data());
+  if (fd < 0) return fail(Errc::disk, fmt::format("cannot write into '{}': {}", folder, reason()));
+  ::close(fd);
+  ::unlink(probe.c_str());
+  return {};
+}
+
+namespace {
+
+// A name from the wire is one part of a path, and no hidden file.
+bool is_file_name(std::string_view name) {
+  return !name.empty() && name.size() <= 255 && name.front() != '.' &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
+Status write_file(const std::string& path, std::string_view bytes, bool force) {
+  const auto wrong = [&] {
+    return fail(Errc::disk, fmt::format("cannot write '{}': {}", path, reason()));
+  };
+  if (!force && ::access(path.c_str(), F_OK) == 0)
+    return fail(Errc::wrong_state,
+                fmt::format("'{}' is there already; say --force to write over it", path));
+  // Aside first: nobody ever sees half a file under the name.
+  std::string aside = path + ".XXXXXX";
+  const int fd = ::mkstemp(aside.data());
+  if (fd < 0) return wrong();
+  bool ok = true;
+  for (std::string_view rest = bytes; ok && !rest.empty();) {
+    const ssize_t n = ::write(fd, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    ok = n >= 0;
+    if (ok) rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+  ok = ok && ::fchmod(fd, 0644) == 0;
+  ok = ::close(fd) == 0 && ok;
+  ok = ok && ::rename(aside.c_str(), path.c_str()) == 0;
+  if (ok) return {};
+  auto error = wrong();
+  ::unlink(aside.c_str());
+  return error;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> write_files(bus::Client& client, const bus::JobResult& result,
+                                             const std::string& folder, bool force) {
+  std::vector<std::string> paths;
+  for (const bus::ResultFile& file : result.files) {
+    if (!is_file_name(file.name))
+      return fail(Errc::bad_frame, fmt::format("'{}' is no file name", printable(file.name)));
+    auto bytes = client.fetch(file);
+    if (!bytes) return std::unexpected(std::move(bytes).error().in(file.name));
+    std::string path = (fs::path(folder) / file.name).lexically_normal().string();
+    if (auto written = write_file(path, *bytes, force); !written)
+      return std::unexpected(std::move(written).error());
+    paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+std::string text_at(const json& object, std::string_view key, std::string fallback) {
+  if (!object.is_object()) return fallback;
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : fallback;
+}
+
+std::int64_t number_at(const json& object, std::string_view key, std::int64_t fallback) {
+  if (!object.is_object()) return fallback;
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<std::int64_t>() : fallback;
+}
+
+}  // namespace tallymill::cli

@@ -1,0 +1,133 @@
+// Command: what every subcommand of the command line shares: its common flags, the connection to a
+// front, and how answers and errors are told.
+//
+// A command is a function from its own arguments to an exit code (design: base/result.h has them).
+// main.cc alone knows the flags.
+//
+// Threads: one.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/schema.h"
+#include "bus/client.h"
+
+namespace tallymill::cli {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_negative = 1;  // the job failed, the check found something
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_inconsistent = 7;
+inline constexpr int exit_cannot_run = 70;
+inline constexpr int exit_interrupted = 130;
+
+struct Common {
+  std::string command;  // "jobs": for errors
+  std::string server;   // empty: see server_of()
+  std::string client;   // empty: a random name
+  bool json = false;
+  bool insecure = false;
+  double timeout_s = 0;  // 0: not given
+};
+
+struct JobArgs {
+  Common common;
+  std::string kind;
+  std::vector<std::string> files;
+  std::vector<std::string> params;  // name=value
+  std::string params_json;          // a whole object; --param goes over it
+  std::string out = ".";
+  bool force = false;
+  int priority = 4;
+  std::string key;
+  double deadline_s = 0;
+  double delay_s = 0;
+};
+int run(const JobArgs& args);     // submit, wait, write the results
+int submit(const JobArgs& args);  // print the jobs' ids
+
+struct IdArgs {
+  Common common;
+  std::vector<std::int64_t> jobs;
+  std::string out = ".";  // result
+  bool force = false;
+};
+int status(const IdArgs& args);
+int wait(const IdArgs& args);
+int result(const IdArgs& args);
+int cancel(const IdArgs& args);
+int retry(const IdArgs& args);
+int explain(const IdArgs& args);
+
+struct JobsArgs {
+  Common common;
+  std::string state;
+  std::string kind;
+  int limit = 20;
+  std::int64_t before = 0;
+};
+int jobs(const JobsArgs& args);
+
+int workers(const Common& common);
+int topology(const Common& common);
+int kinds(const Common& common, const std::string& only);
+int ping(const Common& common);
+
+struct SnapshotArgs {
+  Common common;
+  bool prometheus = false;
+};
+int snapshot(const SnapshotArgs& args);
+
+int ledger_check(const Common& common, const std::string& folder, bool read_blobs);
+int doctor(const Common& common);
+int config_check(const Common& common, const std::string& file);
+
+// ---- for the commands ----
+
+// The address that was said, or of the front in the run directory, or the configured one.
+[[nodiscard]] std::string server_of(const Common& common);
+// Connected, or the exit code, with the reason said. `timeout`: of questions.
+struct Session {
+  std::unique_ptr<bus::Client> client;
+  int exit_code = 0;
+  explicit operator bool() const { return client != nullptr; }
+  bus::Client* operator->() const { return client.get(); }
+};
+[[nodiscard]] Session open_session(const Common& common);
+// How long wait and run wait: as said, else for ever.
+[[nodiscard]] Duration patience_of(const Common& common);
+
+// To stderr (as JSON with --json); the exit code of this error.
+int tell(const Common& common, const Error& error);
+void print_json(const nlohmann::json& value);
+void print(std::string_view text);  // to stdout
+
+[[nodiscard]] Result<std::vector<KindSpec>> kinds_of(bus::Client& client);
+// name=value pairs by the kind's schema: numbers, booleans, text as it says. A value of a parameter
+// that the schema does not have is a JSON literal if it is one, else text. bad_params: no '=', or a
+// value that is not of its type.
+[[nodiscard]] Result<nlohmann::json> params_of(const std::vector<std::string>& pairs,
+                                               const std::string& base_json, const KindSpec* kind);
+
+// A folder that results can be written to, made if it is not there; disk: why it is not.
+[[nodiscard]] Status prepare_folder(const std::string& folder);
+// Writes a result's files into `folder`; their paths. disk: why not; wrong_state: a file is there
+// already, without `force`; bad_frame: a name that is none.
+[[nodiscard]] Result<std::vector<std::string>> write_files(bus::Client& client,
+                                                           const bus::JobResult& result,
+                                                           const std::string& folder, bool force);
+
+// A member of an answer as text or number, or the fallback where it is missing or another type.
+[[nodiscard]] std::string text_at(const nlohmann::json& object, std::string_view key,
+                                  std::string fallback = "");
+[[nodiscard]] std::int64_t number_at(const nlohmann::json& object, std::string_view key,
+                                     std::int64_t fallback = 0);
+
+}  // namespace tallymill::cli

@@ -1,0 +1,186 @@
+// tallymill-cli: the commands of a user, each in its own file; this one knows their flags.
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "apps/cli/command.h"
+
+namespace tallymill::cli {
+namespace {
+
+void on_interrupt(int) {
+  (void)!::write(2, "\n", 1);
+  ::_exit(exit_interrupted);
+}
+
+// All flags of all commands, and which command was asked for.
+class Commands {
+ public:
+  explicit Commands(CLI::App& app) : app_(app) {
+    app_.require_subcommand(1);
+    app_.set_help_all_flag("--help-all", "every command with its flags");
+    jobs_group();
+    pipeline_group();
+    upkeep_group();
+  }
+  int run() {
+    common_.command = app_.get_subcommands().front()->get_name();
+    return chosen_();
+  }
+
+ private:
+  CLI::App* command(const std::string& name, const std::string& help, std::function<int()> does,
+                    bool connects = true) {
+    CLI::App* sub = app_.add_subcommand(name, help);
+    add_common(*sub, connects);
+    sub->callback([this, does = std::move(does)] { chosen_ = does; });
+    return sub;
+  }
+
+  void add_common(CLI::App& sub, bool connects) {
+    sub.add_flag("--json", common_.json, "the answer as JSON");
+    if (!connects) return;
+    sub.add_option("--server", common_.server,
+                   "address of the front (default: the socket in the run folder, else "
+                   "tcp://127.0.0.1:7750)")
+        ->envname("TALLYMILL_SERVER");
+    sub.add_option("--client", common_.client, "client name: idempotency keys and fairness")
+        ->envname("TALLYMILL_CLIENT");
+    sub.add_option("--timeout", common_.timeout_s, "seconds to wait for the answer or the job")
+        ->check(CLI::PositiveNumber);
+    sub.add_flag("--insecure", common_.insecure, "connect to another host without a lock");
+  }
+
+  void add_job_flags(CLI::App& sub) {
+    sub.add_option("kind", job_.kind, "kind of job, see `tallymill kinds`")->required();
+    sub.add_option("files", job_.files, "input files; a kind that takes one gets a job for each");
+    sub.add_option("-p,--param", job_.params, "name=value, as --param width_mm=80")
+        ->allow_extra_args(false);
+    sub.add_option("--params", job_.params_json, "all parameters as a JSON object");
+    sub.add_option("--priority", job_.priority, "0 (lowest) to 9")->check(CLI::Range(0, 9));
+    sub.add_option("--key", job_.key, "idempotency key: the same key is the same job");
+    sub.add_option("--deadline", job_.deadline_s, "seconds from now after which it expires")
+        ->check(CLI::PositiveNumber);
+    sub.add_option("--delay", job_.delay_s, "seconds from now before which it does not start")
+        ->check(CLI::PositiveNumber);
+  }
+
+  void add_out(CLI::App& sub, std::string& out, bool& force) {
+    sub.add_option("-o,--out", out, "folder for the results (default: here)");
+    sub.add_flag("-f,--force", force, "write over files that are there");
+  }
+
+  CLI::App* id_command(const std::string& name, const std::string& help,
+                       int (*does)(const IdArgs&)) {
+    CLI::App* sub = command(name, help, [this, does] {
+      ids_.common = common_;
+      return does(ids_);
+    });
+    sub->add_option("job", ids_.jobs, "job ids")->required()->check(CLI::PositiveNumber);
+    return sub;
+  }
+
+  void jobs_group() {
+    CLI::App* run_job =
+        command("run", "submit, wait with a progress bar, write the results", [this] {
+          job_.common = common_;
+          return cli::run(job_);
+        });
+    add_job_flags(*run_job);
+    add_out(*run_job, job_.out, job_.force);
+    add_job_flags(*command("submit", "submit and print the job's id", [this] {
+      job_.common = common_;
+      return cli::submit(job_);
+    }));
+    id_command("status", "what is known of a job", cli::status);
+    id_command("wait", "wait for a job's end; exit 1 if it is not done", cli::wait);
+    CLI::App* result = id_command("result", "write a finished job's files", cli::result);
+    add_out(*result, ids_.out, ids_.force);
+    CLI::App* jobs = command("jobs", "list jobs, newest first", [this] {
+      list_.common = common_;
+      return cli::jobs(list_);
+    });
+    jobs->add_option("--state", list_.state, "live, done, failed, cancelled or expired");
+    jobs->add_option("--kind", list_.kind, "only of this kind");
+    jobs->add_option("-n,--limit", list_.limit, "how many (default 20)")
+        ->check(CLI::PositiveNumber);
+    jobs->add_option("--before", list_.before, "only ids below this one: the next page");
+    id_command("cancel", "cancel jobs", cli::cancel);
+    id_command("retry", "run a dead letter once more, as a new job", cli::retry);
+    id_command("explain", "where a job's time went, hop by hop", cli::explain);
+  }
+
+  void pipeline_group() {
+    command("workers", "who works", [this] { return cli::workers(common_); });
+    command("topology", "kinds, routes, workers and lanes",
+            [this] { return cli::topology(common_); });
+    command("kinds", "kinds of jobs with their parameters", [this] {
+      return cli::kinds(common_, kind_);
+    })->add_option("kind", kind_, "only this one");
+    CLI::App* snapshot = command("snapshot", "every accepted job accounted for", [this] {
+      snapshot_.common = common_;
+      return cli::snapshot(snapshot_);
+    });
+    snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text");
+    command("ping", "whether the front answers, and how fast",
+            [this] { return cli::ping(common_); });
+  }
+
+  void upkeep_group() {
+    command("doctor", "what is missing, and the command that mends it",
+            [this] { return cli::doctor(common_); });
+    CLI::App* config = app_.add_subcommand("config", "configuration files");
+    config->require_subcommand(1);
+    CLI::App* check_config = config->add_subcommand("check", "what a file says, or what is wrong");
+    add_common(*check_config, false);
+    check_config->add_option("file", file_, "default: TALLYMILL_CONFIG");
+    check_config->callback(
+        [this] { chosen_ = [this] { return cli::config_check(common_, file_); }; });
+  }
+
+  CLI::App& app_;
+  std::function<int()> chosen_;
+  Common common_;
+  JobArgs job_;
+  IdArgs ids_;
+  JobsArgs list_;
+  SnapshotArgs snapshot_;
+  std::string kind_;
+  std::string folder_;
+  std::string file_;
+  bool read_blobs_ = false;
+};
+
+int run_main(int argc, char** argv) {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGPIPE, SIG_DFL);
+  CLI::App app(
+      "Tallymill runs image and compute jobs and shows where their time went.\n"
+      "\n"
+      "Programs: `tallymill up` starts the pipeline, `tallymill demo` shows it at work,\n"
+      "`tallymill front` and `tallymill stage compute|image` start one process of it.\n",
+      "tallymill");
+  Commands commands(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr,
+                 "tallymill: %s\n  `tallymill --help` lists the commands, `tallymill "
+                 "COMMAND --help` its flags\n",
+                 e.what());
+    return exit_usage;
+  }
+  return commands.run();
+}
+
+}  // namespace
+}  // namespace tallymill::cli
+
+int main(int argc, char** argv) { return tallymill::cli::run_main(argc, argv); }
