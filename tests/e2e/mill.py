@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,8 +47,8 @@ def until(condition, seconds, what):
 class Mill:
     """`tallymill up` in a temporary folder."""
 
-    def __init__(self, programs, compute=1, image=1, settings="", folder=None):
-        self.programs = pathlib.Path(programs)
+    def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None):
+        self.programs = pathlib.Path(programs).absolute()
         self.temporary = None
         if folder is None:
             self.temporary = tempfile.TemporaryDirectory(prefix="tallymill-")
@@ -61,15 +62,27 @@ class Mill:
         self.config.write_text(
             f"run_dir: {self.run}\ndata_dir: {self.data}\n"
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
-            f"  control: tcp://127.0.0.1:{control}\n  diagnostics: true\n  disk_floor: 1048576\n"
+            f"  control: tcp://127.0.0.1:{control}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
+        self.up_program = self.programs / "tallymill-up" if threads == 1 else self.wrap(threads)
         self.log = open(self.folder / "up.log", "ab")
         self.endpoint = f"tcp://127.0.0.1:{jobs}"
         self.up = None
         self.expected_workers = compute + image
 
+    def wrap(self, threads):
+        """A copy of `up` beside scripts that start its children with so many threads."""
+        beside = self.folder / "bin"
+        beside.mkdir(exist_ok=True)
+        for name in ("tallymill-front", "tallymill-stage-compute", "tallymill-stage-image"):
+            flags = f"--threads {threads}" if "stage" in name else ""
+            (beside / name).write_text(f'#!/bin/sh\nexec {self.programs / name} {flags} "$@"\n')
+            (beside / name).chmod(0o700)
+        shutil.copy(self.programs / "tallymill-up", beside)
+        return beside / "tallymill-up"
+
     def start(self):
-        self.up = subprocess.Popen([self.programs / "tallymill", "up", str(self.config)],
+        self.up = subprocess.Popen([self.up_program, str(self.config)],
                                    stderr=self.log, stdout=self.log)
         return self
 
@@ -154,9 +167,16 @@ class Client:
         self.ledger = ""
         self.connect()
 
-    def connect(self):
+    def close(self):
         if self.socket is not None:
             self.socket.close(0)
+            self.socket = None
+
+    def __del__(self):
+        self.close()
+
+    def connect(self):
+        self.close()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 100_000)
