@@ -272,6 +272,10 @@ inline constexpr std::chrono::milliseconds ledger_read_time{500};
 // Clients that the front remembers; the one that was silent longest is forgotten first.
 inline constexpr std::size_t connections = 10'000;
 inline constexpr std::size_t client_name_bytes = 64;
+// Names of clients that one front counts by; 100 bytes each, for as long as it lives.
+inline constexpr std::size_t clients = 100'000;
+// Single jobs that one connection may watch; all jobs of its client cost nothing.
+inline constexpr std::size_t watched_jobs = 100'000;
 inline constexpr std::size_t key_bytes = 128;
 inline constexpr std::size_t trace_bytes = 64;
 // Submits of one client that may be unanswered, and their bytes; said in the welcome.

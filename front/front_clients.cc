@@ -146,6 +146,10 @@ void Front::on_hello(ConnId conn, const bus::Item& item) {
   if (hello->client.size() > limits::client_name_bytes)
     return desk_->fail(conn, hello->request, JobId(0),
                        {Errc::too_big, "a client's name has at most 64 bytes", "/client"});
+  if (!machine_->has_room_for_client(hello->client.empty() ? "anonymous" : hello->client))
+    return desk_->fail(conn, hello->request, JobId(0),
+                       {Errc::busy, "this front knows as many clients' names as it may", "/client",
+                        milliseconds(1000)});
   Conn& at = *desk_->find(conn);
   at.name = hello->client.empty() ? "anonymous" : std::string(hello->client);
   at.client = machine_->client_named(at.name);
@@ -348,6 +352,12 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
   if (watch->ids.empty() && at.name.empty())
     return desk_->fail(conn, watch->request, JobId(0),
                        {Errc::bad_frame, "say hello before watching all of a client's jobs", "/t"});
+  if (at.ids.size() + watch->ids.size() > limits::watched_jobs)
+    return desk_->fail(conn, watch->request, JobId(0),
+                       {Errc::too_big,
+                        "this client watches as many single jobs as it may; watch all "
+                        "of them instead",
+                        "/ids"});
   for (const std::int64_t id : watch->ids) {
     at.ids.insert(id);
     desk_->watch_job(conn, JobId(id));

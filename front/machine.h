@@ -261,6 +261,9 @@ class Machine {
   [[nodiscard]] std::size_t kinds() const { return kinds_.size(); }
   // Small numbers for names of clients; they live as long as the front.
   ClientId client_named(std::string_view name);
+  [[nodiscard]] bool has_room_for_client(std::string_view name) const {
+    return clients_.size() < limits::clients || client_ids_.contains(std::string(name));
+  }
   [[nodiscard]] ClientId client_of(JobId job) const { return jobs_.at(job.raw()).client; }
   [[nodiscard]] bool is_live(JobId job) const { return jobs_.contains(job.raw()); }
 

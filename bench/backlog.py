@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""bench backlog: what a million waiting jobs cost.
+
+A front with no stage takes N jobs of about 200 bytes, is killed with -9, starts again, and gets a
+stage. One JSON line a figure: enqueue rate while empty and while full, RSS of the front, time from
+the kill to the first acknowledgement and to the first of the old jobs done, and the rate at which the
+backlog then drains, bodies read back from disk.
+
+usage: backlog.py PROGRAMS [N]
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "e2e"))
+import msgpack  # noqa: E402
+from mill import Client, run_job, until  # noqa: E402
+
+PARAMS = msgpack.packb({"service_us": 0})
+PIECE = 100  # jobs a message
+WINDOW = 3000
+
+
+def figure(name, unit, value):
+    print(json.dumps({"bench": "backlog." + name, "unit": unit, "median": round(value, 4)}), flush=True)
+
+
+class Doors:
+    """The processes, on ipc sockets of a temporary folder."""
+
+    def __init__(self, programs, folder):
+        self.programs, self.folder = pathlib.Path(programs), pathlib.Path(folder)
+        self.jobs = f"ipc://{folder}/jobs"
+        self.common = ["--results", f"ipc://{folder}/results", "--control", f"ipc://{folder}/control",
+                       "--data-dir", f"{folder}/data", "--diagnostics", "true", "--log.level", "error"]
+
+    def front(self):
+        return subprocess.Popen([self.programs / "tallymill-front", "--listen", self.jobs, *self.common])
+
+    def stage(self):
+        return subprocess.Popen([self.programs / "tallymill-stage-compute", "--run-dir", self.folder,
+                                 *self.common])
+
+    def client(self, name):
+        client = Client(self.jobs, name)
+        until(lambda: client.hello(0.5), 10, "the front answers")
+        return client
+
+
+def rss_mib(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def fill(client, jobs):
+    """Submits `jobs`; the rates of the first and the last tenth, as jobs a second."""
+    sent, marks, tenth = 0, [(0, time.monotonic())], jobs // 10
+    while len(client.accepted) < jobs:
+        while sent < jobs and sent - len(client.accepted) < WINDOW:
+            first, client.request = client.request + 1, client.request + PIECE
+            headers = b"".join(
+                msgpack.packb({"t": "submit", "r": first + i, "kind": "synthetic", "tp": "0" * 60}
+                              | ({"N": PIECE} if i == 0 else {})) for i in range(PIECE))
+            client.socket.send_multipart([b"T1", headers, PARAMS * PIECE])
+            sent += PIECE
+        client.pump(0.02)
+        assert not client.refused, next(iter(client.refused.values()))
+        if len(client.accepted) >= marks[-1][0] + tenth:
+            marks.append((len(client.accepted), time.monotonic()))
+    rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(marks, marks[1:])]
+    return rates[0], rates[-1]
+
+
+def main():
+    programs, jobs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    with tempfile.TemporaryDirectory(prefix="tallymill-") as folder:
+        doors = Doors(programs, folder)
+        front, stage = doors.front(), doors.stage()
+        client = doors.client("backlog")
+        until(lambda: client.ask("kinds")["kinds"], 10, "a stage announces its kinds")
+        run_job(client, "synthetic", {"service_us": 0})
+        stage.kill()
+        stage.wait()
+        figure("rss_empty", "MiB", rss_mib(front))
+        empty, full = fill(client, jobs)
+        figure("enqueue_empty", "jobs/s", empty)
+        figure("enqueue_full", "jobs/s", full)
+        figure("enqueue_ratio", "x", full / empty)
+        figure("rss_full", "MiB", rss_mib(front))
+
+        front.send_signal(signal.SIGKILL)
+        front.wait()
+        killed = time.monotonic()
+        front = doors.front()
+        again = Client(doors.jobs, "after")
+        while not again.hello(0.05):
+            again.connect()
+        r = again.submit("synthetic", {"service_us": 0})
+        assert again.wait_for(lambda: r in again.accepted, 30)
+        figure("kill_to_first_ack", "s", time.monotonic() - killed)
+        stage = doors.stage()
+        until(lambda: again.ask("snapshot", timeout=30)["jobs"]["done"] > 2, 60, "old jobs are done")
+        figure("kill_to_first_old_job_done", "s", time.monotonic() - killed)
+        before, begin = again.ask("snapshot")["jobs"]["done"], time.monotonic()
+        again.wait_for(lambda: False, 3)
+        figure("drain_rate", "jobs/s",
+               (again.ask("snapshot", timeout=30)["jobs"]["done"] - before) / (time.monotonic() - begin))
+        after = again.ask("snapshot", timeout=30)
+        assert after["balanced"] and after["jobs"]["accepted"] == jobs + 2, after
+        for process in (front, stage):
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()
