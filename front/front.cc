@@ -490,18 +490,21 @@ void Front::act(const Announce& announce) {
   TM_CHECK(ending != endings_.end());
   JobEnd end = std::move(ending->second);
   endings_.erase(ending);
-  const Instant now = clock_.now();
-  const Duration whole = now - announce.stamps.intake;
+  const Instant settled = clock_.now();
+  if (desk_->is_watched(announce.client, announce.job)) {
+    desk_->for_watchers(announce.client, announce.job, [&](ConnId id, Conn&) {
+      send_end(id, end, settled - announce.stamps.intake);
+    });
+    desk_->unwatch_job(announce.job);
+  }
+  const Duration whole = clock_.now() - announce.stamps.intake;
   batch_.wholes.push_back({announce.seq, whole});
-  count_end(announce, end, whole, now);
-  if (!desk_->is_watched(announce.client, announce.job)) return;
-  desk_->for_watchers(announce.client, announce.job,
-                      [&](ConnId id, Conn&) { send_end(id, end, whole); });
-  desk_->unwatch_job(announce.job);
+  count_end(announce, end, whole, settled);
 }
 
 // The check that nobody else makes: do the parts of this job's time add up to the whole?
-void Front::count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant now) {
+void Front::count_end(const Announce& announce, const JobEnd& end, Duration whole,
+                      Instant settled) {
   FrontStamps at = announce.stamps;
   std::vector<Part> parts;
   std::string_view kind = "other";
@@ -509,7 +512,7 @@ void Front::count_end(const Announce& announce, const JobEnd& end, Duration whol
     const bus::Item header{bus::Verb::done, stamped->params, {}, {}};
     if (bus::read_into(header, ended_)) parts = parts_of(at, ended_.hops, announce.attempt_gap);
   }
-  parts.push_back({"settle", now - at.returned});
+  parts.push_back({"settle", settled - at.returned});
   if (announce.kind < machine_->kinds()) kind = machine_->kind(announce.kind).name;
   (void)probe_->job_ended(kind, end.state, whole, parts);
 }

@@ -153,7 +153,7 @@ class Front {
   void act(const Drained& drained);
   void commit(Entry&& entry);
   void drop_body(JobId job);
-  void count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant now);
+  void count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant settled);
   void read_bodies();
   void end_turn();
   void judge();

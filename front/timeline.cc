@@ -104,22 +104,23 @@ std::vector<Part> parts_of(const FrontStamps& at, const std::vector<bus::Hop>& h
   parts.push_back({"commit", at.accepted - at.queued});
   if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
   // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
-  Instant last = hops.empty() || hops.front().sent_ns == 0 ? at.dispatched
-                                                           : instant_from_ns(hops.front().sent_ns);
-  parts.push_back({"queue", last - at.ready});
+  const bool sent = !hops.empty() && hops.front().sent_ns != 0;
+  parts.push_back(
+      {"queue", (sent ? instant_from_ns(hops.front().sent_ns) : at.dispatched) - at.ready});
   for (const bus::Hop& hop : hops) {
-    const std::string stage(hop.stage);
-    const auto part = [&](const char* name, std::int64_t until_ns) {
-      if (until_ns == 0) return;
-      parts.push_back({name + stage, instant_from_ns(until_ns) - last});
-      last = instant_from_ns(until_ns);
+    // Each from its own two stamps: one that is missing, or that was taken at another point, leaves
+    // a hole between the parts, and the sum does not reach the whole.
+    const auto part = [&](const char* name, std::int64_t from_ns, std::int64_t until_ns) {
+      if (from_ns != 0 && until_ns != 0)
+        parts.push_back({name + std::string(hop.stage), Duration(until_ns - from_ns)});
     };
-    part("wire:", hop.received_ns);
-    part("wait:", hop.started_ns);
-    part("service:", hop.finished_ns);
-    part("handover:", hop.handed_ns);
+    part("wire:", hop.sent_ns, hop.received_ns);
+    part("wait:", hop.received_ns, hop.started_ns);
+    part("service:", hop.started_ns, hop.finished_ns);
+    part("handover:", hop.finished_ns, hop.handed_ns);
   }
-  if (!hops.empty()) parts.push_back({"wire:front", at.returned - last});
+  if (!hops.empty() && hops.back().handed_ns != 0)
+    parts.push_back({"wire:front", at.returned - instant_from_ns(hops.back().handed_ns)});
   return parts;
 }
 

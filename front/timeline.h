@@ -4,8 +4,9 @@
 //   parts  = intake | commit | earlier attempts | queue | per hop: wire wait service handover |
 //            return wire | settle
 //
-// Each part is the difference of two neighbouring stamps, taken by whoever was there: the parts add
-// up to the whole only if no stamp is missing or wrong, and that is checked for every job.
+// Each part is the difference of its own two stamps, taken by whoever was there, and never what is
+// left over: the parts add up to the whole only if no stamp is missing or taken elsewhere, and that
+// is checked for every job.
 //
 // Threads: plain values.
 #pragma once
