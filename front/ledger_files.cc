@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -146,7 +147,9 @@ void LedgerFiles::grow_wal(Bytes size) const {
   static constexpr std::array<char, 64 * 1024> zeros{};
   off_t end = ::lseek(fd, 0, SEEK_END);
   while (end >= 0 && end < size.raw()) {
-    const ssize_t wrote = ::pwrite(fd, zeros.data(), zeros.size(), end);
+    const auto piece =
+        std::min<std::size_t>(zeros.size(), static_cast<std::size_t>(size.raw() - end));
+    const ssize_t wrote = ::pwrite(fd, zeros.data(), piece, end);
     if (wrote <= 0) break;
     end += wrote;
   }

@@ -1,0 +1,360 @@
+#include "front/ledger_check.h"
+
+#include <sqlite3.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "front/ledger.h"
+#include "front/ledger_fates.h"
+#include "front/ledger_rows.h"
+#include "front/ledger_schema.h"
+#include "store/blobs.h"
+#include "store/sqlite.h"
+
+namespace tallymill::front {
+namespace {
+
+using store::Sqlite;
+using store::Statement;
+
+constexpr std::size_t violations_listed = 100;
+
+std::string text(std::int64_t number) { return std::to_string(number); }
+
+// The laws, one function each. A query that fails ends the check: see failed_.
+class Check {
+ public:
+  Check(Sqlite& db, const CheckOptions& options) : db_(db), options_(options) {}
+
+  [[nodiscard]] Result<CheckReport> run();
+
+ private:
+  void pages_are_whole();
+  void read_totals();
+  void every_job_has_its_slot();
+  void every_slot_has_its_job_and_end();
+  void every_end_is_its_jobs_only_one();
+  void totals_are_what_is_there();
+  void commits_list_their_ends();
+  void numbers_are_below_the_head();
+  void what_hangs_on_a_job_has_one();
+  void keys_point_to_their_jobs();
+  void references_are_registered();
+  void blobs_are_there();
+
+  void broken(std::string law, std::int64_t job, std::string what);
+  void equal(const char* law, const char* what, std::int64_t stored, std::int64_t counted);
+  // Calls use(row) for each row.
+  template <class Use>
+  void each(const std::string& sql, Use use);
+  [[nodiscard]] std::int64_t count(const std::string& sql);
+  [[nodiscard]] std::int64_t slot_of(std::int64_t job);
+
+  Sqlite& db_;
+  const CheckOptions& options_;
+  CheckReport report_;
+  std::optional<Error> failed_;
+
+  // The last commit's row, and the row of `retired`.
+  std::int64_t ended_[end_states] = {};
+  std::int64_t retired_[end_states] = {};
+  std::int64_t keys_ = 0, keys_retired_ = 0, result_bytes_ = 0, result_bytes_retired_ = 0;
+  std::int64_t retired_through_ = 0;
+  std::int64_t block_ = -1;  // the row of slots that slot_of() read last
+  std::string slots_;
+};
+
+Result<CheckReport> Check::run() {
+  pages_are_whole();
+  read_totals();
+  every_job_has_its_slot();
+  every_slot_has_its_job_and_end();
+  every_end_is_its_jobs_only_one();
+  totals_are_what_is_there();
+  commits_list_their_ends();
+  numbers_are_below_the_head();
+  what_hangs_on_a_job_has_one();
+  keys_point_to_their_jobs();
+  references_are_registered();
+  blobs_are_there();
+  if (failed_ && report_.clean()) return std::unexpected(std::move(*failed_));
+  if (failed_) broken("the file can be read", 0, failed_->message);
+  return std::move(report_);
+}
+
+void Check::pages_are_whole() {
+  each("PRAGMA integrity_check(20)", [&](const Statement& row) {
+    if (row.text(0) != "ok") broken("the file's pages are whole", 0, std::string(row.text(0)));
+  });
+}
+
+void Check::read_totals() {
+  each(
+      "SELECT head, accepted, done, failed, cancelled, expired, keys, result_bytes FROM commits"
+      " ORDER BY head DESC LIMIT 1",
+      [&](const Statement& row) {
+        report_.head = row.integer(0);
+        report_.accepted = row.integer(1);
+        for (int i = 0; i < end_states; ++i) ended_[i] = row.integer(2 + i);
+        keys_ = row.integer(6);
+        result_bytes_ = row.integer(7);
+      });
+  each("SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq FROM retired",
+       [&](const Statement& row) {
+         for (int i = 0; i < end_states; ++i) report_.retired += retired_[i] = row.integer(i);
+         keys_retired_ = row.integer(4);
+         result_bytes_retired_ = row.integer(5);
+         retired_through_ = row.integer(6);
+       });
+  if (const auto rows = count("SELECT count(*) FROM retired"); rows != 1)
+    broken("what was retired is counted", 0, "the table `retired` has " + text(rows) + " rows");
+}
+
+void Check::every_job_has_its_slot() {
+  each("SELECT id, client FROM jobs ORDER BY id", [&](const Statement& row) {
+    const std::int64_t job = row.integer(0);
+    const std::int64_t slot = slot_of(job);
+    if (slot == 0) broken("a stored job is live or ended", job, "it has a row and no slot");
+    if (slot < 0 && -1 - slot != client_tag(row.text(1)))
+      broken("a slot knows its job's client", job, "its tag is another client's");
+  });
+}
+
+void Check::every_slot_has_its_job_and_end() {
+  auto job_row = db_.prepare("SELECT 1 FROM jobs WHERE id = ?1");
+  auto end_row = db_.prepare("SELECT job FROM ends WHERE seq = ?1");
+  if (!job_row || !end_row) return;  // each() below says why
+  each("SELECT block, live, slots FROM fates ORDER BY block", [&](const Statement& row) {
+    const std::int64_t base = row.integer(0) * Fates::per_row;
+    const std::string_view slots = row.blob(2);
+    if (slots.size() != Fates::row_bytes)
+      return broken("a row of slots is whole", base,
+                    "it has " + text(std::ssize(slots)) + " bytes");
+    std::int64_t live = 0;
+    for (int i = 0; i < Fates::per_row; ++i) {
+      const std::int64_t slot = Fates::slot_in(slots, i);
+      const std::int64_t job = base + i;
+      live += slot < 0 ? 1 : 0;
+      if (slot == 0) continue;
+      job_row->bind(1, job);
+      if (!job_row->step()) broken("a job that was accepted is there", job, "its row is gone");
+      job_row->reset();
+      if (slot < 0) continue;
+      end_row->bind(1, slot);
+      if (!end_row->step() || end_row->integer(0) != job)
+        broken("an ended job has its end", job, "entry " + text(slot) + " is not its end");
+      end_row->reset();
+    }
+    report_.live += live;
+    if (live != row.integer(1))
+      broken("live jobs are counted", base,
+             "a row of slots says " + text(row.integer(1)) + ", it has " + text(live));
+  });
+}
+
+void Check::every_end_is_its_jobs_only_one() {
+  each("SELECT seq, job, state FROM ends ORDER BY seq", [&](const Statement& row) {
+    ++report_.ended;
+    const std::int64_t slot = slot_of(row.integer(1));
+    if (slot == row.integer(0)) return;
+    const std::string entry = "entry " + text(row.integer(0)) + " ends it, ";
+    broken("a job has one end", row.integer(1),
+           entry + (slot > 0   ? "and so does entry " + text(slot)
+                    : slot < 0 ? std::string("and it is live")
+                               : std::string("and there is no such job")));
+  });
+}
+
+void Check::totals_are_what_is_there() {
+  std::int64_t ended = 0;
+  for (int i = 0; i < end_states; ++i) {
+    const std::string name(name_of(static_cast<EndState>(i)));
+    const std::int64_t there = count("SELECT count(*) FROM ends WHERE state = " + text(i));
+    equal("ends = kept + retired, in each state", name.c_str(), ended_[i], there + retired_[i]);
+    ended += ended_[i];
+  }
+  equal("accepted = ended + live", "accepted", report_.accepted, ended + report_.live);
+  equal("bytes of results = kept + retired", "result_bytes", result_bytes_,
+        result_bytes_retired_ + count("SELECT coalesce(sum(length(result)), 0) FROM ends"));
+}
+
+// Between one row and the next, as many ends as its list names; and what it names is there.
+void Check::commits_list_their_ends() {
+  auto end_row = db_.prepare(
+      "SELECT e.job, j.client FROM ends e JOIN jobs j ON j.id = e.job"
+      " WHERE e.seq = ?1");
+  if (!end_row) return;
+  std::optional<std::int64_t> accepted_before, ended_before;
+  each(
+      "SELECT head, accepted, done + failed + cancelled + expired, ends FROM commits ORDER BY head",
+      [&](const Statement& row) {
+        const std::int64_t head = row.integer(0);
+        std::int64_t listed = 0;
+        each_packed_end(row.blob(3), head, [&](std::int64_t seq, std::uint32_t tag) {
+          ++listed;
+          if (seq <= retired_through_) return;
+          end_row->bind(1, seq);
+          const bool found = end_row->step();
+          if (!found)
+            broken("a commit's ends are there", 0,
+                   "commit " + text(head) + " lists entry " + text(seq) + ", which is no end");
+          else if (client_tag(end_row->text(1)) != tag)
+            broken("a commit knows its ends' clients", end_row->integer(0), "another tag");
+          end_row->reset();
+        });
+        if (ended_before && row.integer(2) - *ended_before != listed)
+          broken("totals grow by what a commit holds", 0,
+                 "commit " + text(head) + " adds " + text(row.integer(2) - *ended_before) +
+                     " ends and lists " + text(listed));
+        if (accepted_before && row.integer(1) < *accepted_before)
+          broken("totals never shrink", 0, "accepted falls at commit " + text(head));
+        accepted_before = row.integer(1);
+        ended_before = row.integer(2);
+      });
+}
+
+void Check::numbers_are_below_the_head() {
+  for (const auto& [table, column] :
+       {std::pair{"jobs", "id"}, {"ends", "seq"}, {"notes", "seq"}, {"keys", "job"}}) {
+    const std::int64_t highest =
+        count(std::string("SELECT coalesce(max(") + column + "), 0) FROM " + table);
+    if (highest > report_.head)
+      broken("no number is above the head", highest,
+             std::string("in ") + table + "; the head is " + text(report_.head));
+  }
+}
+
+void Check::what_hangs_on_a_job_has_one() {
+  for (const char* table : {"notes", "refs"}) {
+    each(std::string("SELECT DISTINCT job FROM ") + table +
+             " WHERE job NOT IN (SELECT id FROM jobs)",
+         [&](const Statement& row) {
+           broken("notes and references have their job", row.integer(0),
+                  std::string("it is gone, its ") + table + " are not");
+         });
+  }
+}
+
+void Check::keys_point_to_their_jobs() {
+  each(
+      "SELECT k.job, k.client, k.end, j.id, j.client = k.client AND j.key = k.key FROM keys k"
+      " LEFT JOIN jobs j ON j.id = k.job",
+      [&](const Statement& row) {
+        const bool gone = row.is_null(3);
+        if (gone && row.is_null(2))
+          broken("a key points to its job", row.integer(0),
+                 "the job of a key of " + std::string(row.text(1)) + " is gone without an end");
+        if (!gone && row.integer(4) != 1)
+          broken("a key points to its job", row.integer(0), "the job has another key");
+      });
+  each(
+      "SELECT id FROM jobs WHERE key IS NOT NULL AND NOT EXISTS"
+      " (SELECT 1 FROM keys WHERE keys.client = jobs.client AND keys.key = jobs.key)",
+      [&](const Statement& row) {
+        broken("a job's key is kept as long as it", row.integer(0), "its key is gone");
+      });
+  equal("keys are counted", "keys", keys_, count("SELECT count(*) FROM keys") + keys_retired_);
+}
+
+void Check::references_are_registered() {
+  auto reference = db_.prepare("SELECT 1 FROM refs WHERE digest = ?1 AND job = ?2");
+  if (!reference) return;
+  for (const char* sql : {"SELECT id, digests FROM jobs WHERE digests IS NOT NULL",
+                          "SELECT job, digests FROM ends WHERE digests IS NOT NULL"}) {
+    each(sql, [&](const Statement& row) {
+      for (const std::string& digest : split_digests(row.text(1))) {
+        reference->bind_text(1, digest);
+        reference->bind(2, row.integer(0));
+        if (!reference->step())
+          broken("a used blob is referenced", row.integer(0), digest + " may be collected");
+        reference->reset();
+      }
+    });
+  }
+}
+
+void Check::blobs_are_there() {
+  if (!options_.blobs) return;
+  each("SELECT digest, min(job) FROM refs GROUP BY digest", [&](const Statement& row) {
+    const std::string digest(row.text(0));
+    if (options_.read_blobs) {
+      const auto read = options_.blobs->verify(digest);
+      if (!read) broken("a referenced blob is there", row.integer(1), read.error().message);
+    } else if (!options_.blobs->has(digest)) {
+      broken("a referenced blob is there", row.integer(1), "no blob " + digest);
+    }
+  });
+}
+
+// --- helpers ---
+
+void Check::broken(std::string law, std::int64_t job, std::string what) {
+  ++report_.violations_in_all;
+  if (report_.violations.size() < violations_listed)
+    report_.violations.push_back({std::move(law), JobId(job), std::move(what)});
+}
+
+void Check::equal(const char* law, const char* what, std::int64_t stored, std::int64_t counted) {
+  if (stored != counted)
+    broken(
+        law, 0,
+        std::string(what) + ": the ledger says " + text(stored) + ", there are " + text(counted));
+}
+
+template <class Use>
+void Check::each(const std::string& sql, Use use) {
+  auto query = db_.prepare(sql);
+  if (!query) {
+    failed_ = std::move(query).error();
+    return;
+  }
+  while (query->step()) use(*query);
+  if (!query->ok()) failed_ = db_.error(sql);
+}
+
+std::int64_t Check::count(const std::string& sql) {
+  std::int64_t counted = 0;
+  each(sql, [&](const Statement& row) { counted = row.integer(0); });
+  return counted;
+}
+
+std::int64_t Check::slot_of(std::int64_t job) {
+  const std::int64_t block = job / Fates::per_row;
+  if (block != block_) {
+    block_ = block;
+    slots_.clear();
+    each("SELECT slots FROM fates WHERE block = " + text(block),
+         [&](const Statement& row) { slots_ = row.blob(0); });
+  }
+  if (slots_.size() != Fates::row_bytes || job < 0) return 0;
+  return Fates::slot_in(slots_, static_cast<int>(job % Fates::per_row));
+}
+
+}  // namespace
+
+Result<CheckReport> check_ledger(const CheckOptions& options) {
+  const std::filesystem::path file = options.folder / "ledger.db";
+  if (!std::filesystem::exists(file))
+    return fail(Errc::not_found, "no ledger in " + options.folder.string());
+  auto db = Sqlite::open(file, Sqlite::Mode::write);
+  if (!db) return std::unexpected(std::move(db).error());
+  int persist = 1;
+  sqlite3_file_control(db->raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  if (auto set = db->exec("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000"); !set)
+    return std::unexpected(std::move(set).error());
+  auto version = db->number("PRAGMA user_version");
+  if (!version) return std::unexpected(std::move(version).error());
+  if (*version != ledger_schema_version)
+    return fail(*version > ledger_schema_version ? Errc::version : Errc::wrong_state,
+                "the ledger has schema version " + std::to_string(*version) +
+                    ", this program checks " + std::to_string(ledger_schema_version) +
+                    (*version < ledger_schema_version ? ": start the front once" : ""));
+  // One state for all laws.
+  if (auto begun = db->exec("BEGIN"); !begun) return std::unexpected(std::move(begun).error());
+  return Check(*db, options).run();
+}
+
+}  // namespace tallymill::front

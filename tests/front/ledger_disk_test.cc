@@ -1,0 +1,336 @@
+// The ledger on a disk that is full, fails, or was left in the middle of something. Goal: nothing
+// acknowledged is lost and nothing is believed that may not be on the disk. Method: a layer under
+// SQLite that fails on demand; and, when run as root, a real file system of a few MiB.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "front/ledger_check.h"
+#include "front/ledger_fates.h"
+#include "front/ledger_files.h"
+#include "front/ledger_rows.h"
+#include "front/ledger_schema.h"
+#include "front/ledger_sqlite.h"
+#include "store/sqlite.h"
+#include "tests/fakes/failing_vfs.h"
+#include "tests/front/ledger_fixture.h"
+
+namespace tallymill::front {
+namespace {
+
+namespace fs = std::filesystem;
+using fakes::FailingVfs;
+
+class LedgerDisk : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    FailingVfs::install();
+    FailingVfs::reset();
+  }
+  void TearDown() override { FailingVfs::reset(); }
+
+  [[nodiscard]] LedgerOptions failing() const {
+    LedgerOptions options = options_in(folder.path());
+    options.vfs = FailingVfs::name;
+    return options;
+  }
+  void expect_clean() {
+    const auto report = check_ledger({folder.path()});
+    ASSERT_TRUE(report) << report.error().message;
+    for (const Violation& v : report->violations) ADD_FAILURE() << v.law << ": " << v.what;
+  }
+
+  TempFolder folder;
+};
+
+TEST_F(LedgerDisk, AFailedSyncOfACommitStopsTheLedgerAndTheNextStartCopiesTheFile) {
+  {
+    const auto opened = open_ledger(failing());
+    commit(*opened.ledger, {job_with(1)});
+    FailingVfs::wal_syncs_left = 0;
+    const auto failed = opened.ledger->commit(std::vector<Entry>{job_with(2)}, {});
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Errc::corrupt);
+    FailingVfs::reset();
+    // Never tried again, although the disk would take it now.
+    EXPECT_FALSE(opened.ledger->commit(std::vector<Entry>{job_with(3)}, {}));
+    EXPECT_FALSE(opened.ledger->retire({}, wall_from_ns(0)));
+    EXPECT_TRUE(fs::exists(folder.path() / "ledger.failed"));
+  }
+  struct stat before{};
+  ASSERT_EQ(::stat((folder.path() / "ledger.db").c_str(), &before), 0);
+  {
+    const auto opened = open_ledger(failing());
+    EXPECT_TRUE(opened.found.copied);
+    EXPECT_EQ(opened.found.epoch, 2);
+    EXPECT_FALSE(fs::exists(folder.path() / "ledger.failed"));
+    struct stat after{};
+    ASSERT_EQ(::stat((folder.path() / "ledger.db").c_str(), &after), 0);
+    EXPECT_NE(before.st_ino, after.st_ino);
+    const auto live = replay(*opened.ledger);
+    ASSERT_GE(live.size(), 1U);
+    EXPECT_EQ(live[0].id, JobId(1));
+    commit(*opened.ledger, {job_with(10)});
+  }
+  EXPECT_FALSE(open_ledger(failing()).found.copied);
+  expect_clean();
+}
+
+TEST_F(LedgerDisk, AFailedSyncOfACheckpointStopsTheLedgerToo) {
+  const auto opened = open_ledger(failing());
+  FailingVfs::database_syncs_left = 0;
+  std::int64_t id = 0;
+  Errc code = Errc::busy;
+  for (int i = 0; i < 2000 && code == Errc::busy; ++i) {
+    const std::vector<Entry> entries{job_with(++id, std::string(8000, 'b'))};
+    const auto stored = opened.ledger->commit(entries, {});
+    if (!stored) code = stored.error().code;
+  }
+  EXPECT_EQ(code, Errc::corrupt);
+  EXPECT_TRUE(fs::exists(folder.path() / "ledger.failed"));
+}
+
+TEST_F(LedgerDisk, AFailedWriteStopsTheLedger) {
+  const auto opened = open_ledger(failing());
+  commit(*opened.ledger, {job_with(1)});
+  FailingVfs::writes_left = 0;
+  const auto failed = opened.ledger->commit(std::vector<Entry>{job_with(2)}, {});
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Errc::corrupt);
+}
+
+TEST_F(LedgerDisk, TheSupervisorCanAskForACopyWhereTheMarkCouldNotBeWritten) {
+  commit(*open_ledger(failing()).ledger, {job_with(1), job_with(2), end_of_job(3, 2)});
+  LedgerOptions options = failing();
+  options.force_copy = true;
+  const auto opened = open_ledger(options);
+  EXPECT_TRUE(opened.found.copied);
+  EXPECT_EQ(opened.found.head, 3);
+  EXPECT_EQ(replay(*opened.ledger).size(), 1U);
+}
+
+TEST_F(LedgerDisk, ACopyThatFailsLeavesTheLedgerAndTheMark) {
+  commit(*open_ledger(failing()).ledger, {job_with(1)});
+  std::ofstream(folder.path() / "ledger.failed") << "the last run saw a sync fail";
+  FailingVfs::database_syncs_left = 0;
+  const auto refused = open_sqlite_ledger(failing());
+  ASSERT_FALSE(refused);
+  EXPECT_FALSE(fs::exists(folder.path() / "ledger.copy.tmp"));
+  FailingVfs::reset();
+  const auto opened = open_ledger(failing());
+  EXPECT_TRUE(opened.found.copied);
+  EXPECT_EQ(replay(*opened.ledger).size(), 1U);
+}
+
+TEST_F(LedgerDisk, ASwapThatACrashInterruptedIsFinishedBeforeTheOldFileIsRead) {
+  commit(*open_ledger(failing()).ledger, {job_with(1)});
+  fs::copy_file(folder.path() / "ledger.db", folder.path() / "kept");
+  {
+    const auto opened = open_ledger(failing());
+    commit(*opened.ledger, {job_with(2)});
+    fs::copy_file(folder.path() / "ledger.db-wal", folder.path() / "kept-wal");
+  }
+  // The copy has its final name; the old files still stand, with a WAL that must not be applied.
+  fs::rename(folder.path() / "kept", folder.path() / "ledger.copy");
+  fs::rename(folder.path() / "kept-wal", folder.path() / "ledger.db-wal");
+  std::ofstream(folder.path() / "ledger.failed") << "mark";
+  std::ofstream(folder.path() / "ledger.copy.tmp") << "half a copy";
+  const auto opened = open_ledger(failing());
+  EXPECT_FALSE(opened.found.copied);
+  const auto live = replay(*opened.ledger);
+  ASSERT_EQ(live.size(), 1U);
+  EXPECT_EQ(live[0].id, JobId(1));
+  EXPECT_FALSE(fs::exists(folder.path() / "ledger.copy.tmp"));
+}
+
+TEST_F(LedgerDisk, WhenTheDatabaseCannotGrowJobsAreRefusedAndEndsStillFitIntoTheWal) {
+  const auto opened = open_ledger(failing());
+  FailingVfs::database_bound = 1 << 19;
+  std::int64_t seq = 0;
+  std::vector<std::int64_t> accepted;
+  bool refused = false;
+  for (int i = 0; i < 3000 && !refused; ++i) {
+    const std::vector<Entry> entries{job_with(++seq, std::string(4000, 'b'))};
+    const auto stored = opened.ledger->commit(entries, {});
+    refused = !stored;
+    ASSERT_TRUE(stored || stored.error().code == Errc::disk) << stored.error().message;
+    if (stored) accepted.push_back(seq);
+  }
+  ASSERT_TRUE(refused);
+  for (std::size_t i = 0; i < 20; ++i) commit(*opened.ledger, {end_of_job(++seq, accepted[i])});
+  EXPECT_FALSE(opened.ledger->commit(std::vector<Entry>{job_with(++seq)}, {}));
+  // Room again: it goes on by itself.
+  FailingVfs::reset();
+  commit(*opened.ledger, {job_with(++seq)});
+  EXPECT_EQ(replay(*opened.ledger).size(), accepted.size() - 20 + 1);
+  expect_clean();
+}
+
+// A file system of its own, in memory, `size` large.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const fs::path& at, const char* options) : path_(at) {
+    fs::create_directories(at);
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, options) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool mounted() const { return mounted_; }
+  void grow(const char* options) {
+    EXPECT_EQ(::mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, options), 0);
+  }
+
+ private:
+  fs::path path_;
+  bool mounted_ = false;
+};
+
+TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
+  const fs::path at = folder.path() / "small";
+  SmallDisk disk(at, "size=4m");
+  if (!disk.mounted()) {
+    GTEST_SKIP() << "SKIPPED: needs root to mount a small tmpfs; the full disk was NOT tested";
+  }
+  std::set<std::int64_t> live;
+  std::int64_t seq = 0;
+  {
+    const auto opened = open_ledger(options_in(at));
+    for (bool full = false; !full;) {
+      std::vector<Entry> entries;
+      for (int i = 0; i < 20; ++i) entries.emplace_back(job_with(++seq, std::string(300, 'b')));
+      const auto stored = opened.ledger->commit(entries, {});
+      full = !stored;
+      ASSERT_TRUE(stored || stored.error().code == Errc::disk) << stored.error().message;
+      ASSERT_LT(seq, 1'000'000);
+      if (stored)
+        for (const Entry& entry : entries) live.insert(seq_of(entry));
+    }
+    ASSERT_GT(live.size(), 500U);
+    for (int i = 0; i < 50; ++i) {
+      const std::int64_t job = *live.begin();
+      commit(*opened.ledger, {end_of_job(++seq, job)});
+      live.erase(live.begin());
+    }
+    auto reader = opened.ledger->reader();
+    ASSERT_TRUE(reader);
+    EXPECT_TRUE((*reader)->body(JobId(*live.begin())));
+    disk.grow("size=16m");
+    commit(*opened.ledger, {job_with(++seq)});
+    live.insert(seq);
+  }
+  const auto opened = open_ledger(options_in(at));
+  std::set<std::int64_t> found;
+  for (const LiveJob& job : replay(*opened.ledger)) found.insert(job.id.raw());
+  EXPECT_EQ(found, live);
+  const auto report = check_ledger({at});
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->clean());
+}
+
+TEST_F(LedgerDisk, HalfAGigabyteThroughTheWalLeavesItAboutAsLargeAsItWasGrown) {
+  LedgerOptions options = options_in(folder.path());
+  options.wal = WalBounds();
+  const auto opened = open_ledger(options);
+  const fs::path wal = folder.path() / "ledger.db-wal";
+  EXPECT_EQ(fs::file_size(wal), static_cast<std::uintmax_t>(limits::wal_grown.raw()));
+  std::int64_t seq = 0;
+  std::vector<std::int64_t> last;
+  std::uintmax_t largest = 0;
+  auto reader = opened.ledger->reader();
+  ASSERT_TRUE(reader);
+  for (int written = 0; written < 500; ++written) {
+    std::vector<Entry> entries;
+    std::vector<std::int64_t> appended;
+    for (int i = 0; i < 256; ++i) {
+      appended.push_back(++seq);
+      entries.emplace_back(job_with(seq, std::string(4096, 'b')));
+    }
+    for (const std::int64_t job : last) entries.emplace_back(end_of_job(++seq, job));
+    last = std::move(appended);
+    commit(*opened.ledger, entries);
+    ASSERT_TRUE((*reader)->body(JobId(last.front())));
+    ASSERT_TRUE(opened.ledger->retire({.jobs = 1000}, wall_from_ns(0)));
+    largest = std::max(largest, fs::file_size(wal));
+  }
+  std::cout << "largest WAL: " << (largest >> 20)
+            << " MiB; database: " << (fs::file_size(folder.path() / "ledger.db") >> 20) << " MiB\n";
+  EXPECT_LE(largest, std::uintmax_t{72} << 20);
+}
+
+TEST_F(LedgerDisk, ALedgerOfTheSchemaBeforeOpensWithAllItsJobs) {
+  {
+    auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::create);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL"));
+    ASSERT_TRUE(db->exec(ledger_schema_v1()));
+    ASSERT_TRUE(db->exec(
+        "INSERT INTO epochs VALUES(1, 0, 'boot', 1);"
+        "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, body)"
+        " VALUES(1, 'a', 'k', 4, 1, 1, 1, 'one'), (2, 'b', 'k', 4, 1, 1, 1, 'two'),"
+        " (1000, 'a', 'k', 4, 1, 1, 1, 'thousand');"
+        "INSERT INTO ends(seq, job, state, attempts, at_ns) VALUES(1001, 2, 1, 1, 5);"
+        "INSERT INTO commits VALUES(1000, 3, 0, 0, 0, 0, 0, 0, NULL, NULL)"));
+    auto row = db->prepare("INSERT INTO commits VALUES(1001, 3, 0, 1, 0, 0, 0, 0, ?1, NULL)");
+    ASSERT_TRUE(row);
+    const PackedEnd end{0, client_tag("b")};
+    row->bind_blob(1, {reinterpret_cast<const char*>(&end), sizeof end});
+    ASSERT_TRUE(row->run());
+  }
+  const auto opened = open_ledger(options_in(folder.path()));
+  EXPECT_EQ(opened.found.epoch, 2);
+  EXPECT_EQ(opened.found.head, 1001);
+  const auto live = replay(*opened.ledger);
+  ASSERT_EQ(live.size(), 2U);
+  EXPECT_EQ(live[0].id, JobId(1));
+  EXPECT_EQ(live[1].id, JobId(1000));
+  commit(*opened.ledger, {end_of_job(1002, 1000)});
+  expect_clean();
+}
+
+TEST_F(LedgerDisk, ANewerSchemaAndAnotherProgramsDatabaseAreRefused) {
+  {
+    auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::create);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->exec("CREATE TABLE other(x)"));
+  }
+  auto refused = open_sqlite_ledger(options_in(folder.path()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::corrupt);
+  {
+    auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::write);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->exec("PRAGMA user_version = 99"));
+  }
+  refused = open_sqlite_ledger(options_in(folder.path()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::version);
+  const auto report = check_ledger({folder.path()});
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, Errc::version);
+}
+
+TEST_F(LedgerDisk, AFileThatIsNoDatabaseAndAFolderThatCannotBeMadeAreRefused) {
+  std::ofstream(folder.path() / "ledger.db") << std::string(10'000, 'x');
+  auto refused = open_sqlite_ledger(options_in(folder.path()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::corrupt);
+  std::ofstream(folder.path() / "file") << "x";
+  refused = open_sqlite_ledger(options_in(folder.path() / "file" / "folder"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::disk);
+}
+
+}  // namespace
+}  // namespace tallymill::front

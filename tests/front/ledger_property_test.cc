@@ -1,0 +1,310 @@
+// The ledger against a model of plain maps. Goal: no order of appends, notes, ends, keys, restarts
+// and retention breaks a law, and every reader answers what the model knows. Method: random
+// commits; after each round all questions are asked and the offline check must find nothing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "front/ledger_check.h"
+#include "front/ledger_sqlite.h"
+#include "tests/front/ledger_fixture.h"
+
+namespace tallymill::front {
+namespace {
+
+using What = Outcome::What;
+
+// What a ledger should know.
+struct Model {
+  struct Known {
+    NewJob job;
+    std::optional<JobEnd> end;
+    std::optional<Duration> whole;
+    LiveJob live;
+    std::vector<std::string> failed_attempts;
+  };
+  std::map<std::int64_t, Known> jobs;
+  std::map<std::pair<std::string, std::string>, std::int64_t> keys;
+  Totals totals;
+  std::int64_t seq = 0;
+  std::int64_t retired_through = 0;
+  std::vector<Whole> wholes;  // of ends stored earlier, to ride on the next commit
+
+  [[nodiscard]] std::vector<std::int64_t> live() const {
+    std::vector<std::int64_t> ids;
+    for (const auto& [id, known] : jobs)
+      if (!known.end) ids.push_back(id);
+    return ids;
+  }
+};
+
+class LedgerProperty : public ::testing::TestWithParam<int> {
+ protected:
+  void open() { opened_ = open_ledger(options_in(folder_.path())); }
+  int up_to(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n + 1)); }
+
+  NewJob random_job() {
+    NewJob job = job_with(++model_.seq, std::string(static_cast<std::size_t>(up_to(600)), 'b'));
+    job.client = "client-" + std::to_string(up_to(4));
+    job.kind = up_to(1) ? "box" : "engrave";
+    job.priority = up_to(9);
+    if (up_to(3) == 0) job.deadline = wall_from_ns(up_to(1000));
+    if (up_to(3) == 0) job.not_before = wall_from_ns(up_to(1000));
+    if (up_to(2) == 0) {
+      job.key = "key-" + std::to_string(up_to(30));
+      job.content_hash = "hash-" + std::to_string(up_to(2));
+    }
+    return job;
+  }
+
+  // What the ledger must answer to it; the model changes.
+  Outcome expect_job(const NewJob& job) {
+    Outcome outcome;
+    outcome.job = job.id;
+    const auto key = std::pair(job.client, job.key);
+    if (const auto taken = model_.keys.find(key); !job.key.empty() && taken != model_.keys.end()) {
+      const Model::Known& known = model_.jobs.at(taken->second);
+      const bool same = known.job.content_hash == job.content_hash;
+      outcome.what = same ? What::known : What::conflict;
+      outcome.job = known.job.id;
+      if (same && known.end) outcome.end = known.end->state;
+      return outcome;
+    }
+    if (!job.key.empty()) model_.keys[key] = job.id.raw();
+    Model::Known& known = model_.jobs[job.id.raw()];
+    known.job = job;
+    known.live.not_before = job.not_before;
+    ++model_.totals.accepted;
+    return outcome;
+  }
+
+  Entry random_note(std::int64_t job) {
+    Note note = note_for(++model_.seq, job, static_cast<Note::What>(up_to(4)));
+    LiveJob& live = model_.jobs[job].live;
+    note.charges = live.charges += up_to(1);
+    note.failures = live.failures += up_to(1);
+    note.data = "data " + std::to_string(note.seq);
+    if (note.what == Note::What::retry_at) {
+      note.due = wall_from_ns(note.seq);
+      live.not_before = note.due;
+      live.backoff = true;
+    }
+    if (note.what == Note::What::attempt_failed)
+      model_.jobs[job].failed_attempts.push_back(note.data);
+    if (note.what == Note::What::cancel_requested) live.cancel_requested = true;
+    if (note.what == Note::What::deadline_passed) live.deadline_passed = true;
+    return note;
+  }
+
+  Entry random_end(std::int64_t job) {
+    JobEnd end = end_of_job(++model_.seq, job, static_cast<EndState>(up_to(3)));
+    if (up_to(5) == 0) end.result.clear();
+    if (end.state == EndState::failed) {
+      end.code = "E_STAGE";
+      end.message = "gave up";
+      end.field = "/width_mm";
+    }
+    model_.jobs[job].end = end;
+    ++model_.totals.ended[static_cast<int>(end.state)];
+    return end;
+  }
+
+  void random_commit() {
+    std::vector<Entry> entries;
+    std::vector<Outcome> expected;
+    std::vector<Whole> ended;
+    for (int n = 1 + up_to(40); n > 0; --n) {
+      const std::vector<std::int64_t> live = model_.live();
+      const int choice = up_to(9);
+      if (live.empty() || choice < 5) {
+        NewJob job = random_job();
+        expected.push_back(expect_job(job));
+        entries.emplace_back(std::move(job));
+        continue;
+      }
+      // Mostly among the oldest, as jobs end.
+      const int span = up_to(4) == 0 ? static_cast<int>(live.size()) : 20;
+      const auto pick = std::min(static_cast<std::size_t>(up_to(span)), live.size() - 1);
+      const std::int64_t job = live[pick];
+      entries.push_back(choice < 6 ? random_note(job) : random_end(job));
+      expected.push_back({});
+      expected.back().job = JobId(job);
+      if (choice >= 6) ended.push_back({model_.seq, Duration(job * 1000)});
+    }
+    const std::vector<Whole> wholes = std::exchange(model_.wholes, std::move(ended));
+    for (const Whole& whole : wholes)
+      for (auto& [id, known] : model_.jobs)
+        if (known.end && known.end->seq == whole.seq) known.whole = whole.whole;
+    const std::vector<Outcome> outcomes = commit(*opened_.ledger, entries, wholes);
+    ASSERT_EQ(outcomes.size(), expected.size());
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      ASSERT_EQ(outcomes[i].what, expected[i].what) << "entry " << seq_of(entries[i]);
+      ASSERT_EQ(outcomes[i].job, expected[i].job);
+      ASSERT_EQ(outcomes[i].end, expected[i].end);
+    }
+  }
+
+  void retire_some() {
+    std::vector<std::pair<std::int64_t, std::int64_t>> ended;  // seq, job
+    for (const auto& [id, known] : model_.jobs)
+      if (known.end) ended.emplace_back(known.end->seq, id);
+    std::sort(ended.begin(), ended.end());
+    const std::size_t keep = static_cast<std::size_t>(up_to(static_cast<int>(ended.size())));
+    RetainPolicy policy;
+    policy.jobs = static_cast<std::int64_t>(keep);
+    policy.age = Duration::max();
+    policy.key_age = Duration(0);
+    for (bool more = true; more;) {
+      const auto retired = opened_.ledger->retire(policy, wall_from_ns(2'000'000'000'000'000'000));
+      ASSERT_TRUE(retired) << retired.error().message;
+      more = *retired;
+    }
+    for (std::size_t i = 0; i + keep < ended.size(); ++i) {
+      const auto& [seq, job] = ended[i];
+      model_.retired_through = seq;
+      const NewJob& gone = model_.jobs[job].job;
+      if (!gone.key.empty()) model_.keys.erase({gone.client, gone.key});
+      model_.jobs.erase(job);
+    }
+  }
+
+  void compare_replay() {
+    const std::vector<LiveJob> live = replay(*opened_.ledger);
+    const std::vector<std::int64_t> expected = model_.live();
+    ASSERT_EQ(live.size(), expected.size());
+    for (std::size_t i = 0; i < live.size(); ++i) {
+      const Model::Known& known = model_.jobs.at(expected[i]);
+      ASSERT_EQ(live[i].id, known.job.id);
+      ASSERT_EQ(live[i].client, known.job.client);
+      ASSERT_EQ(live[i].kind, known.job.kind);
+      ASSERT_EQ(live[i].priority, known.job.priority);
+      ASSERT_EQ(live[i].size, Bytes(std::ssize(known.job.body)));
+      ASSERT_EQ(live[i].deadline, known.job.deadline);
+      ASSERT_EQ(live[i].not_before, known.live.not_before);
+      ASSERT_EQ(live[i].backoff, known.live.backoff);
+      ASSERT_EQ(live[i].charges, known.live.charges);
+      ASSERT_EQ(live[i].failures, known.live.failures);
+      ASSERT_EQ(live[i].cancel_requested, known.live.cancel_requested);
+      ASSERT_EQ(live[i].deadline_passed, known.live.deadline_passed);
+    }
+  }
+
+  void compare_jobs(LedgerReader& reader) {
+    for (const auto& [id, known] : model_.jobs) {
+      const auto body = reader.body(JobId(id));
+      ASSERT_TRUE(body);
+      ASSERT_EQ(body->body, known.job.body);
+      const auto status = reader.status(JobId(id));
+      ASSERT_TRUE(status);
+      ASSERT_EQ(status->end.has_value(), known.end.has_value());
+      ASSERT_EQ(status->charges, known.live.charges);
+      const auto timeline = reader.timeline(JobId(id));
+      ASSERT_TRUE(timeline);
+      ASSERT_EQ(timeline->failed_attempts, known.failed_attempts);
+      ASSERT_EQ(timeline->whole, known.whole);
+      const auto result = reader.result(JobId(id));
+      ASSERT_EQ(result.has_value(), known.end.has_value());
+      if (!known.end) continue;
+      ASSERT_EQ(result->result, known.end->result);
+      ASSERT_EQ(result->code, known.end->code);
+      ASSERT_EQ(result->field, known.end->field);
+      ASSERT_EQ(timeline->timeline, known.end->timeline);
+    }
+    ASSERT_EQ(reader.body(JobId(model_.seq + 1)).error().code, Errc::not_found);
+  }
+
+  // Page by page, as a client asks.
+  void compare_lists(LedgerReader& reader) {
+    for (const std::string state : {"", "live", "done", "failed", "cancelled", "expired"}) {
+      for (const std::string kind : {"", "box"}) {
+        std::vector<std::int64_t> expected;
+        for (const auto& [id, known] : model_.jobs) {
+          const std::string is = known.end ? std::string(name_of(known.end->state)) : "live";
+          if ((state.empty() || state == is) && (kind.empty() || kind == known.job.kind))
+            expected.insert(expected.begin(), id);
+        }
+        std::vector<std::int64_t> listed;
+        for (JobId before;;) {
+          const auto page = reader.jobs(state, kind, before, 7);
+          ASSERT_TRUE(page) << page.error().message;
+          for (const JobRow& row : *page) listed.push_back(row.id.raw());
+          if (page->size() < 7) break;
+          before = page->back().id;
+        }
+        ASSERT_EQ(listed, expected) << state << " " << kind;
+      }
+    }
+  }
+
+  void compare_events(LedgerReader& reader) {
+    for (const std::string client : {"", "client-1"}) {
+      std::vector<std::int64_t> expected;
+      for (const auto& [id, known] : model_.jobs)
+        if (known.end && (client.empty() || client == known.job.client))
+          expected.push_back(known.end->seq);
+      std::sort(expected.begin(), expected.end());
+      std::vector<std::int64_t> seen;
+      std::int64_t since = model_.retired_through;
+      while (true) {
+        std::int64_t oldest = -1;
+        const auto ends = reader.ends_since(since, client, 5, oldest);
+        ASSERT_TRUE(ends) << ends.error().message;
+        ASSERT_EQ(oldest, model_.retired_through);
+        for (const JobEnd& end : *ends) seen.push_back(since = end.seq);
+        if (ends->size() < 5) break;
+      }
+      ASSERT_EQ(seen, expected) << client;
+    }
+  }
+
+  void expect_clean() {
+    const auto report = check_ledger({folder_.path()});
+    ASSERT_TRUE(report) << report.error().message;
+    for (const Violation& v : report->violations)
+      ADD_FAILURE() << v.law << ": job " << v.job.raw() << ": " << v.what;
+    EXPECT_EQ(report->accepted, model_.totals.accepted);
+    EXPECT_EQ(report->live, static_cast<std::int64_t>(model_.live().size()));
+  }
+
+  TempFolder folder_;
+  OpenLedger opened_;
+  Model model_;
+  std::mt19937_64 random_;
+};
+
+TEST_P(LedgerProperty, AgreesWithTheModelAfterAnyHistory) {
+  random_.seed(seed_for("ledger property") + static_cast<unsigned>(GetParam()));
+  open();
+  for (int round = 0; round < 8; ++round) {
+    for (int n = 0; n < 6; ++n) ASSERT_NO_FATAL_FAILURE(random_commit());
+    if (up_to(1) == 0) {
+      ASSERT_NO_FATAL_FAILURE(retire_some());
+    }
+    if (up_to(1) == 0) {
+      opened_ = {};
+      open();
+      EXPECT_EQ(opened_.found.head, model_.seq);
+      EXPECT_EQ(opened_.found.totals.accepted, model_.totals.accepted);
+      for (int i = 0; i < end_states; ++i)
+        EXPECT_EQ(opened_.found.totals.ended[i], model_.totals.ended[i]);
+    }
+    auto reader = opened_.ledger->reader();
+    ASSERT_TRUE(reader);
+    ASSERT_NO_FATAL_FAILURE(compare_replay());
+    ASSERT_NO_FATAL_FAILURE(compare_jobs(**reader));
+    ASSERT_NO_FATAL_FAILURE(compare_lists(**reader));
+    ASSERT_NO_FATAL_FAILURE(compare_events(**reader));
+    ASSERT_NO_FATAL_FAILURE(expect_clean());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Histories, LedgerProperty, ::testing::Range(0, 6));
+
+}  // namespace
+}  // namespace tallymill::front
