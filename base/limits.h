@@ -248,10 +248,11 @@ inline constexpr Bytes wal_checkpoint = 32_MiB;
 inline constexpr Bytes wal_rest = 4_MiB;  // what the committer copies itself: 10 ms
 inline constexpr Bytes wal_full = 56_MiB;
 
-// Room that a full disk still has for the ends of running jobs: 4,096 of them with 4 KiB each.
-inline constexpr Bytes ledger_reserve = 16_MiB;
+// Room that a full disk still has for the ends of running jobs. As large as the WAL: a checkpoint of
+// a log full of new jobs then fits, and the log, which has its place already, starts again.
+inline constexpr Bytes ledger_reserve = 64_MiB;
 
-// Below this much free space new jobs are refused: the WAL once more and a checkpoint's pages.
+// Below this much free space new jobs are refused; the reserve is made again above it.
 inline constexpr Bytes disk_floor = 128_MiB;
 
 // About 150 bytes each on disk. A new key is refused at the bound; none is dropped early.

@@ -199,7 +199,7 @@ class SmallDisk {
 
 TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
   const fs::path at = folder.path() / "small";
-  SmallDisk disk(at, "size=4m");
+  SmallDisk disk(at, "size=5m");
   if (!disk.mounted()) {
     GTEST_SKIP() << "SKIPPED: needs root to mount a small tmpfs; the full disk was NOT tested";
   }

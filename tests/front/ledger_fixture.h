@@ -83,7 +83,7 @@ inline LedgerOptions options_in(const std::filesystem::path& folder) {
   LedgerOptions options;
   options.folder = folder;
   options.wal = {Bytes(1 << 20), Bytes(1 << 19), Bytes(1 << 16), Bytes(900 << 10)};
-  options.reserve = Bytes(1 << 16);
+  options.reserve = Bytes(1 << 20);
   return options;
 }
 

@@ -1,0 +1,258 @@
+// Blobs by content. Goal: a file under a digest's name has that content, whole, whatever order
+// pieces, crashes and collections come in; no name from the wire leaves the folder. Method: real
+// files in a temporary folder.
+#include "store/blobs.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tallymill::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// SHA-256 of "" and "abc", from FIPS 180-2.
+constexpr const char* digest_of_nothing =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+constexpr const char* digest_of_abc =
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+class BlobsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "blobs-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+    open();
+  }
+  void TearDown() override { fs::remove_all(folder); }
+  void open() {
+    auto opened = Blobs::open(folder / "deep" / "blobs", true);
+    ASSERT_TRUE(opened) << opened.error().message;
+    blobs = std::move(*opened);
+  }
+  [[nodiscard]] fs::path file_of(const std::string& digest) const {
+    return blobs->folder() / digest.substr(0, 2) / digest;
+  }
+  [[nodiscard]] int collect(Duration age, std::vector<std::string> keep = {}) {
+    const WallTime now = SystemClock().wall();
+    auto removed = blobs->collect(age, now, 1000, [&](std::span<const std::string> digests) {
+      std::vector<std::string> garbage;
+      for (const std::string& digest : digests)
+        if (std::find(keep.begin(), keep.end(), digest) == keep.end()) garbage.push_back(digest);
+      return Result<std::vector<std::string>>(garbage);
+    });
+    EXPECT_TRUE(removed);
+    return removed ? *removed : -1;
+  }
+  static void make_old(const fs::path& file) {
+    timespec times[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+  }
+
+  fs::path folder;
+  std::unique_ptr<Blobs> blobs;
+};
+
+TEST_F(BlobsTest, ComeBackAsTheyWerePut) {
+  EXPECT_EQ(digest_of(""), digest_of_nothing);
+  EXPECT_EQ(*blobs->put("abc"), digest_of_abc);
+  EXPECT_EQ(*blobs->put(""), digest_of_nothing);
+  const std::string large(3'000'000, 'x');
+  const auto digest = blobs->put(large);
+  ASSERT_TRUE(digest);
+  EXPECT_EQ(blobs->map(*digest)->bytes(), large);
+  EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+  EXPECT_EQ(blobs->map(digest_of_nothing)->bytes(), "");
+  EXPECT_TRUE(blobs->verify(*digest));
+  open();
+  EXPECT_TRUE(blobs->has(digest_of_abc));
+  EXPECT_FALSE(blobs->has(digest_of("other")));
+  EXPECT_EQ(blobs->map(digest_of("other")).error().code, Errc::not_found);
+}
+
+TEST_F(BlobsTest, AMappingOutlivesItsFile) {
+  const auto digest = blobs->put("abc");
+  const auto mapped = blobs->map(*digest);
+  ASSERT_TRUE(mapped);
+  fs::remove(file_of(*digest));
+  const Mapped copy = *mapped;
+  EXPECT_EQ(copy.bytes(), "abc");
+}
+
+TEST_F(BlobsTest, ANameThatIsNoDigestIsRefusedAndNeverAPath) {
+  const std::vector<std::string> names = {
+      "",
+      "abc",
+      "../../../../etc/passwd",
+      "/etc/passwd",
+      std::string(64, 'g'),
+      std::string(64, 'A'),
+      std::string(63, 'a'),
+      std::string(65, 'a'),
+      std::string(62, 'a') + "/.",
+      "../" + std::string(61, 'a'),
+      std::string(63, 'a') + '\0',
+      std::string(62, 'a') + "..",
+  };
+  for (const std::string& name : names) {
+    EXPECT_FALSE(check_digest(name)) << name;
+    EXPECT_FALSE(blobs->has(name)) << name;
+    EXPECT_EQ(blobs->map(name).error().code, Errc::bad_params) << name;
+    EXPECT_EQ(blobs->put_piece(name, Bytes(1), Bytes(0), "x").error().code, Errc::bad_params);
+    EXPECT_FALSE(blobs->verify(name));
+  }
+  EXPECT_EQ(check_digest("x").error().field, "/digest");
+}
+
+TEST_F(BlobsTest, PiecesBecomeABlobWhenTheLastOneFits) {
+  const std::string whole = "one two three";
+  const std::string digest = digest_of(whole);
+  const Bytes size(std::ssize(whole));
+  EXPECT_FALSE(*blobs->put_piece(digest, size, Bytes(0), "one "));
+  EXPECT_FALSE(blobs->has(digest));
+  const auto gap = blobs->put_piece(digest, size, Bytes(8), "three");
+  EXPECT_EQ(gap.error().code, Errc::wrong_state);
+  EXPECT_NE(gap.error().message.find("offset 4"), std::string::npos);
+  open();  // pieces live through a restart
+  EXPECT_FALSE(*blobs->put_piece(digest, size, Bytes(4), "two "));
+  EXPECT_TRUE(*blobs->put_piece(digest, size, Bytes(8), "three"));
+  EXPECT_EQ(blobs->map(digest)->bytes(), whole);
+  // Known: no pieces needed.
+  EXPECT_TRUE(*blobs->put_piece(digest, size, Bytes(4), "two "));
+  EXPECT_TRUE(*blobs->put_piece(digest_of_nothing, Bytes(0), Bytes(0), ""));
+}
+
+TEST_F(BlobsTest, PiecesStartAgainAtZeroAndAreRefusedWithAnotherDigest) {
+  EXPECT_FALSE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "xy"));
+  const auto wrong = blobs->put_piece(digest_of_abc, Bytes(3), Bytes(2), "z");
+  EXPECT_EQ(wrong.error().code, Errc::bad_params);
+  EXPECT_FALSE(blobs->has(digest_of_abc));
+  EXPECT_FALSE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "x"));
+  EXPECT_FALSE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "ab"));
+  EXPECT_TRUE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(2), "c"));
+}
+
+TEST_F(BlobsTest, APieceBeyondTheWholeOrBeforeItsStartIsRefused) {
+  for (const auto& [whole, offset] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {3, 1}, {3, -1}, {-1, 0}, {3, 4}, {2, 0}, {3, INT64_MAX}}) {
+    const auto refused = blobs->put_piece(digest_of_abc, Bytes(whole), Bytes(offset), "abc");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::bad_params);
+  }
+}
+
+TEST_F(BlobsTest, AFileCutShortIsNotBelieved) {
+  const auto digest = blobs->put("some content");
+  ASSERT_EQ(::truncate(file_of(*digest).c_str(), 4), 0);
+  const auto mapped = blobs->map(*digest);
+  ASSERT_FALSE(mapped);
+  EXPECT_EQ(mapped.error().code, Errc::corrupt);
+  // The same length and other bytes: only reading it all tells.
+  const auto other = blobs->put("other content");
+  {
+    std::ofstream(file_of(*other)) << "OTHER CONTENT";
+  }
+  EXPECT_TRUE(blobs->map(*other));
+  EXPECT_EQ(blobs->verify(*other).error().code, Errc::corrupt);
+}
+
+TEST_F(BlobsTest, TheOwnerRemovesWhatACrashLeftHalfWritten) {
+  const fs::path tmp = blobs->folder() / "tmp";
+  std::ofstream(tmp / "4711-1") << "half";
+  std::ofstream(tmp / "old.part") << "abandoned";
+  std::ofstream(tmp / "new.part") << "in the making";
+  make_old(tmp / "old.part");
+  auto worker = Blobs::open(blobs->folder(), false);
+  ASSERT_TRUE(worker);
+  EXPECT_TRUE(fs::exists(tmp / "4711-1"));
+  open();
+  EXPECT_FALSE(fs::exists(tmp / "4711-1"));
+  EXPECT_FALSE(fs::exists(tmp / "old.part"));
+  EXPECT_TRUE(fs::exists(tmp / "new.part"));
+}
+
+TEST_F(BlobsTest, CollectsOnlyWhatIsOldAndUnreferenced) {
+  const std::string young = *blobs->put("young");
+  const std::string used = *blobs->put("used");
+  const std::string garbage = *blobs->put("garbage");
+  const std::string again = *blobs->put("put again");
+  for (const std::string& old : {used, garbage, again}) make_old(file_of(old));
+  ASSERT_TRUE(blobs->put("put again"));  // touches it
+  EXPECT_EQ(collect(std::chrono::hours(24), {used}), 1);
+  EXPECT_FALSE(blobs->has(garbage));
+  for (const std::string& kept : {young, used, again}) EXPECT_TRUE(blobs->has(kept));
+}
+
+TEST_F(BlobsTest, ACollectionLooksAtSoManyFilesAndGoesOnThereNextTime) {
+  std::vector<std::string> digests;
+  for (int i = 0; i < 40; ++i) {
+    digests.push_back(*blobs->put("blob " + std::to_string(i)));
+    make_old(file_of(digests.back()));
+  }
+  int removed = 0;
+  for (int calls = 0; removed < 40 && calls < 80; ++calls) {
+    const auto piece = blobs->collect(
+        std::chrono::hours(24), SystemClock().wall(), 1, [](std::span<const std::string> all) {
+          return Result<std::vector<std::string>>({all.begin(), all.end()});
+        });
+    ASSERT_TRUE(piece);
+    EXPECT_LE(*piece, 4);
+    removed += *piece;
+  }
+  EXPECT_EQ(removed, 40);
+}
+
+TEST_F(BlobsTest, ABlobPutBetweenTheQuestionAndTheAnswerIsKept) {
+  const std::string digest = *blobs->put("just in time");
+  make_old(file_of(digest));
+  const auto removed = blobs->collect(
+      std::chrono::hours(24), SystemClock().wall(), 100, [&](std::span<const std::string> all) {
+        EXPECT_TRUE(blobs->put("just in time"));
+        return Result<std::vector<std::string>>({all.begin(), all.end()});
+      });
+  EXPECT_EQ(*removed, 0);
+  EXPECT_TRUE(blobs->has(digest));
+  make_old(file_of(digest));
+  const auto failed = blobs->collect(
+      std::chrono::hours(24), SystemClock().wall(), 1000, [](std::span<const std::string>) {
+        return Result<std::vector<std::string>>(fail(Errc::corrupt, "no ledger"));
+      });
+  EXPECT_FALSE(failed);
+  EXPECT_TRUE(blobs->has(digest));
+}
+
+TEST_F(BlobsTest, ManyThreadsPuttingTheSameContentLeaveOneFile) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(*blobs->put("content " + std::to_string(i)),
+                  digest_of("content " + std::to_string(i)));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(fs::is_empty(blobs->folder() / "tmp"));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(blobs->verify(digest_of("content " + std::to_string(i))));
+}
+
+TEST_F(BlobsTest, AFolderThatCannotBeWrittenIsADiskError) {
+  std::ofstream(folder / "file") << "x";
+  EXPECT_EQ(Blobs::open(folder / "file" / "blobs", true).error().code, Errc::disk);
+  fs::remove_all(blobs->folder() / "tmp");
+  EXPECT_EQ(blobs->put("abc").error().code, Errc::disk);
+  EXPECT_EQ(blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "a").error().code, Errc::disk);
+}
+
+}  // namespace
+}  // namespace tallymill::store
