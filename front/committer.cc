@@ -72,6 +72,7 @@ bool Committer::gather(bool wait) {
   if (left >= static_cast<std::size_t>(options_.entries)) return true;
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(next_));
   next_ = 0;
+  if (!wait) wholes_alone_ = true;
   if (disk_full_) {
     box_.wait_for(taken_, options_.disk_retry);
   } else if (left == 0 && wait && !retire_more_) {
@@ -80,6 +81,7 @@ bool Committer::gather(bool wait) {
     box_.take(taken_);
   }
   for (CommitBatch& batch : taken_) {
+    if (batch.entries.empty()) wholes_alone_ = true;
     if (pending_.empty()) {
       pending_.swap(batch.entries);
     } else {
@@ -89,7 +91,7 @@ bool Committer::gather(bool wait) {
     wholes_.insert(wholes_.end(), batch.wholes.begin(), batch.wholes.end());
   }
   taken_.clear();
-  return !pending_.empty();
+  return !pending_.empty() || (wholes_alone_ && !wholes_.empty());
 }
 
 std::size_t Committer::slice_size() const {
@@ -108,7 +110,9 @@ std::size_t Committer::slice_size() const {
 bool Committer::commit_next() {
   const std::span<const Entry> slice(pending_.data() + next_, slice_size());
   auto outcomes = ledger_->commit(slice, wholes_);
+  wholes_alone_ = false;
   if (!outcomes) {
+    if (slice.empty()) wholes_.clear();  // not worth waiting for room
     disk_full_ = outcomes.error().code == Errc::disk;
     if (!disk_full_) fail_with(std::move(outcomes).error());
     return false;
@@ -117,6 +121,7 @@ bool Committer::commit_next() {
   disk_full_ = false;
   wholes_.clear();
   ++commits_;
+  if (slice.empty()) return true;
   CommitDone done;
   done.durable_at = clock_.now();
   done.entries.reserve(slice.size());

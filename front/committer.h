@@ -37,7 +37,8 @@ class Blobs;
 
 namespace tallymill::front {
 
-// What one turn of the loop queued: one hand-over however many.
+// What one turn of the loop queued: one hand-over however many. Wholes wait for the next commit;
+// a batch without entries asks for one of their own, of which nothing is reported.
 struct CommitBatch {
   std::vector<Entry> entries;
   std::vector<Whole> wholes;  // of ends reported earlier
@@ -119,6 +120,7 @@ class Committer {
   std::vector<Entry> pending_;
   std::size_t next_ = 0;  // in pending_
   std::vector<Whole> wholes_;
+  bool wholes_alone_ = false;
   bool disk_full_ = false;
   bool retire_more_ = false;
   Instant upkeep_at_;

@@ -109,7 +109,7 @@ struct Outcome {
 };
 
 // How long a job waited from the front's first reading to its last, by the seq of its end. Known
-// only after the end was announced, so it rides on a later commit; lost if none follows.
+// only after the end was announced, so it rides on a later commit, or comes without entries.
 struct Whole {
   std::int64_t seq = 0;
   Duration whole{};

@@ -33,7 +33,7 @@ struct Head {
 // The statements of a commit.
 struct Writes {
   Statement begin, commit, rollback;
-  Statement job, end, note, ref, row;
+  Statement job, end, note, ref, row, late_wholes;
   Statement key, find_key, end_state;
 
   [[nodiscard]] static Result<Writes> prepare(Sqlite& db);
@@ -68,8 +68,9 @@ class SqliteLedger final : public Ledger {
   [[nodiscard]] Status store_row(std::span<const Whole> wholes, std::int64_t head);
   [[nodiscard]] Result<bool> key_is_taken(const NewJob& job, Outcome& outcome);
   [[nodiscard]] Result<std::optional<EndState>> end_of(JobId job);
-  [[nodiscard]] Status commit_transaction();
+  [[nodiscard]] Result<std::vector<Outcome>> store_late_wholes(std::span<const Whole> wholes);
 
+  void pack_wholes(std::span<const Whole> wholes, std::int64_t head);
   [[nodiscard]] bool make_room();
   void take_back(const Head& before);
   [[nodiscard]] std::unexpected<Error> stop(Error error);
@@ -116,6 +117,8 @@ Result<Writes> Writes::prepare(Sqlite& db) {
       {w.row,
        "INSERT INTO commits(head, accepted, done, failed, cancelled, expired, keys,"
        " result_bytes, ends, wholes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
+      {w.late_wholes,
+       "UPDATE commits SET wholes = CAST(coalesce(wholes, x'') || ?2 AS BLOB) WHERE head = ?1"},
       {w.key, "INSERT INTO keys(client, key, job, content_hash, at_ns) VALUES(?1, ?2, ?3, ?4, ?5)"},
       {w.find_key, "SELECT job, content_hash, end FROM keys WHERE client = ?1 AND key = ?2"},
       {w.end_state, "SELECT state FROM ends WHERE seq = ?1"},
@@ -231,7 +234,7 @@ Result<std::vector<Outcome>> SqliteLedger::commit(std::span<const Entry> entries
                                                   std::span<const Whole> wholes) {
   thread_.check();
   if (stopped_) return std::unexpected(*stopped_);
-  if (entries.empty()) return std::vector<Outcome>();
+  if (entries.empty()) return store_late_wholes(wholes);
   const bool appends = std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
     return std::holds_alternative<NewJob>(entry);
   });
@@ -271,7 +274,7 @@ Result<std::vector<Outcome>> SqliteLedger::store_all(std::span<const Entry> entr
   }
   if (stored && !fates_->flush()) stored = std::unexpected(db_.error("ledger: fates"));
   if (stored) stored = store_row(wholes, head_.seq);
-  if (stored) stored = commit_transaction();
+  if (stored && !writes_->commit.run()) stored = std::unexpected(db_.error("ledger: commit"));
   if (stored) return outcomes;
   take_back(before);
   return std::unexpected(std::move(stored).error());
@@ -425,9 +428,7 @@ Status SqliteLedger::store_row(std::span<const Whole> wholes, std::int64_t head)
     const PackedEnd packed{static_cast<std::uint32_t>(head - seq), tag};
     ends_.append(reinterpret_cast<const char*>(&packed), sizeof packed);
   }
-  wholes_.clear();
-  for (const Whole& whole : wholes)
-    pack_whole(wholes_, static_cast<std::uint32_t>(head - whole.seq), whole.whole.count());
+  pack_wholes(wholes, head);
   Statement& row = writes_->row;
   row.bind(1, head);
   row.bind(2, head_.totals.accepted);
@@ -440,9 +441,23 @@ Status SqliteLedger::store_row(std::span<const Whole> wholes, std::int64_t head)
   return {};
 }
 
-Status SqliteLedger::commit_transaction() {
-  if (!writes_->commit.run()) return std::unexpected(db_.error("ledger: commit"));
-  return {};
+// No commit came for them to ride on: they join the row of the last one.
+Result<std::vector<Outcome>> SqliteLedger::store_late_wholes(std::span<const Whole> wholes) {
+  if (wholes.empty() || head_.seq == 0) return std::vector<Outcome>();
+  pack_wholes(wholes, head_.seq);
+  writes_->late_wholes.bind(1, head_.seq);
+  writes_->late_wholes.bind_blob(2, wholes_);
+  if (writes_->late_wholes.run()) return std::vector<Outcome>();
+  Error error = db_.error("ledger: wholes");
+  if (error.code == Errc::disk) return std::unexpected(std::move(error));
+  take_back(Head(head_));
+  return stop(std::move(error));
+}
+
+void SqliteLedger::pack_wholes(std::span<const Whole> wholes, std::int64_t head) {
+  wholes_.clear();
+  for (const Whole& whole : wholes)
+    pack_whole(wholes_, static_cast<std::uint32_t>(head - whole.seq), whole.whole.count());
 }
 
 // The database could not grow; perhaps it can now.

@@ -342,7 +342,7 @@ Result<std::optional<JobEnd>> SqliteReader::end_at(std::int64_t seq, bool whole)
 
 Result<std::optional<Duration>> SqliteReader::whole_of(std::int64_t end_seq) {
   std::optional<Duration> whole;
-  next_commits_.bind(1, end_seq);
+  next_commits_.bind(1, end_seq - 1);
   next_commits_.bind(2, commits_searched);
   while (!whole && next_commits_.step())
     each_packed_whole(next_commits_.blob(2), next_commits_.integer(0),

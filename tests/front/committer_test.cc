@@ -89,6 +89,7 @@ class CommitterTest : public ::testing::Test {
   [[nodiscard]] CommitterOptions options() const {
     CommitterOptions made;
     made.folder = folder.path();
+    made.retain.age = Duration::max();  // the stamps of the tests are old
     made.idle = std::chrono::milliseconds(1);
     made.disk_retry = std::chrono::milliseconds(1);
     return made;
@@ -149,6 +150,24 @@ TEST_F(CommitterTest, ACommitTakesAtMostSoManyEntriesAndBytes) {
   for (const std::size_t size : dials.sizes) EXPECT_LE(size, 10U);
   EXPECT_EQ(dials.sizes, (std::vector<std::size_t>{10, 10, 5, 1, 1, 1}));
   EXPECT_EQ(dials.wholes, 1U);
+}
+
+TEST_F(CommitterTest, WholesOfAnIdleFrontAreStoredWithoutAnEntryAndNotReported) {
+  auto opened = open_ledger(options_in(folder.path()));
+  auto reader = opened.ledger->reader();
+  ASSERT_TRUE(reader);
+  Committer committer(std::move(opened.ledger), nullptr, clock, options());
+  ASSERT_TRUE(committer.put(batch_of({job_with(1), job_with(2), end_of_job(3, 1)})));
+  EXPECT_EQ(wait_for_reports(committer).size(), 1U);
+  ASSERT_TRUE(committer.put(batch_of({end_of_job(4, 2)})));
+  EXPECT_EQ(wait_for_reports(committer).size(), 1U);
+  ASSERT_TRUE(committer.put({{}, {{3, Duration(33)}}}));
+  ASSERT_TRUE(committer.put({{}, {{4, Duration(44)}}}));
+  committer.stop();
+  std::vector<CommitReport> reports;
+  EXPECT_FALSE(committer.reports().take(reports));
+  EXPECT_EQ((*reader)->timeline(JobId(1))->whole, Duration(33));
+  EXPECT_EQ((*reader)->timeline(JobId(2))->whole, Duration(44));
 }
 
 TEST_F(CommitterTest, OnAFullDiskJobsAreRefusedAndEndsWaitUntilTheyFit) {
