@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <msgpack/pack.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "bus/msgpack_reader.h"
+#include "bus/msgpack_writer.h"
 
 namespace tallymill::bus {
 namespace {
@@ -121,42 +121,34 @@ Status read_json(MsgpackReader& in, json& into, int depth, const Place& place) {
   return bad(place, "not msgpack, or cut off");
 }
 
-// What msgpack::packer writes into.
-struct StringSink {
-  std::string bytes;
-  void write(const char* from, std::size_t n) { bytes.append(from, n); }
-};
-using JsonPacker = msgpack::packer<StringSink>;
-
-Status pack_text(JsonPacker& out, const std::string& text, const Place& place) {
+Status write_text(MsgpackWriter& out, const std::string& text, const Place& place) {
   if (!is_utf8(text)) return bad(place, "text that is not UTF-8");
-  out.pack_str(static_cast<std::uint32_t>(text.size()));
-  out.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
+  out.text(text);
   return {};
 }
 
-Status write_json(JsonPacker& out, const json& value, int depth, const Place& place) {
+Status write_json(MsgpackWriter& out, const json& value, int depth, const Place& place) {
   if (value.is_structured() && depth == 0) return bad(place, "nested too deep");
   switch (value.type()) {
     case json::value_t::null:
-      out.pack_nil();
+      out.nil();
       return {};
     case json::value_t::boolean:
-      value.get<bool>() ? out.pack_true() : out.pack_false();
+      out.boolean(value.get<bool>());
       return {};
     case json::value_t::number_integer:
-      out.pack_int64(value.get<std::int64_t>());
+      out.integer(value.get<std::int64_t>());
       return {};
     case json::value_t::number_unsigned:
-      out.pack_uint64(value.get<std::uint64_t>());
+      out.integer(value.get<std::uint64_t>());
       return {};
     case json::value_t::number_float:
-      out.pack_double(value.get<double>());
+      out.real(value.get<double>());
       return {};
     case json::value_t::string:
-      return pack_text(out, value.get_ref<const std::string&>(), place);
+      return write_text(out, value.get_ref<const std::string&>(), place);
     case json::value_t::array: {
-      out.pack_array(static_cast<std::uint32_t>(value.size()));
+      out.list(value.size());
       std::size_t i = 0;
       for (const json& element : value) {
         if (auto ok = write_json(out, element, depth - 1, {&place, {}, i++}); !ok) return ok;
@@ -164,10 +156,10 @@ Status write_json(JsonPacker& out, const json& value, int depth, const Place& pl
       return {};
     }
     case json::value_t::object:
-      out.pack_map(static_cast<std::uint32_t>(value.size()));
+      out.map(value.size());
       for (const auto& [key, element] : value.get_ref<const json::object_t&>()) {
         const Place here{&place, key, 0};
-        if (auto ok = pack_text(out, key, place); !ok) return ok;
+        if (auto ok = write_text(out, key, place); !ok) return ok;
         if (auto ok = write_json(out, element, depth - 1, here); !ok) return ok;
       }
       return {};
@@ -190,11 +182,11 @@ Result<json> json_of_msgpack(std::string_view untrusted) {
 }
 
 Result<std::string> msgpack_of_json(const json& value) {
-  StringSink sink;
-  JsonPacker packer(sink);
-  if (auto ok = write_json(packer, value, limits::msgpack_depth, Place{}); !ok)
+  Buffer bytes;
+  MsgpackWriter out(bytes);
+  if (auto ok = write_json(out, value, limits::msgpack_depth, Place{}); !ok)
     return std::unexpected(std::move(ok).error());
-  return std::move(sink.bytes);
+  return std::string(bytes.view());
 }
 
 }  // namespace tallymill::bus

@@ -8,12 +8,9 @@
 // Threads: plain values.
 #pragma once
 
-#include <msgpack/pack.hpp>
-
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -22,36 +19,9 @@
 #include "base/utf8.h"
 #include "bus/messages.h"
 #include "bus/msgpack_reader.h"
+#include "bus/msgpack_writer.h"
 
 namespace tallymill::bus {
-
-// Bytes that grow at the end and keep their memory: what msgpack::packer writes into.
-class Buffer {
- public:
-  void write(const char* bytes, std::size_t n) {
-    if (capacity_ - size_ < n) [[unlikely]]
-      grow(n);
-    std::memcpy(bytes_.get() + size_, bytes, n);
-    size_ += n;
-  }
-  [[nodiscard]] char* data() { return bytes_.get(); }
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::string_view view() const { return {bytes_.get(), size_}; }
-  void truncate(std::size_t size) { size_ = size; }
-
- private:
-  void grow(std::size_t n) {
-    const std::size_t capacity = std::max<std::size_t>(2 * capacity_, size_ + n + 1024);
-    auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
-    if (size_ != 0) std::memcpy(bytes.get(), bytes_.get(), size_);
-    bytes_ = std::move(bytes);
-    capacity_ = capacity;
-  }
-
-  std::unique_ptr<char[]> bytes_;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
 
 // ---- writing ----
 
@@ -75,7 +45,7 @@ struct FieldCounter {
 
 class FieldWriter {
  public:
-  explicit FieldWriter(Buffer& out) : out_(out), packer_(out) {}
+  explicit FieldWriter(Buffer& out) : out_(out), writer_(out) {}
 
   template <std::size_t N, class T>
   void operator()(const char (&name)[N], const T& value,
@@ -87,23 +57,20 @@ class FieldWriter {
   template <std::size_t N>
   void key(const char (&name)[N]) {
     static_assert(N - 1 >= 1 && N - 1 <= 31, "a field's name is a fixstr");
-    char bytes[N];
+    char* const bytes = out_.room(N);
     bytes[0] = static_cast<char>(0xa0 | (N - 1));
     std::memcpy(bytes + 1, name, N - 1);
-    out_.write(bytes, N);
+    out_.grow(N);
   }
 
-  void put(std::int64_t value) { packer_.pack_int64(value); }
-  void put(std::int32_t value) { packer_.pack_int32(value); }
-  void put(double value) { packer_.pack_double(value); }
-  void put(bool value) { value ? packer_.pack_true() : packer_.pack_false(); }
-  void put(std::string_view text) {
-    packer_.pack_str(static_cast<std::uint32_t>(text.size()));
-    packer_.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
-  }
+  void put(std::int64_t value) { writer_.integer(value); }
+  void put(std::int32_t value) { writer_.integer(std::int64_t{value}); }
+  void put(double value) { writer_.real(value); }
+  void put(bool value) { writer_.boolean(value); }
+  void put(std::string_view text) { writer_.text(text); }
   template <class T>
   void put(const std::vector<T>& list) {
-    packer_.pack_array(static_cast<std::uint32_t>(list.size()));
+    writer_.list(list.size());
     for (const T& element : list) put(element);
   }
   template <class S>
@@ -113,13 +80,13 @@ class FieldWriter {
     S& fields_of = const_cast<S&>(map);
     FieldCounter count;
     fields_of.fields(count);
-    packer_.pack_map(count.fields);
+    writer_.map(count.fields);
     fields_of.fields(*this);
   }
 
  private:
   Buffer& out_;
-  msgpack::packer<Buffer> packer_;
+  MsgpackWriter writer_;
 };
 
 // ---- reading ----

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -105,6 +106,18 @@ TEST(CodecJson, NestsToTheLimitAndNotOneDeeper) {
     EXPECT_EQ(msgpack_of_json(value).has_value(), depth == limits::msgpack_depth);
   }
   EXPECT_FALSE(json_of_msgpack(std::string(1'000'000, '\x91')));
+}
+
+TEST(CodecJson, ADoubleStaysADoubleAlsoWhereItIsWholeNegativeZeroOrTooLargeForAnInteger) {
+  for (const double value : {2.0, -0.0, 18'446'744'073'709'551'616.0, -9'223'372'036'854'775'808.0,
+                             std::numeric_limits<double>::infinity(), 0.1}) {
+    const auto bytes = msgpack_of_json(value);
+    ASSERT_TRUE(bytes);
+    const auto back = json_of_msgpack(*bytes);
+    ASSERT_TRUE(back && back->is_number_float()) << value;
+    EXPECT_EQ(back->get<double>(), value);
+    EXPECT_EQ(std::signbit(back->get<double>()), std::signbit(value));
+  }
 }
 
 TEST(CodecJson, RefusesToSendTextThatIsNotUtf8AndBinary) {
