@@ -299,12 +299,11 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
     emit(TellWorker{worker, token, Word::void_});
     return;
   }
-  int hop = hop_at(lease, worker);
-  if (hop < 0 && !move_on(lease, worker, job)) {
+  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, job)) {
     emit(TellWorker{worker, token, Word::void_});
     return;
   }
-  hop = hop_at(lease, worker);
+  const int hop = hop_at(lease, worker);
   lease.listed = now;
   lease.link_broke = false;
   if (hop >= lease.at) {
@@ -393,9 +392,9 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
   const auto entry = leases_.find(token.job);
   if (entry == leases_.end() || entry->second.token != token) return;
   Lease& lease = entry->second;
-  const int hop = hop_at(lease, worker);
-  if (hop < 0) return;
   const JobId id(token.job);
+  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, jobs_.at(token.job))) return;
+  const int hop = hop_at(lease, worker);
   lease.listed = now;
   switch (point) {
     case Point::received:

@@ -26,11 +26,11 @@ Plan plan_of(std::uint64_t content, const Faults& faults) {
     return bits % n;
   };
   const auto length = [&] {
-    const std::uint64_t which = draw(100);
-    const std::uint64_t most_us = which < 60   ? 2'000
-                                  : which < 90 ? 40'000
-                                  : which < 98 ? 400'000
-                                               : 2'500'000;
+    const std::uint64_t which = draw(faults.slow_jobs ? 30 : 1000);
+    const std::uint64_t most_us = which < 20    ? 2'500'000
+                                  : which < 100 ? 400'000
+                                  : which < 400 ? 40'000
+                                                : 2'000;
     return Duration(std::chrono::microseconds(100 + draw(most_us)));
   };
   Plan plan;

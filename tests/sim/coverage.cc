@@ -10,21 +10,57 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)
     "stored",       "refused",    "noted",     "ended",        "cancel",     "deadline",
     "due",          "dispatch",   "listed",    "listed_other", "received",   "started",
     "finished",     "back",       "hop_other", "done_ok",      "done_error", "done_retry",
-    "done_stopped", "done_other", "lapse",     "death",        "new_lane",   "front_crash"};
+    "done_stopped", "done_other", "lapse",     "death",        "front_crash"};
+
+// The pairs that a thousand seeds meet. Not those that cannot be (a job whose commit is outstanding
+// has no token that anybody could list), nor those of chance upon chance.
+constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)> must_be_met = {
+    // none committing held ready alone backoff scheduled leased adopted stopping settling
+    " x         ",  // stored
+    " x         ",  // refused
+    "  xxxx x xx",  // noted
+    "          x",  // ended
+    "x xxxxxx xx",  // cancel
+    "x xxxxxx   ",  // deadline
+    "     xx    ",  // due
+    "   xx      ",  // dispatch
+    "x xxxx xxxx",  // listed
+    "x   xx x  x",  // listed_other
+    "x    x xxxx",  // received
+    "x  x x xxxx",  // started
+    "x   xx xxxx",  // finished
+    "   x   xx  ",  // back
+    "x      x   ",  // hop_other
+    "x  xx  xxxx",  // done_ok
+    "       xx x",  // done_error
+    "    xx xxxx",  // done_retry
+    "x        xx",  // done_stopped
+    "x x    x   ",  // done_other
+    "       xxx ",  // lapse
+    "       xxx ",  // death
+    "  xxxxxxx x",  // front_crash
+};
 
 }  // namespace
 
 int Coverage::print(std::FILE* out) const {
+  int must = 0, missed = 0;
   std::fprintf(out, "%-13s", "");
   for (const auto name : state_names) std::fprintf(out, "%11s", name.data());
   std::fprintf(out, "\n");
   for (std::size_t event = 0; event < event_names.size(); ++event) {
     std::fprintf(out, "%-13s", event_names[event].data());
-    for (std::size_t state = 0; state < state_names.size(); ++state)
-      std::fprintf(out, "%11lld", static_cast<long long>(hits_[state][event]));
+    for (std::size_t state = 0; state < state_names.size(); ++state) {
+      const auto hits = static_cast<long long>(hits_[state][event]);
+      const bool wanted = must_be_met[event][state] == 'x';
+      must += wanted;
+      missed += wanted && hits == 0;
+      std::fprintf(out, "%10lld%c", hits, wanted && hits == 0 ? '!' : ' ');
+    }
     std::fprintf(out, "\n");
   }
-  return 0;
+  std::fprintf(out, "%d of %d (state, event) pairs that must be met were\n", must - missed, must);
+  return missed;
 }
 
 }  // namespace tallymill::sim

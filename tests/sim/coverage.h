@@ -49,7 +49,6 @@ enum class JobEvent : std::uint8_t {
   done_other,
   lapse,
   death,
-  new_lane,
   front_crash,
   count,
 };

@@ -17,7 +17,7 @@ using tallymill::sim::World;
 
 struct Flags {
   std::uint64_t seed = 1;
-  std::uint64_t count = 1;
+  std::uint64_t count = 1000;
   bool expect_finding = false;  // a mutant: the first finding is the success
   bool twice = false;           // each seed again: its hash must be the same
   bool coverage = false;
@@ -71,7 +71,8 @@ bool parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (!parse(argc, argv)) {
     std::fprintf(stderr,
-                 "usage: tallymill_sim [--seed N] [--count N] [--twice] [--coverage] [--log] "
+                 "usage: tallymill_sim [--seed N] [--count N, default TALLYMILL_SIM_SEEDS or 1000 "
+                 "(1 with --seed)] [--twice] [--coverage] [--log] "
                  "[--expect-finding]\n");
     return 2;
   }
@@ -102,7 +103,7 @@ int main(int argc, char** argv) {
     }
   }
   const double seconds = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
-  if (flags.coverage) coverage.print(stdout);
+  const bool unmet = flags.coverage && coverage.print(stdout) > 0 && flags.count >= 1000;
   std::printf(
       "%llu seeds, hash %016llx: %lld jobs, %llu events, %.1f virtual hours in %.1f s of CPU\n",
       static_cast<unsigned long long>(flags.count), static_cast<unsigned long long>(hash),
@@ -112,5 +113,5 @@ int main(int argc, char** argv) {
     std::printf("the planted bug was not found\n");
     return 1;
   }
-  return 0;
+  return unmet ? 1 : 0;
 }

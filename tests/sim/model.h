@@ -55,7 +55,8 @@ struct Faults {
   bool clock_steps = false;
   bool poison = false;
   bool hangs = false;
-  bool tight = false;  // small admission bounds
+  bool slow_jobs = false;  // many are longer than a lease
+  bool tight = false;      // small admission bounds
 };
 
 struct Profile {

@@ -29,9 +29,10 @@ struct Match : F... {
 void Shell::start() {
   ++life_;
   paused_ = draining_ = drained_ = false;
-  const front::Opened opened = world_.store.open([this](std::int64_t seq,
+  const front::Opened opened = world_.store.open([this](const Op& op,
                                                         std::optional<front::Outcome> outcome) {
-    put(completions_, [this, seq, outcome = std::move(outcome)] { note_committed(seq, outcome); });
+    put(completions_, [this, what = op.what, seq = op.seq, job = op.job,
+                       outcome = std::move(outcome)] { on_committed(what, seq, job, outcome); });
   });
   Machine::Options options;
   options.epoch = opened.epoch;
@@ -52,6 +53,7 @@ void Shell::start() {
   index_.clear();
   lanes_.clear();
   deadlines_.clear();
+  dues_.clear();
   world_.laws.front_started(opened.epoch);
   world_.events.trace("front starts", opened.epoch, opened.head);
 
@@ -77,6 +79,7 @@ void Shell::start() {
     job.deadline = rebased(row.request.deadline);
     job.not_before = rebased(row.due ? row.due : row.request.not_before);
     if (job.deadline) deadlines_[id] = *job.deadline;
+    if (job.not_before) dues_[id] = *job.not_before;
     to_replay_.push_back(std::move(job));
   }
   wake(0ns);
@@ -175,7 +178,7 @@ void Shell::replay_some() {
 }
 
 void Shell::tick() {
-  hit_deadlines();
+  hit_times();
   losing_by_ = JobEvent::lapse;
   feed([&] { machine_->tick(world_.now()); });
   losing_by_.reset();
@@ -236,7 +239,6 @@ void Shell::on_hello(const HelloMsg& hello) {
       world_.laws.listed(held.token, machine_->state(JobId(held.token.job)).has_value());
       hit(held.token.job, JobEvent::listed);
     }
-    losing_by_ = JobEvent::new_lane;
     const auto lane = lanes_.find(hello.worker);
     const bool new_lane = lane == lanes_.end() || lane->second.number != hello.lane;
     if (new_lane) world_.laws.shortened();
@@ -246,7 +248,6 @@ void Shell::on_hello(const HelloMsg& hello) {
       if (index_.size() <= *id) index_.resize(*id + 1U, -1);
       index_[*id] = hello.worker;
     });
-    losing_by_.reset();
     if (new_lane) open_lane(hello.worker, hello.lane);
   });
 }
@@ -370,14 +371,18 @@ void Shell::on_cancel(std::uint64_t reply_to, int client, JobId job) {
   });
 }
 
-void Shell::note_committed(std::int64_t seq, std::optional<front::Outcome> outcome) {
-  if (!outcome) {
-    hit(seq, JobEvent::refused);
+void Shell::on_committed(Op::What what, std::int64_t seq, JobId job,
+                         const std::optional<front::Outcome>& outcome) {
+  const bool stored = outcome && outcome->what == front::Outcome::What::stored;
+  hit(job.raw(), what == Op::What::settle ? JobEvent::ended
+                 : what == Op::What::note ? JobEvent::noted
+                 : stored                 ? JobEvent::stored
+                                          : JobEvent::refused);
+  if (outcome)
+    feed([&] { machine_->committed(seq, *outcome, world_.now()); });
+  else
     feed(
         [&] { machine_->not_committed(seq, Error{Errc::disk, "the disk is full"}, world_.now()); });
-    return;
-  }
-  feed([&] { machine_->committed(seq, *outcome, world_.now()); });
 }
 
 // ---- effects ----
@@ -452,6 +457,9 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Settle& settle) {
             events.trace("settle", settle.job.raw(), static_cast<std::int64_t>(settle.state),
                          settle.seq);
+            if (const auto present = world_.laws.present(settle.job.raw());
+                present && world_.laws.stop_queued(settle.job.raw()))
+              hit_loss(settle.job, *present);
             world_.laws.settles(settle, result_in_hand_);
             deadlines_.erase(settle.job.raw());
             Op op;
@@ -463,10 +471,10 @@ void Shell::perform(front::Effect& effect) {
             world_.store.queue(std::move(op));
           },
           [&](const front::Remark& remark) {
-            if (remark.outcome == "lost" && losing_by_) {
-              world_.coverage.hit(JobState::leased, *losing_by_);
-              if (*losing_by_ == JobEvent::lapse) world_.laws.lapsed(remark.token);
-            }
+            if (remark.outcome == "lost") hit_loss(remark.job, remark.token);
+            if (remark.outcome == "lost" && losing_by_ == JobEvent::lapse)
+              world_.laws.lapsed(remark.token);
+            if (remark.due) dues_[remark.job.raw()] = *remark.due;
             events.trace("note", remark.job.raw(), static_cast<std::int64_t>(remark.what),
                          remark.charges);
             world_.laws.remarks(remark, result_in_hand_);
@@ -482,9 +490,12 @@ void Shell::perform(front::Effect& effect) {
           },
           [&](const front::Accept& accept) {
             if (const auto asked = questions_.find(accept.reply_to);
-                asked != questions_.end() && asked->second.deadline && !accept.known)
-              deadlines_[accept.job.raw()] =
-                  world_.now() + (*asked->second.deadline - world_.wall());
+                asked != questions_.end() && !accept.known) {
+              const auto at = [&](WallTime wall) { return world_.now() + (wall - world_.wall()); };
+              const Request& request = asked->second;
+              if (request.deadline) deadlines_[accept.job.raw()] = at(*request.deadline);
+              if (request.not_before) dues_[accept.job.raw()] = at(*request.not_before);
+            }
             answer({accept.reply_to, true, accept.known, accept.job, accept.end, Errc::busy});
           },
           [&](const front::Refuse& refuse) {
@@ -498,6 +509,11 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Dispatch& dispatch) {
             events.trace("dispatch", dispatch.token.job, dispatch.token.attempt,
                          index_of(dispatch.workers[0]));
+            world_.coverage.hit(
+                machine_->pool().at(dispatch.workers[0]).alone == JobId(dispatch.token.job)
+                    ? JobState::alone
+                    : JobState::ready,
+                JobEvent::dispatch);
             world_.laws.dispatched(dispatch);
             send_job(dispatch);
           },
@@ -567,14 +583,24 @@ JobState Shell::state_of(std::int64_t job) const {
 
 void Shell::hit(std::int64_t job, JobEvent event) { world_.coverage.hit(state_of(job), event); }
 
-void Shell::hit_deadlines() {
-  for (auto entry = deadlines_.begin(); entry != deadlines_.end();)
-    if (entry->second <= world_.now()) {
-      hit(entry->first, JobEvent::deadline);
-      entry = deadlines_.erase(entry);
-    } else {
-      ++entry;
-    }
+// A job is lost: whose it was.
+void Shell::hit_loss(JobId job, const Token& token) {
+  if (!losing_by_) return;
+  world_.coverage.hit(world_.laws.stop_queued(job.raw())         ? JobState::stopping
+                      : token.epoch < machine_->snapshot().epoch ? JobState::adopted
+                                                                 : JobState::leased,
+                      *losing_by_);
+}
+
+void Shell::hit_times() {
+  for (auto* times : {&deadlines_, &dues_})
+    std::erase_if(*times, [&](const auto& entry) {
+      if (entry.second > world_.now()) return false;
+      const JobState state = state_of(entry.first);
+      if (times == &deadlines_ || state == JobState::backoff || state == JobState::scheduled)
+        world_.coverage.hit(state, times == &dues_ ? JobEvent::due : JobEvent::deadline);
+      return true;
+    });
 }
 
 }  // namespace tallymill::sim

@@ -16,6 +16,7 @@
 #include "tests/sim/coverage.h"
 #include "tests/sim/events.h"
 #include "tests/sim/model.h"
+#include "tests/sim/store.h"
 
 namespace tallymill::sim {
 
@@ -69,12 +70,14 @@ class Shell {
   void tell(front::WorkerId id, std::function<void(int worker)> what);
   void announce_lanes();
   void open_lane(int worker, int number);
-  void note_committed(std::int64_t seq, std::optional<front::Outcome> outcome);
+  void on_committed(Op::What what, std::int64_t seq, JobId job,
+                    const std::optional<front::Outcome>& outcome);
   [[nodiscard]] std::optional<front::WorkerId> known(int worker) const;
   [[nodiscard]] int index_of(front::WorkerId id) const { return index_.at(id); }
   [[nodiscard]] JobState state_of(std::int64_t job) const;
   void hit(std::int64_t job, JobEvent event);
-  void hit_deadlines();
+  void hit_times();
+  void hit_loss(JobId job, const Token& token);
 
   World& world_;
   std::unique_ptr<front::Machine> machine_;
@@ -89,7 +92,7 @@ class Shell {
   std::map<int, Lane> lanes_;
   std::vector<int> index_;  // WorkerId -> simulated worker
   std::map<std::uint64_t, Request> questions_;
-  std::map<std::int64_t, Instant> deadlines_;  // of live jobs, for coverage
+  std::map<std::int64_t, Instant> deadlines_, dues_;  // of live jobs, for coverage
   const Request* request_in_hand_ = nullptr;
   const ResultMsg* result_in_hand_ = nullptr;
   std::optional<JobEvent> losing_by_;  // coverage: what the present call would lose jobs by

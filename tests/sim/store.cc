@@ -78,7 +78,7 @@ void Store::finish_commit() {
   for (const Op& op : ended) outcomes.push_back(apply(op));
   const auto life = life_;
   for (std::size_t i = 0; i < ended.size() && life == life_; ++i)
-    done_(ended[i].seq, std::move(outcomes[i]));
+    done_(ended[i], std::move(outcomes[i]));
   if (life == life_) start_commit();
 }
 

@@ -59,7 +59,7 @@ struct Row {
 class Store {
  public:
   // The end of one entry of a commit: an outcome, or nothing when the disk was full.
-  using Done = std::function<void(std::int64_t seq, std::optional<front::Outcome> outcome)>;
+  using Done = std::function<void(const Op& op, std::optional<front::Outcome> outcome)>;
 
   Store(Events& events, const Faults& faults) : events_(events), faults_(faults) {}
 

@@ -24,6 +24,7 @@ Profile drawn(Events& events) {
     *fault = events.chance(350);
   faults.worker_drains = events.chance(200);
   faults.front_drains = events.chance(150);
+  faults.slow_jobs = events.chance(250);
   faults.tight = events.chance(150);
   profile.clients = 1 + static_cast<int>(events.pick(4));
   profile.jobs = 40 + static_cast<int>(events.pick(120));
