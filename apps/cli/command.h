@@ -91,6 +91,8 @@ int config_check(const Common& common, const std::string& file);
 
 // ---- for the commands ----
 
+// The folder that was said, or the configured one.
+[[nodiscard]] std::string data_folder(const std::string& said);
 // The address that was said, or of the front in the run directory, or the configured one.
 [[nodiscard]] std::string server_of(const Common& common);
 // Connected, or the exit code, with the reason said. `timeout`: of questions.

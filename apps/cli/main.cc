@@ -132,6 +132,16 @@ class Commands {
   void upkeep_group() {
     command("doctor", "what is missing, and the command that mends it",
             [this] { return cli::doctor(common_); });
+    CLI::App* ledger = app_.add_subcommand("ledger", "the front's ledger");
+    ledger->require_subcommand(1);
+    CLI::App* check_ledger =
+        ledger->add_subcommand("check", "every law, offline; exit 7 when one is broken");
+    add_common(*check_ledger, false);
+    check_ledger->add_option("folder", folder_, "the data folder (default: the configured one)");
+    check_ledger->add_flag("--blobs", read_blobs_, "read every blob and compare it with its name");
+    check_ledger->callback([this] {
+      chosen_ = [this] { return cli::ledger_check(common_, data_folder(folder_), read_blobs_); };
+    });
     CLI::App* config = app_.add_subcommand("config", "configuration files");
     config->require_subcommand(1);
     CLI::App* check_config = config->add_subcommand("check", "what a file says, or what is wrong");
@@ -150,6 +160,8 @@ class Commands {
   SnapshotArgs snapshot_;
   std::string kind_;
   std::string folder_;
+  std::string folder_;
+  bool read_blobs_ = false;
   std::string file_;
   bool read_blobs_ = false;
 };
