@@ -248,8 +248,8 @@ inline constexpr Bytes wal_checkpoint = 32_MiB;
 inline constexpr Bytes wal_rest = 4_MiB;  // what the committer copies itself: 10 ms
 inline constexpr Bytes wal_full = 56_MiB;
 
-// Room that a full disk still has for the ends of running jobs. As large as the WAL: a checkpoint of
-// a log full of new jobs then fits, and the log, which has its place already, starts again.
+// Room that a full disk still has for the ends of running jobs. As large as the WAL: a checkpoint
+// of a log full of new jobs then fits, and the log, which has its place already, starts again.
 inline constexpr Bytes ledger_reserve = 64_MiB;
 
 // Below this much free space new jobs are refused; the reserve is made again above it.

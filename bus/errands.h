@@ -55,6 +55,7 @@ class Errands {
         if (stopping_.load()) return;
         Answer answer = errand();
         // The box holds twice what may wait, so that it is never full while the loop turns.
+        // NOLINTNEXTLINE(bugprone-use-after-move): put() moves only what it takes
         while (!answered_.put(std::move(answer)) && !stopping_.load()) std::this_thread::yield();
       }
     }

@@ -128,10 +128,12 @@ void Front::start_replay() {
     if (reader)
       status = (*reader)->replay([this](std::vector<LiveJob>&& jobs) {
         ReplayPiece piece{std::move(jobs), false, {}};
+        // NOLINTNEXTLINE(bugprone-use-after-move): put() moves only what it takes
         while (!stopping_ && !replayed_.put(std::move(piece)))
           std::this_thread::sleep_for(milliseconds(1));
       });
     ReplayPiece last{{}, true, std::move(status)};
+    // NOLINTNEXTLINE(bugprone-use-after-move): put() moves only what it takes
     while (!stopping_ && !replayed_.put(std::move(last)))
       std::this_thread::sleep_for(milliseconds(1));
   });
@@ -593,7 +595,8 @@ json Front::snapshot_json() const {
 json Front::topology_json() const {
   json routes = json::array();
   json stages = json::array();
-  for (KindId id = 0; id < machine_->kinds(); ++id) {
+  for (std::size_t i = 0; i < machine_->kinds(); ++i) {
+    const auto id = static_cast<KindId>(i);
     json route = json::array();
     for (const StageId stage : machine_->kind(id).route) route.push_back(machine_->stage(stage));
     for (const json& stage : route)

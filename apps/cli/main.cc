@@ -160,8 +160,6 @@ class Commands {
   SnapshotArgs snapshot_;
   std::string kind_;
   std::string folder_;
-  std::string folder_;
-  bool read_blobs_ = false;
   std::string file_;
   bool read_blobs_ = false;
 };

@@ -205,7 +205,8 @@ TEST(Engrave, WithoutLaserSettingsTheStageSaysWhichIsMissing) {
     return output ? Error{} : output.error();
   };
   EXPECT_EQ(refused(json::object()).code, Errc::stage_failed);
-  for (const auto& [key, value] : laser()["laser"].items()) {
+  const json settings = laser()["laser"];
+  for (const auto& [key, value] : settings.items()) {
     json without = laser();
     without["laser"].erase(key);
     EXPECT_NE(refused(without).message.find(key), std::string::npos) << key;
