@@ -135,7 +135,8 @@ TEST(ProtocolPage, TheBoundsAreTheLimits) {
       {"header_keys", std::to_string(limits::header_keys)},
       {"header_list", std::to_string(limits::header_list)}};
   std::map<std::string, std::string> written;
-  for (const Row& row : tables().at("Bounds"))
+  const auto page = tables();
+  for (const Row& row : page.at("Bounds"))
     written[row[2].substr(1, row[2].size() - 2)] = row[1];
   EXPECT_EQ(written, source);
 }
