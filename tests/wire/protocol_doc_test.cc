@@ -136,8 +136,7 @@ TEST(ProtocolPage, TheBoundsAreTheLimits) {
       {"header_list", std::to_string(limits::header_list)}};
   std::map<std::string, std::string> written;
   const auto page = tables();
-  for (const Row& row : page.at("Bounds"))
-    written[row[2].substr(1, row[2].size() - 2)] = row[1];
+  for (const Row& row : page.at("Bounds")) written[row[2].substr(1, row[2].size() - 2)] = row[1];
   EXPECT_EQ(written, source);
 }
 
