@@ -337,7 +337,6 @@ void Front::on_committed() {
         machine_->committed(one.seq, one.outcome, now);
     }
   }
-  machine_->set_disk_low(committer_->free_bytes() < options_.disk_floor);
   carry_out();
 }
 
@@ -546,6 +545,8 @@ void Front::judge() {
     on_committed();
   }
   const Instant now = clock_.now();
+  // Here and not after a commit: while submits are refused there may be none.
+  machine_->set_disk_low(committer_->free_bytes() < options_.disk_floor);
   machine_->tick(now);
   carry_out();
   next_judgement_ = std::max(machine_->next_due(), now + milliseconds(5));

@@ -479,14 +479,16 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
     ++counts_.charged;
     job.lost_once = true;
   }
+  // The last one too: a dead letter shows every attempt.
+  if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
   if (job.charges >= limits::charges) {
+    job.ready = now;
     settle(id, job, EndState::failed,
            Error{Errc::stage_failed,
                  "worker_lost: three attempts were lost with their workers; " + std::move(why)},
            false, now);
     return;
   }
-  if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
   job.due = Instant{};
   wait(id, job, now);
 }

@@ -129,7 +129,7 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {end_,
        "SELECT seq, job, state, attempts, at_ns, code, message, field, digests,"
        " CASE WHEN ?2 THEN timeline END, CASE WHEN ?2 THEN result END FROM ends WHERE seq = ?1"},
-      {notes_, "SELECT data FROM notes WHERE job = ?1 AND what = ?2 ORDER BY seq"},
+      {notes_, "SELECT data FROM notes WHERE job = ?1 AND data IS NOT NULL ORDER BY seq"},
       {charges_, "SELECT charges FROM notes WHERE job = ?1 ORDER BY seq DESC LIMIT 1"},
       {retired_, "SELECT through_seq, results_through_seq FROM retired"},
       {next_commits_,
@@ -212,7 +212,6 @@ Result<StoredTimeline> SqliteReader::timeline(JobId job) {
   timeline.queued = instant_from_ns(row_.integer(8));
   row_.reset();
   notes_.bind(1, job.raw());
-  notes_.bind(2, static_cast<int>(Note::What::attempt_failed));
   while (notes_.step()) timeline.failed_attempts.emplace_back(notes_.blob(0));
   if (!notes_.ok()) return failed();
   if (*slot < 0) return timeline;

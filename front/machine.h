@@ -430,7 +430,7 @@ class Machine {
   // settlement
   void settle(JobId id, JobEntry& job, EndState state, std::optional<Error> error, bool with_result,
               Instant now, ReplyTo reply_to = 0);
-  void retry(JobId id, JobEntry& job, const Finished& finished, Instant now);
+  void retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease, Instant now);
   void remark(JobId id, JobEntry& job, Note::What what, std::string_view outcome, Instant now,
               const Lease* lease);
   void stop(JobId id, JobEntry& job, Note::What why, ReplyTo reply_to, Instant now);

@@ -56,7 +56,7 @@ void Machine::done(const Finished& finished, Instant now) {
   }
   if (finished.outcome == Finished::Outcome::error && finished.retry &&
       job.failures < kinds_[job.kind].retries) {
-    retry(id, job, finished, now);
+    retry(id, job, finished, lease, now);
     return;
   }
   if (finished.outcome == Finished::Outcome::stopped) {
@@ -85,7 +85,8 @@ void Machine::done(const Finished& finished, Instant now) {
   }
 }
 
-void Machine::retry(JobId id, JobEntry& job, const Finished& finished, Instant now) {
+void Machine::retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease,
+                    Instant now) {
   const Kind& kind = kinds_[job.kind];
   // Full jitter: uniform in [0, min(cap, base * 2^n)].
   const int doublings = std::min<int>(job.failures, 30);
@@ -95,7 +96,7 @@ void Machine::retry(JobId id, JobEntry& job, const Finished& finished, Instant n
   ++job.failures;
   ++counts_.retried;
   job.due = now + Duration(delay(jitter_));
-  remark(id, job, Note::What::retry_at, "failed", now, nullptr);
+  remark(id, job, Note::What::retry_at, "failed", now, &lease);
   auto& note = std::get<Remark>(effects_.back());
   note.due = job.due;
   note.token = finished.token;

@@ -134,7 +134,10 @@ Result<json> timeline_json(const StoredTimeline& stored) {
   const JobId id = stored.job.id;
   std::optional<Attempt> last;
   const auto between = [&](const Attempt& next) {
-    if (last) add(parts, "backoff", next.stamps.ready - last->stamps.returned);
+    if (last)
+      add(parts, "backoff", next.stamps.ready - last->stamps.returned);
+    else if (next.stamps.ready > next.stamps.accepted)
+      add(parts, "earlier", next.stamps.ready - next.stamps.accepted);
   };
   for (const std::string& packed : stored.failed_attempts) {
     auto attempt = read_attempt(packed, id);

@@ -4,11 +4,13 @@ usage: promises_test.py PROGRAMS [TEST ...]
 """
 
 import os
+import pathlib
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -62,6 +64,67 @@ class Pipeline(unittest.TestCase):
             workers = self.client.ask("workers")["workers"]
             return all(w["open"] and w["held"] == w["ahead"] == w["unsettled"] == 0 for w in workers)
         until(free, 10, "every place is free")
+
+    def next_attempts(self, jobs, struck_ns):
+        """Of each job that lost an attempt: seconds from the fault to that and to the next one."""
+        rows = []
+        for job in jobs:
+            if self.client.ends[job][0][0].get("att", 0) < 2:
+                continue
+            attempts = self.client.ask("timeline", id=job)["attempts"]
+            for lost, following in zip(attempts, attempts[1:]):
+                if lost["outcome"] == "lost":
+                    rows.append(((lost["returned"] - struck_ns) / 1e9,
+                                 (following["dispatched"] - struck_ns) / 1e9))
+        return rows
+
+
+class Workers(Pipeline):
+    def restart_after(self, sign, bound, threads):
+        """A worker is struck while all are busy; its jobs run elsewhere."""
+        self.start(compute=2, image=1, threads=threads)
+        jobs = self.submit(600, {"service_us": 5000, "route": "compute"})
+        self.flying(2 * threads + 2)
+        worker = self.mill.children("stage-compute")[0]
+        struck = time.monotonic_ns()
+        os.kill(worker, sign)
+        self.wait_all(jobs)
+        if sign == signal.SIGSTOP:
+            os.kill(worker, signal.SIGCONT)
+        rows = self.next_attempts(jobs, struck)
+        known, again = (max(column) for column in zip(*rows))
+        print(f"{sign.name}, {threads} threads: {len(rows)} attempts lost, known after at most "
+              f"{known:.3f} s, run again after at most {again:.3f} s", flush=True)
+        self.assertGreaterEqual(len(rows), threads)
+        self.assertLess(again, bound)
+        self.all_places_free()
+
+    def test_jobs_of_a_killed_worker_run_again_within_a_second(self):
+        self.restart_after(signal.SIGKILL, 1.0, 1)
+
+    def test_jobs_of_a_killed_worker_with_many_threads(self):
+        self.restart_after(signal.SIGKILL, 1.0, 8)
+
+    def test_jobs_of_a_stopped_worker_run_again_within_two_seconds(self):
+        self.restart_after(signal.SIGSTOP, 2.0, 1)
+
+    def test_a_job_that_kills_its_worker_takes_no_other_with_it(self):
+        self.start(compute=2, image=1, threads=4)
+        good = self.submit(500, {"service_us": 2000, "route": "compute"})
+        poison = self.submit(1, {"outcome": "crash", "route": "compute"})
+        good += self.submit(500, {"service_us": 2000, "route": "compute"})
+        self.wait_all(good, 60)
+        self.wait_all(poison, 60, "failed")
+        end = self.client.ends[poison[0]][0][0]
+        self.assertIn("worker_lost", end["msg"])
+        self.assertIn("signal", end["msg"])
+        self.assertEqual(self.client.ask("status", id=poison[0])["charges"], 3)
+        runs = [len(self.client.ask("timeline", id=job)["attempts"]) for job in good
+                if self.client.ends[job][0][0].get("att", 0) > 1]
+        print(f"beside the poison: {len(runs)} jobs ran again, at most {max(runs, default=1)} times: "
+              f"{end['msg'].splitlines()[0]}", flush=True)
+        self.assertLessEqual(max(runs, default=1), 2)
+        self.all_places_free()
 
 
 class TheFront(Pipeline):
@@ -130,6 +193,46 @@ class TheLink(Pipeline):
 
     def ready_again(self):
         return any(w["open"] for w in self.client.ask("workers")["workers"])
+
+
+class TheDisk(Pipeline):
+    def test_a_full_disk_refuses_and_recovers(self):
+        if os.geteuid() != 0:
+            self.skipTest("SKIPPED: a full disk needs root, for a small tmpfs")
+        folder = tempfile.mkdtemp(prefix="tallymill-disk-")
+        self.addCleanup(os.rmdir, folder)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", folder],
+                          capture_output=True).returncode != 0:
+            self.skipTest("SKIPPED: no tmpfs can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", folder])
+        self.start(compute=1, image=1, threads=4, folder=folder)
+        running = self.submit(4, {"service_us": 3_000_000, "route": "compute"})
+        self.flying(4)
+        filler = pathlib.Path(folder) / "filler"
+        with open(filler, "wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * 65536)
+                    file.flush()
+            except OSError:
+                pass
+        codes = set()
+
+        def refused():
+            r = self.client.submit("synthetic", {"route": "compute"})
+            self.client.wait_for(lambda: r in self.client.accepted or r in self.client.refused, 10)
+            if r in self.client.accepted:
+                running.append(self.client.accepted[r]["id"])
+                return False
+            codes.add(self.client.refused.pop(r)["code"])
+            return True
+        until(refused, 20, "a submit is refused")
+        self.assertEqual(codes, {"E_DISK"})
+        self.wait_all(running, 30)  # a full disk does not keep what runs from its end
+        filler.unlink()
+        until(lambda: not refused(), 20, "a submit is accepted again")
+        self.wait_all(running, 30)
+        self.all_places_free()
 
 
 if __name__ == "__main__":

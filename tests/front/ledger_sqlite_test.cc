@@ -100,6 +100,7 @@ TEST(Ledger, NotesAreTheStateThatAJobGoesOnFrom) {
     failed.failures = 1;
     failed.data = "hops of the first attempt";
     Note retry = note_for(5, 1, Note::What::retry_at);
+    retry.data = "hops of the second attempt";
     retry.failures = 1;
     retry.due = wall_from_ns(99);
     Note charged = note_for(6, 2, Note::What::charged);
@@ -120,7 +121,9 @@ TEST(Ledger, NotesAreTheStateThatAJobGoesOnFrom) {
   ASSERT_TRUE(reader);
   const auto timeline = (*reader)->timeline(JobId(1));
   ASSERT_TRUE(timeline);
-  EXPECT_EQ(timeline->failed_attempts, std::vector<std::string>{"hops of the first attempt"});
+  // Whatever the note was for: its attempt is shown.
+  EXPECT_EQ(timeline->failed_attempts,
+            (std::vector<std::string>{"hops of the first attempt", "hops of the second attempt"}));
   EXPECT_FALSE(timeline->job.end);
 }
 

@@ -1,0 +1,111 @@
+// The machine one event at a time: what the simulator cannot say by a law, and what chaos found.
+#include "front/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace tallymill::front {
+namespace {
+
+using std::chrono::milliseconds;
+
+// One stage, one kind, and the effects of each event.
+class MachineTest : public testing::Test {
+ protected:
+  MachineTest() : machine_({.epoch = 1, .started = at(0)}) {
+    const StageId stage = machine_.add_stage("compute");
+    kind_ = machine_.add_kind(
+        {.name = "synthetic", .route = {stage}, .backoff_base = {}, .backoff_cap = {}});
+    machine_.replay_finished(at(0));
+  }
+
+  static Instant at(int ms) { return Instant(milliseconds(1'000'000 + ms)); }
+
+  WorkerId worker(const std::string& incarnation, int ms) {
+    const auto id = machine_.hello({.incarnation = incarnation,
+                                    .stage = 0,
+                                    .limit = {Credits(8), Bytes(1 << 20)},
+                                    .unsettled_limit = Credits(8)},
+                                   {}, at(ms));
+    EXPECT_TRUE(id);
+    machine_.lane_up(*id, at(ms));
+    return *id;
+  }
+
+  template <class E>
+  std::vector<E> take() {
+    std::vector<E> found;
+    for (const Effect& effect : machine_.effects())
+      if (const E* one = std::get_if<E>(&effect)) found.push_back(*one);
+    machine_.effects().clear();
+    return found;
+  }
+
+  JobId submit(int ms) {
+    machine_.submit({.client = "test", .kind = kind_, .size = Bytes(100), .intake = at(ms)},
+                    at(ms));
+    const auto appended = take<Append>();
+    machine_.committed(appended.at(0).job.raw(), {}, at(ms));
+    return appended.at(0).job;
+  }
+
+  Token dispatch(int ms) {
+    machine_.dispatch(at(ms));
+    return take<Dispatch>().at(0).token;
+  }
+
+  Machine machine_;
+  KindId kind_ = 0;
+};
+
+TEST_F(MachineTest, ADeadLettersThirdLostAttemptIsNotedToo) {
+  submit(0);
+  for (int charge = 1; charge <= 3; ++charge) {
+    const int begin = charge * 100;
+    const WorkerId id = worker("compute-" + std::to_string(charge), begin);
+    machine_.effects().clear();
+    const Token token = dispatch(begin + 10);
+    machine_.hop(id, token, Machine::Point::started, at(begin + 20));
+    machine_.effects().clear();
+    machine_.died(id, "signal SIGABRT", at(begin + 50));
+    std::vector<Remark> notes;
+    std::vector<Settle> ends;
+    for (const Effect& effect : machine_.effects()) {
+      if (const auto* note = std::get_if<Remark>(&effect)) notes.push_back(*note);
+      if (const auto* end = std::get_if<Settle>(&effect)) {
+        // In the ledger a note never follows its job's end.
+        EXPECT_FALSE(notes.empty());
+        ends.push_back(*end);
+      }
+    }
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_EQ(notes[0].charges, charge);
+    EXPECT_EQ(notes[0].stamps.dispatched, at(begin + 10));
+    EXPECT_EQ(notes[0].stamps.returned, at(begin + 50));
+    ASSERT_EQ(ends.size(), charge == 3 ? 1U : 0U);
+    if (!ends.empty()) EXPECT_EQ(ends[0].stamps.ready, at(begin + 50));
+    machine_.check_invariants();
+  }
+}
+
+TEST_F(MachineTest, AFailedAttemptsNoteSaysWhenItWasDispatched) {
+  submit(0);
+  const WorkerId id = worker("compute-1", 10);
+  machine_.effects().clear();
+  const Token token = dispatch(20);
+  machine_.done({.token = token,
+                 .worker = id,
+                 .outcome = Finished::Outcome::error,
+                 .retry = true,
+                 .error = Error{Errc::away, "not now"}},
+                at(70));
+  const auto notes = take<Remark>();
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_EQ(notes[0].outcome, "failed");
+  EXPECT_EQ(notes[0].stamps.dispatched, at(20));
+  EXPECT_EQ(notes[0].stamps.returned, at(70));
+}
+
+}  // namespace
+}  // namespace tallymill::front
