@@ -95,8 +95,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       live.not_before = note.due;
       live.backoff = true;
     }
-    if (note.what == Note::What::attempt_failed)
-      model_.jobs[job].failed_attempts.push_back(note.data);
+    if (!note.data.empty()) model_.jobs[job].failed_attempts.push_back(note.data);
     if (note.what == Note::What::cancel_requested) live.cancel_requested = true;
     if (note.what == Note::What::deadline_passed) live.deadline_passed = true;
     return note;

@@ -84,7 +84,9 @@ TEST_F(MachineTest, ADeadLettersThirdLostAttemptIsNotedToo) {
     EXPECT_EQ(notes[0].stamps.dispatched, at(begin + 10));
     EXPECT_EQ(notes[0].stamps.returned, at(begin + 50));
     ASSERT_EQ(ends.size(), charge == 3 ? 1U : 0U);
-    if (!ends.empty()) EXPECT_EQ(ends[0].stamps.ready, at(begin + 50));
+    if (!ends.empty()) {
+      EXPECT_EQ(ends[0].stamps.ready, at(begin + 50));
+    }
     machine_.check_invariants();
   }
 }
