@@ -156,9 +156,9 @@ void Committer::refuse_jobs() {
 }
 
 void Committer::report(CommitDone done) {
-  const auto size = static_cast<std::int64_t>(done.entries.size());
+  // First: who has taken the report no longer finds its entries in queued().
+  queued_ -= static_cast<std::int64_t>(done.entries.size());
   TM_CHECK(reports_.put(std::move(done)));
-  queued_ -= size;
 }
 
 void Committer::fail_with(Error error) {
