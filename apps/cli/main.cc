@@ -1,10 +1,15 @@
 // tallymill-cli: the commands of a user, each in its own file; this one knows their flags.
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "apps/cli/command.h"
 
@@ -14,6 +19,19 @@ namespace {
 void on_interrupt(int) {
   (void)!::write(2, "\n", 1);
   ::_exit(exit_interrupted);
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// Empty: it is one.
+std::string job_id(const std::string& word) {
+  std::int64_t id = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+  if (error == std::errc() && end == word.data() + word.size() && id > 0) return {};
+  return "'" + word + "' is not a job's number";
 }
 
 // All flags of all commands, and which command was asked for.
@@ -27,6 +45,9 @@ class Commands {
     upkeep_group();
   }
   int run() {
+    // Not by the option's own `envname`: that one writes over what another command's flag said.
+    if (common_.server.empty()) common_.server = variable("TALLYMILL_SERVER");
+    if (common_.client.empty()) common_.client = variable("TALLYMILL_CLIENT");
     common_.command = app_.get_subcommands().front()->get_name();
     return chosen_();
   }
@@ -44,11 +65,10 @@ class Commands {
     sub.add_flag("--json", common_.json, "the answer as JSON");
     if (!connects) return;
     sub.add_option("--server", common_.server,
-                   "address of the front (default: the socket in the run folder, else "
-                   "tcp://127.0.0.1:7750)")
-        ->envname("TALLYMILL_SERVER");
-    sub.add_option("--client", common_.client, "client name: idempotency keys and fairness")
-        ->envname("TALLYMILL_CLIENT");
+                   "address of the front (default: TALLYMILL_SERVER, else the socket in the run "
+                   "folder, else tcp://127.0.0.1:7750)");
+    sub.add_option("--client", common_.client,
+                   "client name, for idempotency keys and fairness (default: TALLYMILL_CLIENT)");
     sub.add_option("--timeout", common_.timeout_s, "seconds to wait for the answer or the job")
         ->check(CLI::PositiveNumber);
     sub.add_flag("--insecure", common_.insecure, "connect to another host without a lock");
@@ -79,7 +99,7 @@ class Commands {
       ids_.common = common_;
       return does(ids_);
     });
-    sub->add_option("job", ids_.jobs, "job ids")->required()->check(CLI::PositiveNumber);
+    sub->add_option("job", ids_.jobs, "job ids")->required()->check(job_id);
     return sub;
   }
 
@@ -181,10 +201,15 @@ int run_main(int argc, char** argv) {
   } catch (const CLI::CallForAllHelp& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
+    const auto is_first = [&](const CLI::App* sub) { return sub->check_name(argv[1]); };
+    const bool no_such_command =
+        argc > 1 && argv[1][0] != '-' && std::as_const(app).get_subcommands(is_first).empty();
+    const std::string what =
+        no_such_command ? "no command '" + std::string(argv[1]) + "'" : e.what();
     std::fprintf(stderr,
                  "tallymill: %s\n  `tallymill --help` lists the commands, `tallymill "
                  "COMMAND --help` its flags\n",
-                 e.what());
+                 what.c_str());
     return exit_usage;
   }
   return commands.run();

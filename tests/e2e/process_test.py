@@ -87,6 +87,25 @@ class Processes(unittest.TestCase):
             self.assertIn(front.returncode, (2, 70), (flags, front.stderr))
             self.assertTrue(front.stderr)
 
+    def cli(self, *words, **environment):
+        return subprocess.run([PROGRAMS / "tallymill", *words], capture_output=True, text=True,
+                              timeout=30, env=environment)
+
+    def test_a_flag_goes_before_its_variable(self):
+        told = self.cli("ping", "--server", "tcp://127.0.0.1:1", TALLYMILL_SERVER="tcp://127.0.0.1:2")
+        self.assertEqual(told.returncode, 3)
+        self.assertIn("tcp://127.0.0.1:1:", told.stderr)
+        told = self.cli("ping", TALLYMILL_SERVER="tcp://127.0.0.1:2")
+        self.assertIn("tcp://127.0.0.1:2:", told.stderr)
+
+    def test_what_is_no_command_and_no_job_is_named(self):
+        for words, named in ((["frobnicate"], "no command 'frobnicate'"),
+                             (["explain", "abc"], "'abc' is not a job's number"),
+                             (["explain", "--", "-3"], "'-3' is not a job's number")):
+            told = self.cli(*words)
+            self.assertEqual(told.returncode, 2)
+            self.assertIn(named, told.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
