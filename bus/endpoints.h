@@ -59,8 +59,7 @@ struct SocketOptions {
 // The address that a socket was bound to last: with the port that the system chose.
 [[nodiscard]] std::string bound_endpoint(zmq::socket_t& socket);
 
-// Where a worker binds lane `number`: `base` is an ipc folder ("ipc:///run/tallymill") or a tcp
-// host
+// Where a worker binds lane `number`: `base` is an ipc folder ("ipc:///run/tallymill") or a host
 // ("tcp://127.0.0.1", a port the system chooses).
 [[nodiscard]] std::string lane_endpoint(std::string_view base, std::string_view incarnation,
                                         std::int32_t number);

@@ -12,12 +12,10 @@
 //
 // Bodies are never here: an index entry per live job, at most limits::index_entry_bytes of it.
 //
-//   invariant: accepted = done + failed + cancelled + expired + waiting + in flight + settling;
-//   each
-//              term is counted where it happens, none from the others
+//   invariant: accepted = done + failed + cancelled + expired + waiting + in flight + settling,
+//              each term counted where it happens, none from the others
 //   invariant: a job is dispatched only after the commit that holds it, never after its cancel or
-//   its
-//              deadline was queued, and with a token that no worker ever had
+//              its deadline was queued, and with a token that no worker ever had
 //   invariant: a place taken is given back exactly once
 //
 // Threads: the front's loop.

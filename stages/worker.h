@@ -1,7 +1,6 @@
 // Worker: one worker process of a stage, from its hello to its leave.
 //
-//   lane PULL -> LaneIn -> Desk -> HandlerThread (Runner) -> Egress -> front, or the next hop's
-//   lane
+//   lane PULL -> LaneIn -> Desk -> HandlerThread (Runner) -> Egress -> front, or the next lane
 //                  loop thread  |  handler threads, each with sockets of its own
 //
 // It says hello to the front and binds a lane; jobs come in there and are put on the desk; handler

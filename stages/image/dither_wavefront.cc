@@ -1,9 +1,8 @@
 // A pixel needs the errors of its left neighbour and of three above it, the last of them one to the
 // right. So 16 rows can go on together if each lags two pixels behind the one above:
-//   1. lane r works on pixel x = t - 2r of row r at step t. Its left error is its own of step t -
-//   1;
-//      the three above are its upper neighbour lane's of steps t - 1, t - 2 and t - 3, so one shift
-//      of 3 e(t-1) + 5 e(t-2) + e(t-3) by a lane gives all that comes from above;
+//   1. lane r works on pixel x = t - 2r of row r at step t. Its left error is its own of step
+//      t - 1; the three above are its upper neighbour lane's of steps t - 1, t - 2 and t - 3, so
+//      one shift of 3 e(t-1) + 5 e(t-2) + e(t-3) by a lane gives all that comes from above;
 //   2. lane 0 takes that sum from `handed`, where lane 15 of the band before left it;
 //   3. rows are copied into a band skewed by 2r bytes, so that 16 steps of all lanes are a tile of
 //      16 x 16 bytes, transposed on the way in;

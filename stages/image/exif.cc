@@ -1,7 +1,6 @@
 // Finds the EXIF block of a file and reads one tag of it:
 //   1. the container is walked chunk by chunk (JPEG segments, PNG chunks, RIFF chunks); every
-//   length
-//      is held against what is left;
+//      length is held against what is left;
 //   2. the block is a small TIFF file: byte order, offset of the first directory, entries of 12
 //      bytes; the one with tag 0x0112 holds the orientation.
 // Whatever does not fit ends the search: a damaged EXIF block never spoils a good picture.

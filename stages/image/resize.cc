@@ -1,6 +1,5 @@
 // Lanczos3 by rows:
-//   1. an axis that shrinks more than `most_shrink` is first averaged over blocks of a whole
-//   factor;
+//   1. an axis that shrinks more than `most_shrink` is first averaged over whole blocks;
 //   2. a ring keeps the last source rows, one per vertical tap;
 //   3. as soon as the last row that an output row needs is there, the ring is combined vertically
 //      into a line of int16 with 6 fractional bits, and that line horizontally into the output.
