@@ -196,8 +196,8 @@ inline constexpr std::size_t replay_pieces = 16;
 // Hops of a route. Two are used; more is a chain that should be one stage.
 inline constexpr int route_hops = 4;
 
-// Every so many dispatches of a route, the lowest priority that waits is served, so that none
-// starves under a flood of higher ones.
+// A priority that waits while so many of higher ones are dispatched goes next, and a route likewise
+// after so many of others: none starves under a flood.
 inline constexpr int starvation_turn = 16;
 
 // Jobs sent in one turn of the loop, so that a large backlog does not keep the loop from its

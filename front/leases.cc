@@ -366,10 +366,8 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
   ++counts_.adopted;
   leases_.emplace(id.raw(), lease);
   if (held.phase == 2) emit(TellWorker{worker, held.token, Word::keep});
-  if (job.cancel_requested || job.deadline_passed) {
-    leases_.at(id.raw()).stopping = now;
-    emit(TellWorker{worker, held.token, job.cancel_requested ? Word::cancel : Word::expire});
-  }
+  // Its worker is told by listed().
+  if (job.cancel_requested || job.deadline_passed) leases_.at(id.raw()).stopping = now;
 }
 
 // An adopted job was handed on: the lease gains the hop that its route had taken before the

@@ -66,7 +66,9 @@ const Worker& Pool::at(WorkerId id) const {
 
 bool Pool::has_room(const Worker& worker, Bytes size, Duration one, int upstream) const {
   const Places held = worker.here.held();
-  if (held.jobs >= worker.info.limit.jobs || worker.ahead >= worker.info.limit.jobs) return false;
+  // Jobs that are still at an earlier hop take no place from those that come straight here.
+  if (held.jobs >= worker.info.limit.jobs) return false;
+  if (upstream > 0 && worker.ahead >= worker.info.limit.jobs) return false;
   if (!is_empty(worker) && held.bytes + size > worker.info.limit.bytes) return false;
   // Always one job per handler thread and one behind it; beyond that only a little work ahead.
   if (held.jobs > Credits(worker.info.concurrency) &&

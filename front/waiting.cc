@@ -1,11 +1,18 @@
 #include "front/waiting.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include "base/check.h"
 #include "base/limits.h"
 
 namespace tallymill::front {
+namespace {
+
+// Far above limits::starvation_turn: what no worker serves is passed over without end.
+constexpr int counted_up_to = 1'000'000;
+
+}  // namespace
 
 std::optional<RouteId> Waiting::next_route(const std::vector<bool>& stuck) const {
   std::optional<RouteId> best;
@@ -30,10 +37,15 @@ int Waiting::highest(const Route& route) {
 int Waiting::next_priority(RouteId id) const {
   const Route& route = routes_[id];
   TM_CHECK(route.size > 0);
-  if (route.since_lowest + 1 >= limits::starvation_turn)
-    for (int p = 0; p < priorities; ++p)
-      if (!route.by_priority[static_cast<std::size_t>(p)].empty()) return p;
-  return highest(route);
+  int next = highest(route);
+  if (route.since_overdue + 1 < limits::starvation_turn) return next;
+  int longest = limits::starvation_turn - 1;
+  for (int p = 0; p < priorities; ++p) {
+    const auto at = static_cast<std::size_t>(p);
+    if (!route.by_priority[at].empty() && route.passed_by[at] > longest)
+      next = p, longest = route.passed_by[at];
+  }
+  return next;
 }
 
 JobId Waiting::next(RouteId id) const {
@@ -43,11 +55,19 @@ JobId Waiting::next(RouteId id) const {
 void Waiting::pop(RouteId id) {
   Route& route = routes_[id];
   const int priority = next_priority(id);
+  const auto count = [](int& counter) { counter = std::min(counter + 1, counted_up_to); };
+  if (priority < highest(route))
+    route.since_overdue = 0;
+  else
+    count(route.since_overdue);
+  for (int p = 0; p < priority; ++p)
+    if (const auto at = static_cast<std::size_t>(p); !route.by_priority[at].empty())
+      count(route.passed_by[at]);
+  route.passed_by[static_cast<std::size_t>(priority)] = 0;
   route.by_priority[static_cast<std::size_t>(priority)].pop();
   --route.size;
-  route.since_lowest = (route.since_lowest + 1) % limits::starvation_turn;
   for (Route& other : routes_)
-    if (other.size > 0) ++other.passed_over;
+    if (other.size > 0) count(other.passed_over);
   route.passed_over = 0;
 }
 

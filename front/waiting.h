@@ -1,11 +1,12 @@
 // Waiting: every job that is accepted and not sent, and the order in which they leave.
 //
-// Ready jobs wait in one FairQueue per route and priority. The highest priority goes first; every
-// limits::starvation_turn dispatches of a route, the lowest that waits does, and a route that was
-// passed over that often for others goes before them. Jobs that must run alone (they were lost with
-// a worker before) wait in a list of their own, before all others. Jobs that are not due yet, by a
-// retry's backoff or by the client's wish, wait by due time. Jobs found at a restart are held until
-// the workers have said which of them they hold.
+// Ready jobs wait in one FairQueue per route and priority. The highest priority goes first; one
+// that was passed over limits::starvation_turn times for higher ones goes before them, the longest
+// passed over first, and no more than one in so many dispatches of a route is such a one. A route
+// that was passed over that often for others goes before them. Jobs that must run alone (they were
+// lost with a worker before) wait in a list of their own, before all others. Jobs that are not due
+// yet, by a retry's backoff or by the client's wish, wait by due time. Jobs found at a restart are
+// held until the workers have said which of them they hold.
 //
 //   invariant: a job is in exactly one of these places; counts() are the containers' own sizes
 //
@@ -50,8 +51,11 @@ class Waiting {
   void add_route() { routes_.emplace_back(); }
 
   void push_ready(const Ready& ready) {
+    Route& route = routes_[ready.route];
+    if (queue(ready).empty()) route.passed_by[static_cast<std::size_t>(ready.priority)] = 0;
+    if (route.size == 0) route.passed_over = 0;
     queue(ready).push(ready.client, ready.place);
-    ++routes_[ready.route].size;
+    ++route.size;
   }
   void erase_ready(const Ready& ready) {
     queue(ready).erase(ready.client, ready.place);
@@ -85,8 +89,10 @@ class Waiting {
     std::array<FairQueue, priorities> by_priority;
     std::set<JobId> alone;
     std::int64_t size = 0;  // without those alone
-    int since_lowest = 0;
-    int passed_over = 0;  // dispatches of other routes while this one waited
+    // Dispatches of higher priorities while this one waited, since one of it went.
+    std::array<int, priorities> passed_by{};
+    int since_overdue = 0;  // dispatches since one that had been passed over went first
+    int passed_over = 0;    // dispatches of other routes while this one waited
   };
   [[nodiscard]] static int highest(const Route& route);
   [[nodiscard]] FairQueue& queue(const Ready& ready) {

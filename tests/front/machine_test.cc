@@ -1,63 +1,12 @@
 // The machine one event at a time: what the simulator cannot say by a law, and what chaos found.
-#include "front/machine.h"
-
 #include <gtest/gtest.h>
 
 #include <vector>
 
+#include "tests/front/machine_fixture.h"
+
 namespace tallymill::front {
 namespace {
-
-using std::chrono::milliseconds;
-
-// One stage, one kind, and the effects of each event.
-class MachineTest : public testing::Test {
- protected:
-  MachineTest() : machine_({.epoch = 1, .started = at(0)}) {
-    const StageId stage = machine_.add_stage("compute");
-    kind_ = machine_.add_kind(
-        {.name = "synthetic", .route = {stage}, .backoff_base = {}, .backoff_cap = {}});
-    machine_.replay_finished(at(0));
-  }
-
-  static Instant at(int ms) { return Instant(milliseconds(1'000'000 + ms)); }
-
-  WorkerId worker(const std::string& incarnation, int ms) {
-    const auto id = machine_.hello({.incarnation = incarnation,
-                                    .stage = 0,
-                                    .limit = {Credits(8), Bytes(1 << 20)},
-                                    .unsettled_limit = Credits(8)},
-                                   {}, at(ms));
-    EXPECT_TRUE(id);
-    machine_.lane_up(*id, at(ms));
-    return *id;
-  }
-
-  template <class E>
-  std::vector<E> take() {
-    std::vector<E> found;
-    for (const Effect& effect : machine_.effects())
-      if (const E* one = std::get_if<E>(&effect)) found.push_back(*one);
-    machine_.effects().clear();
-    return found;
-  }
-
-  JobId submit(int ms) {
-    machine_.submit({.client = "test", .kind = kind_, .size = Bytes(100), .intake = at(ms)},
-                    at(ms));
-    const auto appended = take<Append>();
-    machine_.committed(appended.at(0).job.raw(), {}, at(ms));
-    return appended.at(0).job;
-  }
-
-  Token dispatch(int ms) {
-    machine_.dispatch(at(ms));
-    return take<Dispatch>().at(0).token;
-  }
-
-  Machine machine_;
-  KindId kind_ = 0;
-};
 
 TEST_F(MachineTest, ADeadLettersThirdLostAttemptIsNotedToo) {
   submit(0);
