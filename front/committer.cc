@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "front/ledger_files.h"
+#include "front/mutant.h"
 #include "store/blobs.h"
 
 namespace tallymill::front {
@@ -109,6 +110,11 @@ std::size_t Committer::slice_size() const {
 // One commit. False: it was not possible; failed_ tells whether it ever will be.
 bool Committer::commit_next() {
   const std::span<const Entry> slice(pending_.data() + next_, slice_size());
+  if constexpr (plants(Mutant::ack_before_commit)) {
+    CommitDone early;
+    for (const Entry& entry : slice) early.entries.push_back({seq_of(entry), {}});
+    report(std::move(early));
+  }
   auto outcomes = ledger_->commit(slice, wholes_);
   wholes_alone_ = false;
   if (!outcomes) {
@@ -128,7 +134,7 @@ bool Committer::commit_next() {
   for (std::size_t i = 0; i < slice.size(); ++i)
     done.entries.push_back({seq_of(slice[i]), std::move((*outcomes)[i])});
   next_ += slice.size();
-  report(std::move(done));
+  if constexpr (!plants(Mutant::ack_before_commit)) report(std::move(done));
   return true;
 }
 
@@ -187,7 +193,10 @@ bool Committer::upkeep() {
 bool Committer::collect_blobs() {
   if (!blobs_) return true;
   std::optional<Error> broken;
-  auto removed = blobs_->collect(options_.blob_age, clock_.wall(), limits::collect_piece,
+  // A blob is put before the commit that refers to it: until then its age protects it.
+  const Duration age =
+      plants(Mutant::blob_before_commit) ? -Duration(std::chrono::hours(1)) : options_.blob_age;
+  auto removed = blobs_->collect(age, clock_.wall(), limits::collect_piece,
                                  [&](std::span<const std::string> digests) {
                                    auto garbage = ledger_->unreferenced(digests);
                                    if (!garbage) broken = garbage.error();

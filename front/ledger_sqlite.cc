@@ -14,6 +14,7 @@
 #include "front/ledger_retire.h"
 #include "front/ledger_rows.h"
 #include "front/ledger_schema.h"
+#include "front/mutant.h"
 #include "store/blobs.h"
 
 namespace tallymill::front {
@@ -119,7 +120,11 @@ Result<Writes> Writes::prepare(Sqlite& db) {
        " result_bytes, ends, wholes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
       {w.late_wholes,
        "UPDATE commits SET wholes = CAST(coalesce(wholes, x'') || ?2 AS BLOB) WHERE head = ?1"},
-      {w.key, "INSERT INTO keys(client, key, job, content_hash, at_ns) VALUES(?1, ?2, ?3, ?4, ?5)"},
+      {w.key, plants(Mutant::no_idempotency)
+                  ? "INSERT OR REPLACE INTO keys(client, key, job, content_hash, at_ns)"
+                    " VALUES(?1, ?2, ?3, ?4, ?5)"
+                  : "INSERT INTO keys(client, key, job, content_hash, at_ns)"
+                    " VALUES(?1, ?2, ?3, ?4, ?5)"},
       {w.find_key, "SELECT job, content_hash, end FROM keys WHERE client = ?1 AND key = ?2"},
       {w.end_state, "SELECT state FROM ends WHERE seq = ?1"},
   };
@@ -161,10 +166,12 @@ Status SqliteLedger::connect() {
   if (!mode) return std::unexpected(std::move(mode).error());
   if (*mode != "wal")
     return fail(Errc::disk, "the ledger's file system has no shared memory for a WAL: " + *mode);
-  auto set = db_.exec(
-      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = -1;"
-      "PRAGMA secure_delete = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
-      "PRAGMA busy_timeout = 5000");
+  const std::string sync = plants(Mutant::commit_not_synced) ? "NORMAL" : "FULL";
+  auto set =
+      db_.exec("PRAGMA synchronous = " + sync +
+               "; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = -1;"
+               "PRAGMA secure_delete = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
+               "PRAGMA busy_timeout = 5000");
   if (!set) return set;
   if (auto schema = prepare_schema(db_); !schema) return schema;
   files_.grow_wal(options_.wal.grown);
@@ -215,6 +222,8 @@ Result<Opened> SqliteLedger::raise_epoch() {
   if (!epoch) return std::unexpected(std::move(epoch).error());
   if (!row) return std::unexpected(std::move(row).error());
   if (options_.boot.empty()) options_.boot = this_boot();
+  if (plants(Mutant::epoch_not_raised) && *epoch > 1)
+    return Opened{*id, *epoch - 1, head_.seq, head_.totals, false};
   row->bind(1, *epoch);
   row->bind(2, head_.seq);
   row->bind_text(3, options_.boot);
@@ -282,7 +291,7 @@ Result<std::vector<Outcome>> SqliteLedger::store_all(std::span<const Entry> entr
 
 Status SqliteLedger::store_job(const NewJob& job, Outcome& outcome) {
   outcome.job = job.id;
-  if (!job.key.empty()) {
+  if (!job.key.empty() && !plants(Mutant::no_idempotency)) {
     auto taken = key_is_taken(job, outcome);
     if (!taken) return std::unexpected(std::move(taken).error());
     if (*taken) return {};

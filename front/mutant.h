@@ -1,4 +1,5 @@
-// Mutants: bugs planted on purpose, one per build, to show that the tests would find them.
+// Mutants: bugs planted on purpose, one per build, to show that the tests would find them: the
+// simulator (tests/sim), and for what lives in the ledger its own tests (tests/front).
 //
 // -DTALLYMILL_MUTANT=no_fence builds the shipping code with that one bug. Without it every check
 // below is a constant false and leaves no trace in the program.
@@ -22,6 +23,7 @@ enum class Mutant {
   adopt_lower_token,
   blob_before_commit,  // a blob is collected before the commit that refers to it
   cancel_forgotten,    // at restart
+  commit_not_synced,   // found where power is cut, and only there
   // The conservation law: found by the snapshot.
   drop_queue_entry,
   drop_lease,

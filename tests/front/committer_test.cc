@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <thread>
@@ -213,6 +214,7 @@ TEST_F(CommitterTest, AFailedSyncIsTheLastReportAndNothingIsTakenAfterIt) {
   ASSERT_TRUE(committer->put(batch_of({job_with(1)})));
   const auto reports = wait_for_reports(*committer);
   ASSERT_EQ(reports.size(), 1U);
+  ASSERT_TRUE(std::holds_alternative<CommitFailed>(reports[0]));
   EXPECT_EQ(std::get<CommitFailed>(reports[0]).error.code, Errc::corrupt);
   EXPECT_FALSE(committer->put(batch_of({job_with(2)})));
   committer->stop();
@@ -250,6 +252,32 @@ TEST_F(CommitterTest, CollectsBlobsThatNothingRefersToAndStopsWhenThatCannotBeTo
   auto committer = make(at_once, blobs->get());
   const auto reports = wait_for_reports(*committer);
   EXPECT_EQ(std::get<CommitFailed>(reports[0]).error.message, "page damaged");
+}
+
+TEST_F(CommitterTest, ABlobThatNoCommitRefersToYetIsKeptForItsAge) {
+  auto blobs = store::Blobs::open(folder.path() / "blobs", true);
+  ASSERT_TRUE(blobs);
+  const auto young = (*blobs)->put("its job is still on its way");
+  ASSERT_TRUE(young);
+  LedgerOptions with_blobs = options_in(folder.path());
+  with_blobs.blobs = blobs->get();
+  auto opened = open_ledger(with_blobs);
+  Committer committer(std::move(opened.ledger), blobs->get(), clock, options());
+  // Two passes of collection are over when it has seen these two, one after the other.
+  for (const char* content : {"nobody's", "nobody's either"}) {
+    const auto old = (*blobs)->put(content);
+    ASSERT_TRUE(old);
+    std::filesystem::last_write_time(
+        (*blobs)->folder() / old->substr(0, 2) / *old,
+        std::filesystem::file_time_type::clock::now() - std::chrono::hours(25));
+    while ((*blobs)->has(*old)) std::this_thread::yield();
+  }
+  EXPECT_TRUE((*blobs)->has(*young));
+  NewJob job = job_with(1);
+  job.digests = {*young};
+  ASSERT_TRUE(committer.put(batch_of({job})));
+  const auto reports = wait_for_reports(committer);
+  EXPECT_EQ(std::get<CommitDone>(reports[0]).entries[0].outcome.what, Outcome::What::stored);
 }
 
 TEST_F(CommitterTest, TakesUpToItsBoundAndNotOneMore) {

@@ -46,7 +46,10 @@ struct Model {
 
 class LedgerProperty : public ::testing::TestWithParam<int> {
  protected:
-  void open() { opened_ = open_ledger(options_in(folder_.path())); }
+  void open() {
+    opened_ = open_ledger(options_in(folder_.path()));
+    EXPECT_EQ(opened_.found.epoch, ++epoch_);
+  }
   int up_to(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n + 1)); }
 
   NewJob random_job() {
@@ -273,6 +276,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
 
   TempFolder folder_;
   OpenLedger opened_;
+  std::int64_t epoch_ = 0;
   Model model_;
   std::mt19937_64 random_;
 };
