@@ -8,9 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <cstddef>
-#include <cstdint>
-
 #include "base/units.h"
 
 namespace tallymill::limits {
@@ -264,9 +261,6 @@ inline constexpr int retire_piece = 2000;
 // Files that one piece of blob collection looks at.
 inline constexpr int collect_piece = 2000;
 
-// Questions to the ledger that wait for the reading thread, answered ones included.
-inline constexpr std::size_t ledger_reads = 65'536;
-
 // A question that reads longer is ended with E_DEADLINE: it holds up the others, and the WAL.
 inline constexpr std::chrono::milliseconds ledger_read_time{500};
 
@@ -291,12 +285,11 @@ inline constexpr int replay_piece = 500;
 inline constexpr int jobs_page = 500;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 16'384;
+// How long the whole time of an ended job may wait in memory for a commit to ride on.
+inline constexpr std::chrono::milliseconds wholes_delay{500};
 // A file up to this size travels in the message; a larger one rests in the blob store, only its
 // digest travels, and whoever needs it maps it. At 64 KiB a mapped blob is 3 times as fast as a
 // copy through a socket; below 32 KiB the extra file costs more than it saves.
-// How long the whole time of an ended job may wait in memory for a commit to ride on.
-inline constexpr std::chrono::milliseconds wholes_delay{500};
-// Larger inputs and results rest in the blob store, and only their digest travels.
 inline constexpr Bytes inline_bytes = 32_KiB;
 // Of a blob that comes or goes over the bus.
 inline constexpr Bytes piece_bytes = 1_MiB;

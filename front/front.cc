@@ -460,7 +460,9 @@ void Front::read_bodies() {
   auto wanted = std::make_shared<std::vector<Dispatch>>(unread_);
   const bool taken = errands_->put([this, wanted]() -> bus::Errands::Answer {
     auto bodies = std::make_shared<std::vector<Result<NewJob>>>();
+    reader_->begin();
     for (const Dispatch& one : *wanted) bodies->push_back(reader_->body(JobId(one.token.job)));
+    reader_->end();
     return [this, wanted, bodies] {
       for (std::size_t i = 0; i < wanted->size(); ++i) {
         const Dispatch& one = (*wanted)[i];

@@ -58,8 +58,8 @@ class Coverage {
   void hit(JobState state, JobEvent event) {
     ++hits_[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
   }
-  // A table of counts; returns how many pairs that can be were not hit.
-  int print(std::FILE* out) const;
+  // A table of counts; returns how many pairs that so many seeds must meet were not hit.
+  int print(std::FILE* out, std::uint64_t seeds) const;
 
  private:
   std::array<std::array<std::int64_t, static_cast<std::size_t>(JobEvent::count)>,

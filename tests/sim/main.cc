@@ -103,12 +103,13 @@ int main(int argc, char** argv) {
     }
   }
   const double seconds = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
-  const bool unmet = flags.coverage && coverage.print(stdout) > 0 && flags.count >= 1000;
+  const bool unmet = flags.coverage && coverage.print(stdout, flags.count) > 0;
   std::printf(
-      "%llu seeds, hash %016llx: %lld jobs, %llu events, %.1f virtual hours in %.1f s of CPU\n",
+      "%llu seeds, hash %016llx: %lld jobs, %llu events, %.1f virtual hours in %.1f s of CPU: "
+      "%.0f seeds and %.0f events a second\n",
       static_cast<unsigned long long>(flags.count), static_cast<unsigned long long>(hash),
-      static_cast<long long>(jobs), static_cast<unsigned long long>(events), virtual_hours,
-      seconds);
+      static_cast<long long>(jobs), static_cast<unsigned long long>(events), virtual_hours, seconds,
+      static_cast<double>(flags.count) / seconds, static_cast<double>(events) / seconds);
   if (flags.expect_finding) {
     std::printf("the planted bug was not found\n");
     return 1;
