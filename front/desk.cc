@@ -102,8 +102,9 @@ void Desk::watch_job(ConnId id, JobId job) {
 void Desk::unwatch_job(JobId job) {
   const auto watchers = by_job_.find(job.raw());
   if (watchers == by_job_.end()) return;
+  // Who is being told of earlier ends will find this one there.
   for (const ConnId id : watchers->second)
-    if (Conn* conn = find(id)) conn->ids.erase(job.raw());
+    if (Conn* conn = find(id); conn != nullptr && !conn->replaying) conn->ids.erase(job.raw());
   by_job_.erase(watchers);
 }
 

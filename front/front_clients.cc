@@ -399,12 +399,13 @@ void Front::replay_ends(ConnId conn, std::int64_t since) {
             watcher->replaying = false;
             return desk_->fail(conn, 0, JobId(0), ends->error());
           }
-          if (oldest > since + 1) desk_->send(conn, bus::Gap{0, since + 1, oldest - 1});
+          if (oldest > since) desk_->send(conn, bus::Gap{0, since + 1, oldest});
           std::int64_t reached = since;
           for (const JobEnd& end : **ends) {
             reached = std::max(reached, end.seq);
-            if (watcher->watches_all || watcher->ids.contains(end.job.raw()))
-              send_end(conn, end, Duration{});
+            const bool single = watcher->ids.erase(end.job.raw()) > 0;
+            if (single || watcher->watches_all) send_end(conn, end, Duration{});
+            if (single) desk_->unwatch_job(end.job);
           }
           const bool more = static_cast<int>((*ends)->size()) >= limits::replay_piece;
           replay_ends(conn, more ? reached : std::max(reached, until));

@@ -1,0 +1,89 @@
+// The clients' desk. Goal: each question has one answer, the connections are bounded, and nobody
+// misses the end of a job it watches. Method: the desk over a socket without peers; what it would
+// send is lost, and is not looked at.
+#include "front/desk.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace tallymill::front {
+namespace {
+
+class DeskTest : public ::testing::Test {
+ protected:
+  static Instant at(std::int64_t ms) { return Instant(std::chrono::milliseconds(1'000'000 + ms)); }
+  ConnId connect(const std::string& peer, std::int64_t ms = 0) {
+    return desk.conn_of({peer, false}, at(ms));
+  }
+  std::vector<ConnId> watchers(ClientId client, JobId job) {
+    std::vector<ConnId> found;
+    desk.for_watchers(client, job, [&](ConnId id, Conn&) { found.push_back(id); });
+    return found;
+  }
+
+  zmq::context_t context;
+  zmq::socket_t router{context, ZMQ_ROUTER};
+  Desk desk{router};
+};
+
+TEST_F(DeskTest, AQuestionIsAnsweredToWhomItCameFromAndItsHandleIsFreeAgain) {
+  const ReplyTo first = desk.ask(7, 70);
+  const ReplyTo second = desk.ask(8, 80);
+  EXPECT_NE(first, second);
+  EXPECT_NE(first, ReplyTo{0});
+  const auto asked = desk.answer(first);
+  EXPECT_EQ(asked.conn, 7U);
+  EXPECT_EQ(asked.request, 70);
+  EXPECT_EQ(desk.ask(9, 90), first);
+  EXPECT_EQ(desk.answer(second).request, 80);
+  EXPECT_EQ(desk.answer(first).request, 90);
+}
+
+TEST_F(DeskTest, AboveItsBoundTheConnectionThatWasSilentLongestIsForgotten) {
+  for (std::size_t n = 0; n < limits::connections; ++n)
+    connect(std::to_string(n), static_cast<std::int64_t>(n));
+  EXPECT_EQ(desk.connections(), limits::connections);
+  const ConnId first = connect("0", 1'000'000);
+  const ConnId second = connect("1", 1);
+  desk.watch_job(second, JobId(5));
+  desk.find(second)->ids.insert(5);
+  connect("one more", 1'000'001);
+  EXPECT_EQ(desk.connections(), limits::connections);
+  EXPECT_NE(desk.find(first), nullptr);
+  EXPECT_EQ(desk.find(second), nullptr);
+  EXPECT_FALSE(desk.is_watched(0, JobId(5)));
+}
+
+TEST_F(DeskTest, WhoWatchesAClientAndOneOfItsJobsIsToldOnce) {
+  const ConnId id = connect("a");
+  Conn& conn = *desk.find(id);
+  conn.client = 3;
+  conn.watches_all = true;
+  desk.watch_client(id, 3);
+  desk.watch_client(id, 3);
+  desk.watch_job(id, JobId(5));
+  EXPECT_EQ(watchers(3, JobId(5)), std::vector{id});
+  EXPECT_EQ(watchers(4, JobId(5)), std::vector{id});
+  EXPECT_TRUE(watchers(4, JobId(6)).empty());
+}
+
+TEST_F(DeskTest, AnEndThatComesWhileEarlierOnesAreReadBackIsStillWatchedFor) {
+  const ConnId reading = connect("a");
+  const ConnId live = connect("b");
+  for (const ConnId id : {reading, live}) {
+    desk.find(id)->ids.insert(5);
+    desk.watch_job(id, JobId(5));
+  }
+  desk.find(reading)->replaying = true;
+  EXPECT_EQ(watchers(0, JobId(5)), std::vector{live});
+  desk.unwatch_job(JobId(5));
+  EXPECT_FALSE(desk.is_watched(0, JobId(5)));
+  EXPECT_FALSE(desk.find(live)->ids.contains(5));
+  // The end is found when the reading has come to it.
+  EXPECT_TRUE(desk.find(reading)->ids.contains(5));
+}
+
+}  // namespace
+}  // namespace tallymill::front
