@@ -11,42 +11,40 @@ namespace tallymill::front {
 namespace {
 
 // In all versions so far. Times are nanoseconds; digests are hex, separated by one space.
-#define TM_LEDGER_BASE                                                                          \
-  "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"                               \
-  "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, after_seq INTEGER NOT NULL,"                  \
-  " boot TEXT NOT NULL, opened_ns INTEGER NOT NULL);"                                           \
-  "CREATE TABLE jobs(id INTEGER PRIMARY KEY, client TEXT NOT NULL, kind TEXT NOT NULL,"         \
-  " priority INTEGER NOT NULL, submitted_ns INTEGER NOT NULL, deadline_ns INTEGER,"             \
-  " not_before_ns INTEGER, intake_ns INTEGER NOT NULL, queued_ns INTEGER NOT NULL,"             \
-  " parent INTEGER, key TEXT, content_hash TEXT, trace TEXT, digests TEXT, body BLOB);"         \
-  "CREATE TABLE ends(seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, state INTEGER NOT NULL,"    \
-  " attempts INTEGER NOT NULL, at_ns INTEGER NOT NULL, code TEXT, message TEXT, field TEXT,"    \
-  " digests TEXT, timeline BLOB, result BLOB);"                                                 \
-  "CREATE INDEX ends_not_done ON ends(state, job) WHERE state <> 0;"                            \
-  "CREATE TABLE notes(job INTEGER NOT NULL, seq INTEGER NOT NULL, what INTEGER NOT NULL,"       \
-  " charges INTEGER NOT NULL, failures INTEGER NOT NULL, due_ns INTEGER, data BLOB,"            \
-  " PRIMARY KEY(job, seq)) WITHOUT ROWID;"                                                      \
-  "CREATE TABLE keys(client TEXT NOT NULL, key TEXT NOT NULL, job INTEGER NOT NULL,"            \
-  " content_hash TEXT NOT NULL, at_ns INTEGER NOT NULL, end INTEGER,"                           \
-  " PRIMARY KEY(client, key)) WITHOUT ROWID;"                                                   \
-  "CREATE INDEX keys_job ON keys(job);"                                                         \
-  "CREATE TABLE refs(digest TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY(digest, job))"     \
-  " WITHOUT ROWID;"                                                                             \
-  "CREATE TABLE commits(head INTEGER PRIMARY KEY, accepted INTEGER NOT NULL,"                   \
-  " done INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT NULL,"                \
-  " expired INTEGER NOT NULL, keys INTEGER NOT NULL, result_bytes INTEGER NOT NULL, ends BLOB," \
-  " wholes BLOB);"                                                                              \
-  "CREATE TABLE retired(done INTEGER NOT NULL, failed INTEGER NOT NULL,"                        \
-  " cancelled INTEGER NOT NULL, expired INTEGER NOT NULL, keys INTEGER NOT NULL,"               \
-  " result_bytes INTEGER NOT NULL, through_seq INTEGER NOT NULL,"                               \
-  " results_through_seq INTEGER NOT NULL);"                                                     \
-  "INSERT INTO retired VALUES(0, 0, 0, 0, 0, 0, 0, 0);"                                         \
-  "INSERT INTO meta VALUES('ledger_id', lower(hex(randomblob(16))));"
+constexpr const char* base_tables =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, after_seq INTEGER NOT NULL,"
+    " boot TEXT NOT NULL, opened_ns INTEGER NOT NULL);"
+    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, client TEXT NOT NULL, kind TEXT NOT NULL,"
+    " priority INTEGER NOT NULL, submitted_ns INTEGER NOT NULL, deadline_ns INTEGER,"
+    " not_before_ns INTEGER, intake_ns INTEGER NOT NULL, queued_ns INTEGER NOT NULL,"
+    " parent INTEGER, key TEXT, content_hash TEXT, trace TEXT, digests TEXT, body BLOB);"
+    "CREATE TABLE ends(seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, at_ns INTEGER NOT NULL, code TEXT, message TEXT, field TEXT,"
+    " digests TEXT, timeline BLOB, result BLOB);"
+    "CREATE INDEX ends_not_done ON ends(state, job) WHERE state <> 0;"
+    "CREATE TABLE notes(job INTEGER NOT NULL, seq INTEGER NOT NULL, what INTEGER NOT NULL,"
+    " charges INTEGER NOT NULL, failures INTEGER NOT NULL, due_ns INTEGER, data BLOB,"
+    " PRIMARY KEY(job, seq)) WITHOUT ROWID;"
+    "CREATE TABLE keys(client TEXT NOT NULL, key TEXT NOT NULL, job INTEGER NOT NULL,"
+    " content_hash TEXT NOT NULL, at_ns INTEGER NOT NULL, end INTEGER,"
+    " PRIMARY KEY(client, key)) WITHOUT ROWID;"
+    "CREATE INDEX keys_job ON keys(job);"
+    "CREATE TABLE refs(digest TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY(digest, job))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE commits(head INTEGER PRIMARY KEY, accepted INTEGER NOT NULL,"
+    " done INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT NULL,"
+    " expired INTEGER NOT NULL, keys INTEGER NOT NULL, result_bytes INTEGER NOT NULL, ends BLOB,"
+    " wholes BLOB);"
+    "CREATE TABLE retired(done INTEGER NOT NULL, failed INTEGER NOT NULL,"
+    " cancelled INTEGER NOT NULL, expired INTEGER NOT NULL, keys INTEGER NOT NULL,"
+    " result_bytes INTEGER NOT NULL, through_seq INTEGER NOT NULL,"
+    " results_through_seq INTEGER NOT NULL);"
+    "INSERT INTO retired VALUES(0, 0, 0, 0, 0, 0, 0, 0);"
+    "INSERT INTO meta VALUES('ledger_id', lower(hex(randomblob(16))));";
 
-// Version 1 found ends by an index on their job.
-constexpr const char* v1_ends_index = "CREATE UNIQUE INDEX ends_job ON ends(job);";
-
-// Version 2 finds them by the job's slot.
+// Version 1 found ends by an index on their job (tests/front/ledger_v1.sql); version 2 finds them
+// by the job's slot.
 constexpr const char* v2_fates =
     "CREATE TABLE fates(block INTEGER PRIMARY KEY, live INTEGER NOT NULL, slots BLOB NOT NULL);"
     "CREATE INDEX fates_live ON fates(block) WHERE live > 0;";
@@ -81,7 +79,7 @@ Status to_version_2(store::Sqlite& db) {
 
 Status bring_up(store::Sqlite& db, std::int64_t found) {
   if (found == 0) {
-    if (auto made = db.exec(std::string(TM_LEDGER_BASE) + v2_fates); !made) return made;
+    if (auto made = db.exec(std::string(base_tables) + v2_fates); !made) return made;
   }
   if (found == 1) {
     if (auto made = to_version_2(db); !made) return made;
@@ -111,12 +109,6 @@ Status prepare_schema(store::Sqlite& db) {
     return done;
   }
   return db.exec("COMMIT");
-}
-
-const char* ledger_schema_v1() {
-  static const std::string schema =
-      std::string(TM_LEDGER_BASE) + v1_ends_index + "PRAGMA user_version = 1;";
-  return schema.c_str();
 }
 
 }  // namespace tallymill::front

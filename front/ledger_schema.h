@@ -22,7 +22,4 @@ inline constexpr int ledger_application_id = 0x546c4d6c;
 // is of a newer program. corrupt: a database, but not a ledger.
 [[nodiscard]] Status prepare_schema(store::Sqlite& db);
 
-// The tables as version 1 had them: for tests of the migration.
-[[nodiscard]] const char* ledger_schema_v1();
-
 }  // namespace tallymill::front

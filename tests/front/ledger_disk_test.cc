@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -274,7 +275,8 @@ TEST_F(LedgerDisk, ALedgerOfTheSchemaBeforeOpensWithAllItsJobs) {
     auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::create);
     ASSERT_TRUE(db);
     ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL"));
-    ASSERT_TRUE(db->exec(ledger_schema_v1()));
+    std::ifstream schema(TALLYMILL_SOURCE_DIR "/tests/front/ledger_v1.sql");
+    ASSERT_TRUE(db->exec(std::string(std::istreambuf_iterator<char>(schema), {})));
     ASSERT_TRUE(db->exec(
         "INSERT INTO epochs VALUES(1, 0, 'boot', 1);"
         "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, body)"

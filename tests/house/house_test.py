@@ -85,6 +85,15 @@ def test_states_its_goal(path, text):
         yield "the first line does not say the test's goal"
 
 
+LIMIT = re.compile(r"^inline constexpr (?:[\w:]+|struct \{[^}]*\}) (\w+)", re.MULTILINE)
+
+
+def unused_limits(limits, code):
+    for name in LIMIT.findall(limits):
+        if not re.search(rf"\blimits::{name}\b", code):
+            yield f"limits::{name} bounds nothing"
+
+
 def files():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT,
                             capture_output=True, text=True, check=False)
@@ -147,6 +156,17 @@ class House(unittest.TestCase):
     def test_tests_state_their_goal(self):
         self.finds(test_states_its_goal, "tests/base/a_test.cc", '#include "base/a.h"\n')
         self.holds_everywhere(test_states_its_goal)
+
+    def test_every_limit_is_used(self):
+        planted = "inline constexpr int used = 1;\ninline constexpr struct {\n} unused;\n"
+        self.assertEqual(list(unused_limits(planted, "limits::used")),
+                         ["limits::unused bounds nothing"])
+        shipped = {path: text for path, text in files()
+                   if path.endswith((".h", ".cc")) and not path.startswith(("tests/", "bench/"))}
+        limits = shipped.pop("base/limits.h")
+        self.assertGreater(len(LIMIT.findall(limits)), 100)
+        problems = list(unused_limits(limits, "\n".join(shipped.values())))
+        self.assertFalse(problems, "\n" + "\n".join(problems))
 
     def test_sources_are_formatted(self):
         formatter = shutil.which("clang-format-19")
