@@ -22,8 +22,10 @@ std::optional<RouteId> Waiting::next_route(const std::vector<bool>& stuck) const
     const bool overdue = route.passed_over >= limits::starvation_turn;
     return std::tuple(overdue ? 0 : 1, -highest(route), next(id));
   };
-  for (RouteId id = 0; id < routes_.size(); ++id)
-    if (!stuck[id] && !empty(id) && (!best || rank(id) < rank(*best))) best = id;
+  for (std::size_t i = 0; i < routes_.size(); ++i)
+    if (const auto id = static_cast<RouteId>(i);
+        !stuck[id] && !empty(id) && (!best || rank(id) < rank(*best)))
+      best = id;
   return best;
 }
 
@@ -81,8 +83,9 @@ void Waiting::erase_alone(RouteId route, JobId job) {
 
 std::optional<RouteId> Waiting::next_alone_route(const std::vector<bool>& stuck) const {
   std::optional<RouteId> best;
-  for (RouteId id = 0; id < routes_.size(); ++id)
-    if (!stuck[id] && !routes_[id].alone.empty() && (!best || next_alone(id) < next_alone(*best)))
+  for (std::size_t i = 0; i < routes_.size(); ++i)
+    if (const auto id = static_cast<RouteId>(i);
+        !stuck[id] && !routes_[id].alone.empty() && (!best || next_alone(id) < next_alone(*best)))
       best = id;
   return best;
 }
