@@ -291,6 +291,8 @@ inline constexpr std::chrono::milliseconds wholes_delay{500};
 // digest travels, and whoever needs it maps it. At 64 KiB a mapped blob is 3 times as fast as a
 // copy through a socket; below 32 KiB the extra file costs more than it saves.
 inline constexpr Bytes inline_bytes = 32_KiB;
+// Leases and due times are judged this far apart at least: a flood of due times costs no more.
+inline constexpr std::chrono::milliseconds judgement_gap{5};
 // Of a blob that comes or goes over the bus.
 inline constexpr Bytes piece_bytes = 1_MiB;
 

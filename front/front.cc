@@ -527,6 +527,7 @@ void Front::end_turn() {
   if (loop_.now() >= next_judgement_) judge();
   machine_->dispatch(clock_.now());
   carry_out();
+  plan_judgement();
   read_bodies();
   // Wholes ride along with the next commit; when the front is idle, they get one of their own.
   const bool alone = !batch_.wholes.empty() && loop_.now() >= wholes_due_;
@@ -551,9 +552,16 @@ void Front::judge() {
   machine_->set_disk_low(committer_->free_bytes() < options_.disk_floor);
   machine_->tick(now);
   carry_out();
-  next_judgement_ = std::max(machine_->next_due(), now + milliseconds(5));
+  judged_ = now;
+}
+
+// In every turn: what it brought may be due before all that was known at the last judgement.
+void Front::plan_judgement() {
+  const Instant next = std::max(machine_->next_due(), judged_ + limits::judgement_gap);
+  if (next == next_judgement_) return;
+  next_judgement_ = next;
   loop_.cancel(judgement_timer_);
-  judgement_timer_ = loop_.once(next_judgement_ - now, [] {});
+  judgement_timer_ = loop_.once(next - clock_.now(), [] {});
 }
 
 // ---- what is seen ----

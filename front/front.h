@@ -157,6 +157,7 @@ class Front {
   void read_bodies();
   void end_turn();
   void judge();
+  void plan_judgement();
 
   [[nodiscard]] nlohmann::json snapshot_json() const;
   [[nodiscard]] nlohmann::json topology_json() const;
@@ -202,6 +203,7 @@ class Front {
   bus::Done ended_;
   bus::Loop::TimerId judgement_timer_ = 0;
   std::vector<Effect> acting_;
+  Instant judged_;  // the last time
   Instant next_judgement_;
   Instant wholes_due_;
   bool draining_ = false;

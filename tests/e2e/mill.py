@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -47,7 +48,8 @@ def until(condition, seconds, what):
 class Mill:
     """`tallymill up` in a temporary folder."""
 
-    def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None):
+    def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None,
+                 environment=None):
         self.programs = pathlib.Path(programs).absolute()
         self.temporary = None
         if folder is None:
@@ -64,19 +66,24 @@ class Mill:
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
             f"  control: tcp://127.0.0.1:{control}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
-        self.up_program = self.programs / "tallymill-up" if threads == 1 else self.wrap(threads)
+        plain = threads == 1 and environment is None
+        self.up_program = self.programs / "tallymill-up" if plain else self.wrap(threads, environment)
         self.log = open(self.folder / "up.log", "ab")
         self.endpoint = f"tcp://127.0.0.1:{jobs}"
         self.up = None
         self.expected_workers = compute + image
 
-    def wrap(self, threads):
-        """A copy of `up` beside scripts that start its children with so many threads."""
+    def wrap(self, threads, environment):
+        """A copy of `up` beside scripts that start its children with so many threads, and each with
+        the variables of environment(its name)."""
         beside = self.folder / "bin"
         beside.mkdir(exist_ok=True)
         for name in ("tallymill-front", "tallymill-stage-compute", "tallymill-stage-image"):
             flags = f"--threads {threads}" if "stage" in name else ""
-            (beside / name).write_text(f'#!/bin/sh\nexec {self.programs / name} {flags} "$@"\n')
+            variables = environment(name.removeprefix("tallymill-")) if environment else {}
+            words = " ".join(shlex.quote(f"{key}={value}") for key, value in variables.items())
+            (beside / name).write_text(
+                f'#!/bin/sh\nexec env {words} {self.programs / name} {flags} "$@"\n')
             (beside / name).chmod(0o700)
         shutil.copy(self.programs / "tallymill-up", beside)
         return beside / "tallymill-up"
