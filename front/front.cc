@@ -383,8 +383,14 @@ void Front::drop_body(JobId job) {
 }
 
 void Front::act(const Settle& settle) {
-  const std::string_view outcome = settle.state == EndState::done ? "ok" : "error";
-  const bool result = settle.with_result && hand_.done != nullptr;
+  // A job that was to stop keeps the stamps of what its worker said, but no result.
+  const bool told = hand_.done != nullptr && hand_.done->token == settle.token;
+  const bool result = settle.with_result && told;
+  const std::string_view outcome = settle.state == EndState::done ? "ok"
+                                   : result                       ? "error"
+                                   : told                         ? "stopped"
+                                   : settle.token == Token{}      ? ""
+                                                                  : "lost";
   JobEnd end;
   end.seq = settle.seq;
   end.job = settle.job;
@@ -396,8 +402,8 @@ void Front::act(const Settle& settle) {
   }
   end.attempts = settle.attempts;
   end.at = clock_.wall();
-  end.timeline = pack_attempt(settle.stamps, settle.token, result ? outcome : "",
-                              result ? hand_.header : std::string_view{});
+  end.timeline =
+      pack_attempt(settle.stamps, settle.token, outcome, told ? hand_.header : std::string_view{});
   if (result) {
     end.result = pack_body({}, hand_.params, hand_.blobs);
     end.digests = hand_.digests;
@@ -508,16 +514,18 @@ void Front::act(const Announce& announce) {
 // The check that nobody else makes: do the parts of this job's time add up to the whole?
 void Front::count_end(const Announce& announce, const JobEnd& end, Duration whole,
                       Instant settled) {
-  FrontStamps at = announce.stamps;
-  std::vector<Part> parts;
-  std::string_view kind = "other";
+  const std::vector<bus::Hop> none;
+  const std::vector<bus::Hop>* hops = &none;
   if (const auto stamped = read_body(end.timeline); stamped && !stamped->params.empty()) {
     const bus::Item header{bus::Verb::done, stamped->params, {}, {}};
-    if (bus::read_into(header, ended_)) parts = parts_of(at, ended_.hops, announce.attempt_gap);
+    if (bus::read_into(header, ended_)) hops = &ended_.hops;
   }
-  parts.push_back({"settle", settled - at.returned});
+  std::vector<Part> parts =
+      parts_of(announce.stamps, *hops, announce.attempt_gap, hops == &ended_.hops);
+  parts.push_back({"settle", settled - announce.stamps.returned});
+  std::string_view kind = "other";
   if (announce.kind < machine_->kinds()) kind = machine_->kind(announce.kind).name;
-  (void)probe_->job_ended(kind, end.state, whole, parts);
+  probe_->job_ended(kind, whole, parts, clock_error_of(*hops));
 }
 
 // ---- the turn ----

@@ -464,7 +464,7 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
     settle(id, job, cancelled ? EndState::cancelled : EndState::expired,
            cancelled ? Error{Errc::cancelled, "cancelled by its client"}
                      : Error{Errc::deadline, "the deadline passed"},
-           false, now);
+           false, now, 0, &lease);
     return;
   }
   const bool handed_back = why == "handed back";

@@ -426,8 +426,9 @@ class Machine {
   [[nodiscard]] bool holds(const Lease& lease, WorkerId worker) const;
   LaneTotals& lane(const Lease& lease, int hop);
   // settlement
+  // `lease`: of the attempt that ends with the job, if it had one.
   void settle(JobId id, JobEntry& job, EndState state, std::optional<Error> error, bool with_result,
-              Instant now, ReplyTo reply_to = 0);
+              Instant now, ReplyTo reply_to = 0, const Lease* lease = nullptr);
   void retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease, Instant now);
   void remark(JobId id, JobEntry& job, Note::What what, std::string_view outcome, Instant now,
               const Lease* lease);

@@ -1,7 +1,5 @@
 #include "front/probe.h"
 
-#include <cstdlib>
-
 namespace tallymill::front {
 namespace {
 
@@ -18,7 +16,8 @@ Probe::Probe(metrics::Registry& registry)
                                           "Messages that were not of the protocol.")),
       anomalies_(&registry.counter(
           "tallymill_timing_anomalies_total",
-          "Jobs whose parts differ from their whole by more than 1 % and 20 microseconds.")) {}
+          "Jobs whose parts are no cut of their whole: a sum 1 % and 20 microseconds off, or a "
+          "part that ends before it begins.")) {}
 
 metrics::Histogram& Probe::part(std::string_view name) {
   const auto colon = name.find(':');
@@ -32,23 +31,16 @@ metrics::Histogram& Probe::part(std::string_view name) {
   return *slot;
 }
 
-bool Probe::job_ended(std::string_view kind, EndState state, Duration whole,
-                      const std::vector<Part>& parts) {
+void Probe::job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
+                      Duration clock_error) {
   auto& response = response_[std::string(kind)];
   if (response == nullptr)
     response = &registry_.histogram("tallymill_job_response_seconds",
                                     "From a job's submit to its end, by kind.",
                                     {{"kind", std::string(kind)}});
   response->record(whole);
-  if (state != EndState::done && state != EndState::failed) return false;
-  Duration sum{};
-  for (const Part& one : parts) {
-    part(one.name).record(one.length);
-    sum += one.length;
-  }
-  const bool anomaly = Duration(std::abs((whole - sum).count())) > tolerance(whole);
-  if (anomaly) anomalies_->add();
-  return anomaly;
+  for (const Part& one : parts) part(one.name).record(one.length);
+  if (!cuts(parts, whole, clock_error)) anomalies_->add();
 }
 
 void Probe::submit_refused(Errc code) {

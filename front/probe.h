@@ -23,9 +23,9 @@ class Probe {
   explicit Probe(metrics::Registry& registry);
 
   // A job ended and its end was announced: `whole` by the front's own two readings, `parts` by the
-  // stamps. True when the two differ by more than the tolerance.
-  bool job_ended(std::string_view kind, EndState state, Duration whole,
-                 const std::vector<Part>& parts);
+  // stamps, which are right within `clock_error`.
+  void job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
+                 Duration clock_error);
   void submit_refused(Errc code);
   void message_refused() { messages_refused_->add(); }
 

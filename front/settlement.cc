@@ -51,7 +51,7 @@ void Machine::done(const Finished& finished, Instant now) {
     if (finished.worker != no_worker)
       emit(TellWorker{finished.worker, finished.token, Word::void_});
     settle(id, job, job.cancel_requested ? EndState::cancelled : EndState::expired,
-           stopped_by(job.cancel_requested), false, now);
+           stopped_by(job.cancel_requested), false, now, 0, &lease);
     return;
   }
   if (finished.outcome == Finished::Outcome::error && finished.retry &&
@@ -69,14 +69,11 @@ void Machine::done(const Finished& finished, Instant now) {
   }
   const std::int64_t seq = head_ + 1;
   const bool ok = finished.outcome == Finished::Outcome::ok;
-  job.state = State::leased;  // settle() reads the attempt's stamps from here
-  settle(id, job, ok ? EndState::done : EndState::failed, finished.error, true, now);
+  settle(id, job, ok ? EndState::done : EndState::failed, finished.error, true, now, 0, &lease);
   auto& settle_effect = std::get<Settle>(effects_.back());
-  settle_effect.stamps.dispatched = lease.dispatched;
   settle_effect.worker = finished.worker;
   settle_effect.token = finished.token;
   Pending& pending = pending_.at(seq);
-  pending.stamps.dispatched = lease.dispatched;
   if (finished.worker != no_worker) {
     pending.worker = finished.worker;
     pending.token = finished.token;
@@ -118,9 +115,10 @@ FrontStamps Machine::stamps(const JobEntry& job, const Lease* lease, Instant now
 }
 
 void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Error> error,
-                     bool with_result, Instant now, ReplyTo reply_to) {
+                     bool with_result, Instant now, ReplyTo reply_to, const Lease* lease) {
   const std::int64_t seq = ++head_;
-  const FrontStamps at = stamps(job, nullptr, now);
+  job.ready = std::min(job.ready, now);  // it may have waited for a time that is still to come
+  const FrontStamps at = stamps(job, lease, now);
   job.state = State::settling;
   ++settling_;
   pending_.emplace(seq, Pending{.what = Pending::What::settle,
@@ -135,7 +133,12 @@ void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Erro
                                 .tell = false});
   if constexpr (plants(Mutant::terminal_before_commit))
     emit(Announce{seq, id, job.client, job.kind, state, job.ready - job.accepted, at});
-  emit(Settle{seq, id, state, std::move(error), with_result, job.attempt, at});
+  Settle end{seq, id, state, std::move(error), with_result, job.attempt, at};
+  if (lease != nullptr) {
+    end.token = lease->token;
+    end.worker = lease->hops[static_cast<std::size_t>(lease->at)].place.worker;
+  }
+  emit(std::move(end));
 }
 
 void Machine::remark(JobId id, JobEntry& job, Note::What what, std::string_view outcome,

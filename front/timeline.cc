@@ -25,6 +25,7 @@ struct Attempt {
   std::string outcome;
   std::string worker;
   std::vector<bus::Hop> hops;  // views into the stored bytes
+  bool told = false;           // by a worker; else it was lost
 };
 
 Result<Attempt> read_attempt(std::string_view packed, JobId job) {
@@ -43,6 +44,7 @@ Result<Attempt> read_attempt(std::string_view packed, JobId job) {
   if (body->params.empty()) return attempt;
   auto done = bus::read<bus::Done>(bus::Item{bus::Verb::done, body->params, {}, {}});
   if (!done) return std::unexpected(std::move(done).error());
+  attempt.told = true;
   attempt.worker = std::string(done->worker);
   attempt.hops = std::move(done->hops);
   return attempt;
@@ -78,6 +80,40 @@ void add(json& parts, const std::string& name, Duration length) {
   parts[name] = parts.value(name, std::int64_t{0}) + length.count();
 }
 
+// Before the job waited for a place the first time.
+std::vector<Part> cut_begin(const FrontStamps& at, Duration earlier) {
+  std::vector<Part> parts{{"intake", at.queued - at.intake}, {"commit", at.accepted - at.queued}};
+  if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
+  return parts;
+}
+
+// From the time it waited for a place until its attempt had ended.
+void cut_attempt(std::vector<Part>& parts, const FrontStamps& at, const std::vector<bus::Hop>& hops,
+                 bool told) {
+  // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
+  const bool sent = !hops.empty() && hops.front().sent_ns != 0;
+  parts.push_back(
+      {"queue", (sent ? instant_from_ns(hops.front().sent_ns) : at.dispatched) - at.ready});
+  for (const bus::Hop& hop : hops) {
+    // Each from its own two stamps: one that is missing, or that was taken at another point, leaves
+    // a hole between the parts, and the sum does not reach the whole.
+    const auto part = [&](const char* name, std::int64_t from_ns, std::int64_t until_ns) {
+      if (from_ns != 0 && until_ns != 0)
+        parts.push_back({name + std::string(hop.stage), Duration(until_ns - from_ns)});
+    };
+    part("wire:", hop.sent_ns, hop.received_ns);
+    // One that was told to stop before it started waited until it was given back.
+    const bool ran = hop.started_ns != 0 || hop.finished_ns != 0;
+    part("wait:", hop.received_ns, ran ? hop.started_ns : hop.handed_ns);
+    part("service:", hop.started_ns, hop.finished_ns);
+    part("handover:", hop.finished_ns, hop.handed_ns);
+  }
+  if (!told && at.returned > at.dispatched)
+    parts.push_back({"lost attempt", at.returned - at.dispatched});
+  if (!hops.empty() && hops.back().handed_ns != 0)
+    parts.push_back({"wire:front", at.returned - instant_from_ns(hops.back().handed_ns)});
+}
+
 }  // namespace
 
 std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
@@ -97,30 +133,9 @@ std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
 }
 
 std::vector<Part> parts_of(const FrontStamps& at, const std::vector<bus::Hop>& hops,
-                           Duration earlier) {
-  std::vector<Part> parts;
-  parts.reserve(6 + 4 * hops.size());
-  parts.push_back({"intake", at.queued - at.intake});
-  parts.push_back({"commit", at.accepted - at.queued});
-  if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
-  // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
-  const bool sent = !hops.empty() && hops.front().sent_ns != 0;
-  parts.push_back(
-      {"queue", (sent ? instant_from_ns(hops.front().sent_ns) : at.dispatched) - at.ready});
-  for (const bus::Hop& hop : hops) {
-    // Each from its own two stamps: one that is missing, or that was taken at another point, leaves
-    // a hole between the parts, and the sum does not reach the whole.
-    const auto part = [&](const char* name, std::int64_t from_ns, std::int64_t until_ns) {
-      if (from_ns != 0 && until_ns != 0)
-        parts.push_back({name + std::string(hop.stage), Duration(until_ns - from_ns)});
-    };
-    part("wire:", hop.sent_ns, hop.received_ns);
-    part("wait:", hop.received_ns, hop.started_ns);
-    part("service:", hop.started_ns, hop.finished_ns);
-    part("handover:", hop.finished_ns, hop.handed_ns);
-  }
-  if (!hops.empty() && hops.back().handed_ns != 0)
-    parts.push_back({"wire:front", at.returned - instant_from_ns(hops.back().handed_ns)});
+                           Duration earlier, bool told) {
+  std::vector<Part> parts = cut_begin(at, earlier);
+  cut_attempt(parts, at, hops, told);
   return parts;
 }
 
@@ -128,24 +143,42 @@ Duration tolerance(Duration whole) {
   return std::max<Duration>(std::chrono::microseconds(20), whole / 100);
 }
 
+Duration clock_error_of(const std::vector<bus::Hop>& hops) {
+  std::int64_t error_ns = 0;
+  for (const bus::Hop& hop : hops) error_ns = std::max(error_ns, hop.clock_error_ns);
+  return Duration(error_ns);
+}
+
+bool cuts(const std::vector<Part>& parts, Duration whole, Duration clock_error) {
+  const Duration allowed = tolerance(whole);
+  Duration sum{};
+  for (const Part& part : parts) {
+    if (part.length < -std::max(allowed, clock_error)) return false;
+    sum += part.length;
+  }
+  return std::chrono::abs(whole - sum) <= allowed;
+}
+
 Result<json> timeline_json(const StoredTimeline& stored) {
   json attempts = json::array();
   json parts = json::object();
   const JobId id = stored.job.id;
   std::optional<Attempt> last;
-  const auto between = [&](const Attempt& next) {
+  // A front that was started since knows less of the beginning than the first attempt's.
+  const auto cut = [&](const Attempt& attempt) {
+    const FrontStamps& at = attempt.stamps;
+    std::vector<Part> cuts;
     if (last)
-      add(parts, "backoff", next.stamps.ready - last->stamps.returned);
-    else if (next.stamps.ready > next.stamps.accepted)
-      add(parts, "earlier", next.stamps.ready - next.stamps.accepted);
+      cuts.push_back({"backoff", at.ready - last->stamps.returned});
+    else
+      cuts = cut_begin(at, at.ready - at.accepted);
+    cut_attempt(cuts, at, attempt.hops, attempt.told);
+    for (const Part& part : cuts) add(parts, part.name, part.length);
   };
   for (const std::string& packed : stored.failed_attempts) {
     auto attempt = read_attempt(packed, id);
     if (!attempt) return std::unexpected(std::move(attempt).error().in("timeline"));
-    between(*attempt);
-    add(parts, "queue", attempt->stamps.dispatched - attempt->stamps.ready);
-    add(parts, attempt->outcome == "lost" ? "lost attempt" : "failed attempt",
-        attempt->stamps.returned - attempt->stamps.dispatched);
+    cut(*attempt);
     attempts.push_back(attempt_json(*attempt));
     last = std::move(*attempt);
   }
@@ -153,15 +186,13 @@ Result<json> timeline_json(const StoredTimeline& stored) {
   if (!stored.timeline.empty()) {
     auto attempt = read_attempt(stored.timeline, id);
     if (!attempt) return std::unexpected(std::move(attempt).error().in("timeline"));
-    between(*attempt);
-    for (const Part& part : parts_of(attempt->stamps, attempt->hops, Duration(0)))
-      add(parts, part.name, part.length);
+    cut(*attempt);
     if (stored.whole) {
       whole = stored.whole->count();
       add(parts, "settle", attempt->stamps.intake + *stored.whole - attempt->stamps.returned);
     }
     if (attempt->token.attempt > 0) attempts.push_back(attempt_json(*attempt));
-  } else {
+  } else if (!last) {
     add(parts, "intake", stored.queued - stored.intake);
   }
   return json{{"schema", 1},

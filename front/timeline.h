@@ -1,8 +1,13 @@
 // Timeline: where a job's time went, from the stamps that its messages gathered.
 //
 //   whole  = intake .. announced, two readings of the front's own
-//   parts  = intake | commit | earlier attempts | queue | per hop: wire wait service handover |
-//            return wire | settle
+//   parts  = intake | commit | earlier | queue | per hop: wire wait service handover | wire:front |
+//            settle
+//
+// A job that was tried several times has the parts of each attempt added up, and backoff between
+// them; an attempt of which no worker told anything is one part, lost attempt. `earlier` is what
+// came before the first attempt that was noted: a scheduled start, a front that was away, places
+// that were handed back.
 //
 // Each part is the difference of its own two stamps, taken by whoever was there, and never what is
 // left over: the parts add up to the whole only if no stamp is missing or taken elsewhere, and that
@@ -29,16 +34,24 @@ namespace tallymill::front {
 [[nodiscard]] std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
                                        std::string_view outcome, std::string_view done_header);
 
-// The parts of the attempt that ended in `stamps.returned`, in order, named as on the wire.
+// The parts of the attempt that ended in `stamps.returned`, in order, named as on the wire. Not
+// `told`: no worker said anything of it.
 struct Part {
   std::string name;  // "intake", "commit", "queue", "wire:compute", "wait:compute", ...
   Duration length{};
 };
 [[nodiscard]] std::vector<Part> parts_of(const FrontStamps& stamps,
-                                         const std::vector<bus::Hop>& hops, Duration earlier);
+                                         const std::vector<bus::Hop>& hops, Duration earlier,
+                                         bool told = true);
 
 // How far the parts may differ from the whole before the job is counted as an anomaly.
 [[nodiscard]] Duration tolerance(Duration whole);
+
+// What the stamps of other hosts may be wrong by.
+[[nodiscard]] Duration clock_error_of(const std::vector<bus::Hop>& hops);
+
+// Whether the parts are a cut of the whole: they add up to it and none ends before it begins.
+[[nodiscard]] bool cuts(const std::vector<Part>& parts, Duration whole, Duration clock_error);
 
 // The timeline schema of docs/protocol.md. corrupt when the ledger's bytes cannot be read.
 [[nodiscard]] Result<nlohmann::json> timeline_json(const StoredTimeline& stored);

@@ -50,13 +50,15 @@ class Cutter {
 void cut_hop(Cutter& cut, const json& hop, int depth) {
   cut.heading(printable(text_at(hop, "stage")) + "  " + printable(text_at(hop, "worker")), depth);
   cut.until("wire", depth + 1, number_at(hop, "received"));
-  cut.until("wait", depth + 1, number_at(hop, "started"));
+  // What never started waited until it was given back.
+  const bool ran = number_at(hop, "started") != 0 || number_at(hop, "finished") != 0;
+  cut.until("wait", depth + 1, number_at(hop, ran ? "started" : "handed"));
   cut.until("service", depth + 1, number_at(hop, "finished"));
   for (const json& span : list_at(hop, "spans"))
     cut.span(printable(text_at(span, "name")),
              depth + 2 + static_cast<int>(std::clamp<std::int64_t>(number_at(span, "depth"), 0, 8)),
              number_at(span, "begin_ns"), number_at(span, "end_ns"));
-  cut.until("handover", depth + 1, number_at(hop, "handed"));
+  if (ran) cut.until("handover", depth + 1, number_at(hop, "handed"));
 }
 
 void cut_attempt(Cutter& cut, const json& attempt, std::size_t number, bool only) {
@@ -108,9 +110,17 @@ Waterfall waterfall_of(const json& timeline) {
   if (parts.contains("intake")) cut.until("intake", 0, cut.at() + number_at(parts, "intake"));
   if (parts.contains("commit")) cut.until("commit", 0, cut.at() + number_at(parts, "commit"));
   for (std::size_t i = 0; i < attempts.size(); ++i) {
-    if (i > 0) cut.until("backoff", 0, number_at(attempts[i], "ready"));
+    if (i > 0)
+      cut.until("backoff", 0, number_at(attempts[i], "ready"));
+    else if (parts.contains("earlier"))
+      cut.until("earlier", 0, number_at(attempts[i], "ready"));
     cut_attempt(cut, attempts[i], i + 1, attempts.size() == 1);
   }
+  // A job may end while it waits, for its first attempt or for the next one.
+  const std::string last = attempts.empty() ? "lost" : text_at(attempts.back(), "outcome");
+  const std::int64_t decided = origin + out.whole.count() - number_at(parts, "settle");
+  if (out.whole > Duration(0) && decided > cut.at() && (last == "lost" || last == "failed"))
+    cut.until(attempts.empty() ? "queue" : "backoff", 0, decided);
   if (out.whole > Duration(0)) cut.until("settle", 0, origin + out.whole.count());
   return out;
 }

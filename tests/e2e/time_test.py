@@ -1,15 +1,23 @@
-"""Where the time goes: under load, the parts of a job's time add up to the whole.
+"""Where the time goes: the parts of a job's time add up to the whole, under load and however it ends,
+and where they do not, that is counted.
 
 usage: time_test.py PROGRAMS
 """
 
+import os
+import pathlib
 import random
+import re
+import signal
+import subprocess
 import sys
+import time
 import unittest
 
 from mill import Client, Mill, run_job, until
 
 PROGRAMS = sys.argv.pop(1)
+STAGE = pathlib.Path(__file__).parents[2] / "examples" / "stage.py"
 JOBS = 2000
 
 
@@ -22,6 +30,10 @@ class Time(unittest.TestCase):
         cls.client = Client(cls.mill.endpoint, "time")
         until(lambda: cls.client.hello(0.5), 30, "the front answers")
         cls.mill.ready(cls.client)
+
+    def anomalies(self):
+        text = self.client.ask("snapshot", state="prometheus")["prometheus"]
+        return int(re.search(r"^tallymill_timing_anomalies_total (\d+)$", text, re.MULTILINE)[1])
 
     def off(self, jobs):
         """[(job, whole, sum)] of those whose parts differ by more than 1 % or 20 us."""
@@ -64,6 +76,84 @@ class Time(unittest.TestCase):
         parts = self.client.ask("timeline", id=job)["parts"]
         self.assertGreaterEqual(parts["service:compute"], 50_000_000)
         self.assertGreaterEqual(parts["service:image"], 50_000_000)
+
+    def test_however_a_job_ends_its_time_is_accounted_for(self):
+        before = self.anomalies()
+
+        def job(params=None, **fields):
+            r = self.client.submit("synthetic", params or {}, **fields)
+            self.assertTrue(self.client.wait_for(lambda: r in self.client.accepted, 10))
+            return self.client.accepted[r]["id"]
+
+        def state(job, wanted):
+            until(lambda: self.client.ask("status", id=job)["state"] == wanted, 10, wanted)
+            return job
+
+        def soon(ms):
+            return time.time_ns() + ms * 1_000_000
+
+        cancelled = state(job({"service_us": 20_000_000}), "in_flight")
+        scheduled = state(job(nb=soon(60_000)), "waiting")
+        killed = job({"service_us": 300_000, "route": "image"})
+
+        def holder():
+            return next((worker["pid"] for worker in self.client.ask("workers")["workers"]
+                         if worker["stage"] == "image" and worker["held"]), None)
+        pid = until(holder, 10, "a worker lists the job")
+        jobs = {
+            "cancelled while it ran": cancelled, "cancelled before its time": scheduled,
+            "killed": killed,
+            "scheduled": job(nb=soon(200)),
+            "failed": job({"outcome": "fail"}),
+            "tried again": job({"fail_first_n": 2, "service_us": 1000}),
+            "expired while it ran": job({"service_us": 20_000_000}, dl=soon(200)),
+            "expired before its time": job(nb=soon(60_000), dl=soon(200)),
+        }
+        for one in (cancelled, scheduled):
+            self.client.ask("cancel", id=one)
+        os.kill(pid, signal.SIGKILL)
+        for how, one in jobs.items():
+            self.assertTrue(self.client.wait_for(lambda: self.client.ends[one], 20), how)
+        self.mill.ready(self.client)
+        run_job(self.client, "synthetic", {})
+        timelines = {how: self.client.ask("timeline", id=one) for how, one in jobs.items()}
+        for how, timeline in timelines.items():
+            with self.subTest(how):
+                parts = timeline["parts"]
+                self.assertLessEqual(abs(timeline["whole_ns"] - sum(parts.values())),
+                                     max(20_000, timeline["whole_ns"] / 100), parts)
+                self.assertGreaterEqual(min(parts.values()), 0, parts)
+        named = {how: timeline["parts"] for how, timeline in timelines.items()}
+        self.assertGreater(named["killed"]["lost attempt"], 1_000_000)
+        self.assertGreater(named["scheduled"]["earlier"], 150_000_000)
+        self.assertGreater(named["expired while it ran"]["service:compute"], 100_000_000)
+        self.assertLess(named["expired while it ran"]["queue"], 100_000_000)
+        self.assertGreater(named["cancelled before its time"]["earlier"], 1_000_000)
+        self.assertEqual(self.anomalies(), before)
+
+    def test_a_stage_whose_stamps_are_nonsense_is_counted(self):
+        """The example's stage, one stamp at a time missing or from nowhere."""
+        text = STAGE.read_text()
+        honest = 'hop["fi"] = hop["ha"] = time.monotonic_ns()'
+        self.assertIn(honest, text)
+        for name, nonsense in (("missing", 'hop["fi"], hop["ha"] = 0, time.monotonic_ns() + 1'),
+                               ("later", 'hop["fi"] = hop["ha"] = time.monotonic_ns() + 10**10')):
+            with self.subTest(name):
+                script = self.mill.folder / f"stage-{name}.py"
+                # The handler's time must exceed what is tolerated: else nothing would be missing.
+                lies = f"time.sleep(0.005); {nonsense}"
+                script.write_text(text.replace(honest, lies).replace("counter", f"liar-{name}")
+                                  .replace('"count"', f'"count-{name}"'))
+                stage = subprocess.Popen([sys.executable, script, self.mill.run],
+                                         stdout=self.mill.log, stderr=self.mill.log)
+                self.addCleanup(stage.wait)
+                self.addCleanup(stage.terminate)
+                until(lambda: any(w["stage"] == f"liar-{name}" and w["open"]
+                                  for w in self.client.ask("workers")["workers"]), 15, "it is there")
+                before = self.anomalies()
+                run_job(self.client, f"count-{name}", {}, [b"12345"],
+                        **{"in": [{"n": "a", "b": 5, "i": 0}], "B": 1})
+                until(lambda: self.anomalies() == before + 1, 10, "the anomaly is counted")
 
 
 if __name__ == "__main__":

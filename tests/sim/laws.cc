@@ -1,5 +1,8 @@
 #include "tests/sim/laws.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/limits.h"
 
 namespace tallymill::sim {
@@ -104,8 +107,16 @@ std::optional<Token> Laws::present(std::int64_t job) const {
   return std::nullopt;
 }
 
+// Else a part of its time ended before it began.
+void Laws::stamped(std::int64_t job, const front::FrontStamps& at) {
+  const std::array<Instant, 6> stamps{at.intake, at.queued,     at.accepted,
+                                      at.ready,  at.dispatched, at.returned};
+  if (!std::ranges::is_sorted(stamps)) broken("a job's stamps rise", job);
+}
+
 void Laws::settles(const front::Settle& settle, const ResultMsg* in_hand) {
   const std::int64_t job = settle.job.raw();
+  stamped(job, settle.stamps);
   if (!ends_.insert(job).second) broken("a job has one end", job);
   if (store_.row(settle.job) == nullptr) broken("a job that ends is on the disk", job);
   if (settle.state == EndState::cancelled || settle.state == EndState::expired)
@@ -122,6 +133,7 @@ void Laws::settles(const front::Settle& settle, const ResultMsg* in_hand) {
 
 void Laws::remarks(const front::Remark& remark, const ResultMsg* in_hand) {
   const std::int64_t job = remark.job.raw();
+  if (remark.with_attempt) stamped(job, remark.stamps);
   if (remark.charges > limits::charges) broken("a job is charged three times at most", job);
   if (ends_.contains(job)) broken("nothing is noted of a job that ended", job);
   if (remark.what == Note::What::cancel_requested || remark.what == Note::What::deadline_passed)

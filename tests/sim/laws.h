@@ -60,6 +60,7 @@ class Laws {
   [[nodiscard]] std::optional<Token> present(std::int64_t job) const;
 
  private:
+  static void stamped(std::int64_t job, const front::FrontStamps& at);
   [[noreturn]] static void broken(std::string law, std::int64_t job = 0);
 
   Events& events_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 namespace tallymill::cli {
 namespace {
@@ -96,6 +97,27 @@ TEST(Waterfall, ALostAttemptAndTheBackoffAfterItHaveRowsOfTheirOwn) {
   };
   EXPECT_EQ(named("lost attempt"), Duration(500));
   EXPECT_EQ(named("backoff"), Duration(1'400));
+}
+
+TEST(Waterfall, AJobThatEndedWhileItWaitedWasInTheQueueUntilThen) {
+  json timeline = two_hops();
+  timeline["attempts"] = json::array();
+  timeline["parts"] = {{"intake", 1'000}, {"commit", 1'000}, {"queue", 21'000}, {"settle", 2'000}};
+  const Waterfall w = waterfall_of(timeline);
+  EXPECT_EQ(sum_of_parts(w), w.whole);
+  EXPECT_EQ(std::ranges::find(w.rows, "queue", &WaterfallRow::name)->length, Duration(21'000));
+  EXPECT_EQ(w.rows.back().length, Duration(2'000));
+}
+
+TEST(Waterfall, AnAttemptThatWasGivenBackUnstartedWaitedUntilThen) {
+  json timeline = two_hops();
+  json& hop = timeline["attempts"][0]["hops"].back();
+  hop["started"] = 0;
+  hop["finished"] = 0;
+  const Waterfall w = waterfall_of(timeline);
+  const auto wait = std::ranges::find(w.rows | std::views::reverse, "wait", &WaterfallRow::name);
+  EXPECT_EQ(wait->begin + wait->length, Duration(hop["handed"].get<std::int64_t>() -
+                                                 timeline["intake_ns"].get<std::int64_t>()));
 }
 
 TEST(Waterfall, TheTextSaysWhetherThePartsAddUp) {
