@@ -1,0 +1,138 @@
+"""What `tallymill snapshot` exports: documented, well formed, and never less than it was.
+
+usage: metrics_test.py PROGRAMS
+"""
+
+import collections
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+
+from mill import Client, Mill, run_job, until
+
+PROGRAMS = sys.argv.pop(1)
+DOCS = pathlib.Path(__file__).parents[2] / "docs" / "metrics.md"
+KEPT = 20
+NUMBER = r"[-+]?(?:\d[\d.e+-]*|Inf|NaN)"
+
+
+def documented():
+    """{name: (type, labels)} of the first table: the front's."""
+    rows = re.findall(r"^\| `(tallymill_\w+)` \| (\w+) \|([^|]*)\|([^|]+)\|$",
+                      DOCS.read_text().split("\n## ")[0], re.MULTILINE)
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
+
+
+def exposition(text):
+    """{family: (type, help, [(sample's name, labels, value)])}; fails on a line that is none."""
+    families, name = {}, None
+    for line in text.splitlines():
+        if found := re.fullmatch(r"# HELP (\w+) (.+)", line):
+            name = found[1]
+            assert name not in families, f"{name} comes twice"
+            families[name] = [None, found[2], []]
+        elif found := re.fullmatch(r"# TYPE (\w+) (counter|gauge|histogram)", line):
+            assert found[1] == name, line
+            families[name][0] = found[2]
+        else:
+            found = re.fullmatch(rf"(\w+?)(_bucket|_sum|_count)?(?:{{(.*)}})? ({NUMBER})", line)
+            assert found, line
+            sample = found[1] + (found[2] or "")
+            assert name in (found[1], sample) and families[name][0], line
+            labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', found[3] or ""))
+            families[name][2].append((sample, labels, float(found[4])))
+    return families
+
+
+class Metrics(unittest.TestCase):
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-"))
+
+    def start(self):
+        mill = Mill(PROGRAMS, folder=self.folder)
+        text = mill.config.read_text()
+        mill.config.write_text(text.replace("front:\n", f"front:\n  retention_jobs: {KEPT}\n"))
+        mill.start()
+        client = Client(mill.endpoint, "metrics")
+        until(lambda: client.hello(0.5), 30, "the front answers")
+        mill.ready(client)
+        return mill, client
+
+    def snapshot(self, mill, *flags):
+        return mill.command("snapshot", "--server", mill.endpoint, *flags).stdout
+
+    def test_the_export_is_what_the_page_lists(self):
+        mill, client = self.start()
+        self.addCleanup(mill.__exit__, None, None, None)
+        run_job(client, "synthetic", {"route": "compute,image"})
+        refused = client.submit("no-such-kind")
+        self.assertTrue(client.wait_for(lambda: refused in client.refused, 10))
+        families = exposition(self.snapshot(mill, "--prometheus"))
+        self.assertEqual({name: kind for name, (kind, _) in documented().items()},
+                         {name: family[0] for name, family in families.items()})
+        for name, (kind, help_text, samples) in families.items():
+            with self.subTest(name):
+                self.assertTrue(samples and help_text.endswith("."))
+                self.assertEqual(kind == "counter", name.endswith("_total"))
+                self.assertFalse(re.search(r"_(ms|us|ns|minutes|percent|kb|mb)(_|$)", name))
+                wanted = documented()[name][1]
+                for sample, labels, value in samples:
+                    self.assertEqual(set(labels) - {"le"}, wanted, sample)
+                    self.assertTrue(all(labels.values()), labels)
+                    self.assertGreaterEqual(value, 0)
+                    self.assertFalse(any(re.search(r"\d{5}", v) for k, v in labels.items()
+                                         if k != "le"), f"{labels}: that has no bound")
+                if kind == "histogram":
+                    self.buckets_rise(samples)
+
+    def buckets_rise(self, samples):
+        series = collections.defaultdict(list)
+        for sample, labels, value in samples:
+            key = tuple(sorted((k, v) for k, v in labels.items() if k != "le"))
+            series[key].append((sample, labels.get("le"), value))
+        for one in series.values():
+            buckets = [(float(le), value) for _, le, value in one if le is not None]
+            self.assertEqual(buckets, sorted(buckets))
+            self.assertEqual([value for _, value in buckets], sorted(v for _, v in buckets))
+            count = next(value for sample, _, value in one if sample.endswith("_count"))
+            self.assertEqual(buckets[-1], (float("inf"), count))
+
+    def test_totals_outlive_a_restart_and_the_jobs_they_count(self):
+        mill, client = self.start()
+        jobs = 5 * KEPT
+        requests = [client.submit("synthetic", {"outcome": "fail"} if n % 5 == 0 else {})
+                    for n in range(jobs)]
+        self.assertTrue(client.wait_for(lambda: len(client.ends) == jobs, 30))
+        first = client.accepted[requests[0]]["id"]
+
+        def forgotten():
+            try:
+                return client.ask("status", id=first) is None
+            except LookupError as e:
+                return e.args[0]["code"] == "E_NOT_FOUND"
+        until(forgotten, 30, "the first job's time in the ledger is over")
+        before = json.loads(self.snapshot(mill, "--json"))["jobs"]
+        self.assertEqual((before["accepted"], before["done"], before["failed"]),
+                         (jobs, jobs * 4 // 5, jobs // 5))
+        self.assertEqual(mill.stop(), 0)
+        mill.log.close()
+        mill, client = self.start()
+        self.addCleanup(mill.__exit__, None, None, None)
+        after = json.loads(self.snapshot(mill, "--json"))
+        self.assertEqual(after["jobs"], before)
+        self.assertTrue(after["balanced"])
+        totals = {(sample, labels.get("end")): value for _, _, samples in
+                  exposition(self.snapshot(mill, "--prometheus")).values()
+                  for sample, labels, value in samples}
+        self.assertEqual(totals["tallymill_jobs_accepted_total", None], jobs)
+        self.assertEqual(totals["tallymill_jobs_ended_total", "done"], before["done"])
+        run_job(client, "synthetic")
+        again = json.loads(self.snapshot(mill, "--json"))["jobs"]
+        self.assertEqual((again["accepted"], again["done"]), (jobs + 1, before["done"] + 1))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
