@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """bench backlog: what a million waiting jobs cost.
 
-A front with no stage takes N jobs of about 200 bytes, is killed with -9, starts again, and gets a
+A front with no stage takes N jobs with 200 bytes of params each, is killed with -9, starts again, and gets a
 stage. One JSON line a figure: enqueue rate while empty and while full, RSS of the front, time from
 the kill to the first acknowledgement and to the first of the old jobs done, and the rate at which the
-backlog then drains, bodies read back from disk.
+backlog then drains, bodies read back from disk. The one client is Python: the enqueue rates are what
+it can send, and only their ratio says something of the front.
 
 usage: backlog.py PROGRAMS [N]
 """
@@ -22,13 +23,30 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "e2e"))
 import msgpack  # noqa: E402
 from mill import Client, run_job, until  # noqa: E402
 
-PARAMS = msgpack.packb({"service_us": 0})
+JOB_BYTES = 200
+EMPTY = msgpack.packb({"service_us": 0, "pad": "x" * 32})
+PARAMS = msgpack.packb({"service_us": 0, "pad": "x" * (32 + JOB_BYTES - len(EMPTY))})
+assert len(PARAMS) == JOB_BYTES
 PIECE = 100  # jobs a message
 WINDOW = 3000
 
 
-def figure(name, unit, value):
-    print(json.dumps({"bench": "backlog." + name, "unit": unit, "median": round(value, 4)}), flush=True)
+def machine():
+    cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+               "unknown")
+    load = os.getloadavg()[0]
+    return {"cores": os.cpu_count(), "cpu": cpu, "kernel": os.uname().release, "load": round(load, 2),
+            "commit": os.environ.get("TALLYMILL_COMMIT", "unknown"),
+            **({"void": "busy machine"} if load > 1 else {})}
+
+
+MACHINE = machine()  # before anything was timed
+
+
+def figure(what, unit, value):
+    value = round(value, 4)
+    print(json.dumps({"bench": "backlog", "what": what, "unit": unit, "n": 1, "median": value, "p90": value,
+                      "min": value, "max": value, **MACHINE}), flush=True)
 
 
 class Doors:
@@ -65,7 +83,7 @@ def fill(client, jobs):
         while sent < jobs and sent - len(client.accepted) < WINDOW:
             first, client.request = client.request + 1, client.request + PIECE
             headers = b"".join(
-                msgpack.packb({"t": "submit", "r": first + i, "kind": "synthetic", "tp": "0" * 60}
+                msgpack.packb({"t": "submit", "r": first + i, "kind": "synthetic"}
                               | ({"N": PIECE} if i == 0 else {})) for i in range(PIECE))
             client.socket.send_multipart([b"T1", headers, PARAMS * PIECE])
             sent += PIECE
@@ -78,7 +96,13 @@ def fill(client, jobs):
 
 
 def main():
-    programs, jobs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    programs, jobs = sys.argv[1], 1_000_000
+    if len(sys.argv) > 2:
+        if len(sys.argv) > 3 or not sys.argv[2].isdecimal() or int(sys.argv[2]) < 1000:
+            print(f"bench backlog: takes a number of jobs, 1000 or more, not {' '.join(sys.argv[2:])!r}",
+                  file=sys.stderr)
+            sys.exit(2)
+        jobs = int(sys.argv[2]) // 1000 * 1000
     with tempfile.TemporaryDirectory(prefix="tallymill-") as folder:
         doors = Doors(programs, folder)
         front, stage = doors.front(), doors.stage()
@@ -87,12 +111,12 @@ def main():
         run_job(client, "synthetic", {"service_us": 0})
         stage.kill()
         stage.wait()
-        figure("rss_empty", "MiB", rss_mib(front))
+        figure("front RSS, no job", "MiB", rss_mib(front))
         empty, full = fill(client, jobs)
-        figure("enqueue_empty", "jobs/s", empty)
-        figure("enqueue_full", "jobs/s", full)
-        figure("enqueue_ratio", "x", full / empty)
-        figure("rss_full", "MiB", rss_mib(front))
+        figure("enqueue, the first tenth", "jobs/s", empty)
+        figure("enqueue, the last tenth", "jobs/s", full)
+        figure("enqueue, last / first tenth", "x", full / empty)
+        figure("front RSS, all waiting", "MiB", rss_mib(front))
 
         front.send_signal(signal.SIGKILL)
         front.wait()
@@ -103,13 +127,13 @@ def main():
             again.connect()
         r = again.submit("synthetic", {"service_us": 0})
         assert again.wait_for(lambda: r in again.accepted, 30)
-        figure("kill_to_first_ack", "s", time.monotonic() - killed)
+        figure("kill -9 to the first acknowledgement", "s", time.monotonic() - killed)
         stage = doors.stage()
         until(lambda: again.ask("snapshot", timeout=30)["jobs"]["done"] > 2, 60, "old jobs are done")
-        figure("kill_to_first_old_job_done", "s", time.monotonic() - killed)
+        figure("kill -9 to the first old job done", "s", time.monotonic() - killed)
         before, begin = again.ask("snapshot")["jobs"]["done"], time.monotonic()
         again.wait_for(lambda: False, 3)
-        figure("drain_rate", "jobs/s",
+        figure("drain", "jobs/s",
                (again.ask("snapshot", timeout=30)["jobs"]["done"] - before) / (time.monotonic() - begin))
         after = again.ask("snapshot", timeout=30)
         assert after["balanced"] and after["jobs"]["accepted"] == jobs + 2, after

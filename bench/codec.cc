@@ -1,14 +1,13 @@
 // What the codec costs a job: nanoseconds to pack and to take apart the messages that a job
-// crosses. Prints one JSON line a case: {"bench", "unit", "n", "median", "p90", ...}.
+// crosses. usage: figures.h.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "bench/figures.h"
 #include "bus/envelope.h"
 
 namespace tallymill::bus {
@@ -78,12 +77,7 @@ void measure(std::string_view name, std::size_t per_batch, std::size_t bytes, F&
     ns.push_back(std::chrono::duration<double, std::nano>(Stopwatch::now() - begin).count() /
                  static_cast<double>(per_batch));
   }
-  std::ranges::sort(ns);
-  fmt::print(
-      "{{\"bench\":\"codec\",\"case\":\"{}\",\"unit\":\"ns per message\",\"messages\":{},"
-      "\"bytes_per_message\":{},\"n\":{},\"median\":{:.1f},\"p90\":{:.1f},\"cores\":{}}}\n",
-      name, per_batch, bytes / per_batch, ns.size(), ns[ns.size() / 2], ns[ns.size() * 9 / 10],
-      std::thread::hardware_concurrency());
+  bench::print(fmt::format("{}, {} B each", name, bytes / per_batch), "ns a message", ns);
 }
 
 template <class M>
@@ -131,8 +125,9 @@ void measure_message(std::string_view name, const M& message, std::string_view p
 }  // namespace
 }  // namespace tallymill::bus
 
-int main() {
+int main(int argc, char** argv) {
   using namespace tallymill::bus;
+  (void)tallymill::bench::asked({.name = "codec", .parts = {}}, argc, argv);
   measure_message("submit", some_submit(), some_params());
   measure_message("work", some_work(), some_params());
   measure_message("done", some_done(), {});

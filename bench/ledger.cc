@@ -2,24 +2,24 @@
 // bare loops with rows of the same size in the same commits (floor/sqlite_commit.h), interleaved in
 // the same call. And what a start costs: replay of live jobs, opening over ended ones.
 //
-// One JSON line a question. FOLDER (default: the temporary folder) decides which disk is measured.
+// Its parts are the jobs of a commit, and `start`. usage: figures.h. The temporary folder (TMPDIR)
+// decides which disk is measured.
 #include "front/ledger.h"
 
 #include <fmt/core.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <time.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "bench/figures.h"
+#include "bench/floor/processes.h"
 #include "bench/floor/sqlite_commit.h"
 #include "front/ledger_sqlite.h"
 
@@ -54,28 +54,6 @@ struct Timer {
   std::chrono::steady_clock::time_point wall = std::chrono::steady_clock::now();
   double cpu = cpu_seconds();
 };
-
-double percentile(std::vector<double> values, double part) {
-  std::sort(values.begin(), values.end());
-  const auto last = static_cast<double>(values.size() - 1);
-  return values[static_cast<std::size_t>(part * last + 0.5)];
-}
-
-std::string machine() {
-  utsname name{};
-  uname(&name);
-  return fmt::format("{} cores, {} {}", std::thread::hardware_concurrency(), name.sysname,
-                     name.release);
-}
-
-void print(const std::string& what, const std::string& unit, const std::vector<double>& values,
-           const std::string& more = {}) {
-  fmt::print(
-      R"({{"bench":"ledger","what":"{}","unit":"{}","n":{},"median":{:.6g},"p90":{:.6g}{},"machine":"{}"}})"
-      "\n",
-      what, unit, values.size(), percentile(values, 0.5), percentile(values, 0.9), more, machine());
-  std::fflush(stdout);
-}
 
 // Jobs pass through in order: each commit appends some and settles those of the commit before.
 class Ours {
@@ -219,16 +197,12 @@ void compare(const fs::path& folder, int jobs, int commits, int rounds) {
   print(name("ledger, processor time"), "s/job", our_cpu);
   print(name("floor, processor time"), "s/job", plain_cpu);
   print(name("ledger / floor by processor time"), "ratio", cpu_ratio);
-  const auto tail = [](const std::vector<double>& values) {
-    return fmt::format(R"(,"p99":{:.6g},"max":{:.6g})", percentile(values, 0.99),
-                       percentile(values, 1));
-  };
-  print(name("ledger, one commit"), "s", our_commit, tail(our_commit));
-  print(name("floor, one commit"), "s", plain_commit, tail(plain_commit));
+  print(name("ledger, one commit"), "s", our_commit);
+  print(name("floor, one commit"), "s", plain_commit);
 }
 
 // A start over many live jobs, and over many ended ones.
-void starts(const fs::path& folder, int jobs) {
+void starts(const fs::path& folder, int jobs, int rounds) {
   const auto seconds_to_open = [&](const fs::path& where, std::vector<double>& replayed,
                                    std::vector<double>& first) {
     front::LedgerOptions options;
@@ -248,7 +222,8 @@ void starts(const fs::path& folder, int jobs) {
   {
     Ours(folder / "live").append(jobs);
     std::vector<double> open, replayed, first;
-    for (int i = 0; i < 5; ++i) open.push_back(seconds_to_open(folder / "live", replayed, first));
+    for (int i = 0; i < rounds; ++i)
+      open.push_back(seconds_to_open(folder / "live", replayed, first));
     print(fmt::format("open, {} live jobs", jobs), "s", open);
     print(fmt::format("first chunk, {} live jobs", jobs), "s", first);
     print(fmt::format("replay, {} live jobs", jobs), "s", replayed);
@@ -259,7 +234,8 @@ void starts(const fs::path& folder, int jobs) {
     ended.run();
   }
   std::vector<double> open, replayed, first;
-  for (int i = 0; i < 5; ++i) open.push_back(seconds_to_open(folder / "ended", replayed, first));
+  for (int i = 0; i < rounds; ++i)
+    open.push_back(seconds_to_open(folder / "ended", replayed, first));
   print(fmt::format("open and replay, {} ended jobs, 1000 live", jobs), "s", replayed);
 }
 
@@ -267,18 +243,14 @@ void starts(const fs::path& folder, int jobs) {
 }  // namespace tallymill::bench
 
 int main(int argc, char** argv) {
-  namespace fs = std::filesystem;
-  const fs::path base = argc > 1 ? fs::path(argv[1]) : fs::temp_directory_path();
-  std::string name = (base / "bench-ledger-XXXXXX").string();
-  TM_CHECK(::mkdtemp(name.data()));
-  const fs::path folder = name;
-  fs::create_directories(folder / "1000");
-  fs::create_directories(folder / "100");
-  fs::create_directories(folder / "1");
-  tallymill::bench::compare(folder / "1000", 1000, 100, 7);
-  tallymill::bench::compare(folder / "100", 100, 200, 7);
-  tallymill::bench::compare(folder / "1", 1, 500, 7);
-  tallymill::bench::starts(folder, 1'000'000);
-  fs::remove_all(folder);
-  return 0;
+  using namespace tallymill::bench;
+  const Asked wanted =
+      asked({.name = "ledger", .parts = {"1000", "100", "1", "start"}, .rounds = 7}, argc, argv);
+  const Folder folder;
+  for (const auto& [jobs, commits] : {std::pair{1000, 100}, {100, 200}, {1, 500}})
+    if (const std::string part = std::to_string(jobs); wanted.wants(part)) {
+      std::filesystem::create_directories(folder.path() / part);
+      compare(folder.path() / part, jobs, commits, wanted.rounds);
+    }
+  if (wanted.wants("start")) starts(folder.path(), 1'000'000, wanted.rounds);
 }

@@ -1,22 +1,27 @@
 // bench road: whole round trips through the shipped programs, beside Redis Streams and beside the
 // bare ZeroMQ chain, interleaved in one call.
 //
-// 1. throughput: durable round trips a second, `synthetic` with 0 us, client -> front -> compute ->
-//    front -> client; every job synced twice (accepted, end).
+// 1. throughput: durable round trips a second, `synthetic` with 0 us and 200 bytes of params,
+// client
+//    -> front -> compute -> front -> client; every job is synced twice (accepted, end), as Redis
+//    with AOF always does. As many jobs under way for each, one client, server and worker process.
 // 2. latency: one job at a time, the same way.
-// 3. two speeds: 400 jobs on a worker of 1 ms and one of 10 ms; against the ideal of both busy to
-// the
+// 3. two_speeds: 400 jobs on a worker of 1 ms and one of 10 ms; against the ideal, both busy to the
 //    end, and against bare PUSH.
+// 4. reservation: what places taken ahead at a second hop cost, when the first is slow.
+// 5. payload: by digest through the whole road, against copies through bare ZeroMQ.
 //
-// usage: bench_road [--rounds N] [--seconds S]. One JSON line a figure; ratios pair by pair.
+// usage: figures.h.
+#include <fmt/core.h>
+
 #include <chrono>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/limits.h"
+#include "bench/figures.h"
 #include "bench/floor/processes.h"
 #include "bench/floor/redis_streams.h"
 #include "bench/floor/zmq_chain.h"
@@ -57,6 +62,17 @@ class Pipeline {
   Child front_;
   std::vector<Child> workers_;
 };
+
+// {"service_us": 0, "pad": "xx..."}: as many bytes as the peers' jobs have.
+std::string job_params() {
+  using namespace std::string_literals;
+  std::string params = "\x82\xaaservice_us\x00\xa3pad\xd9"s;
+  const std::size_t pad = job_bytes - params.size() - 1;
+  params += static_cast<char>(pad);
+  params.append(pad, 'x');
+  TM_CHECK(params.size() == job_bytes);
+  return params;
+}
 
 class Driver {
  public:
@@ -112,6 +128,33 @@ class Driver {
     }
     return micros;
   }
+  [[nodiscard]] std::string put(const std::string& bytes) {
+    auto digest = client_.put(bytes);
+    TM_CHECK(digest);
+    return *digest;
+  }
+  // Jobs a second whose one input is that blob.
+  [[nodiscard]] double with_input(double seconds, const std::string& digest, std::size_t bytes,
+                                  int at_most) {
+    bus::JobRequest job{.kind = "synthetic", .params = params_};
+    job.inputs = {
+        {.name = "payload", .digest = digest, .size = Bytes(static_cast<std::int64_t>(bytes))}};
+    const auto begin = Clock::now();
+    const auto until =
+        begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    const std::int64_t first = done_;
+    std::int64_t sent = done_;
+    while (Clock::now() < until) {
+      for (; sent - done_ < at_most; ++sent)
+        TM_CHECK(client_.submit_async(
+            job, [](const bus::Submitted& answer) { TM_CHECK(answer.error == nullptr); }));
+      (void)client_.poll(std::chrono::milliseconds(100));
+    }
+    const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+    const auto finished = static_cast<double>(done_ - first);
+    while (done_ < sent) (void)client_.poll(std::chrono::milliseconds(100));
+    return finished / took;
+  }
   // Seconds until `jobs` jobs of `kind` are done.
   [[nodiscard]] double burst(const std::string& kind, int jobs) {
     const auto begin = Clock::now();
@@ -125,21 +168,21 @@ class Driver {
  private:
   bus::Client client_;
   std::int64_t done_ = 0;
-  // {"service_us": 0, "pad": 180 bytes}: a 200-byte job.
-  std::string params_ = std::string("\x81\xaaservice_us\x00", 13);
+  std::string params_ = job_params();
 };
 
-// A worker whose every job takes `ms`.
-void run_worker(const std::string& run, const std::string& data, double ms) {
+// A worker at which every job of `nap` takes `ms`.
+void run_worker(const std::string& run, const std::string& data, const std::string& stage,
+                const std::vector<std::string>& route, double ms) {
   stages::WorkerOptions options;
-  options.stage = "compute";
+  options.stage = stage;
   options.control = "ipc://" + run + "/control.sock";
   options.results = "ipc://" + run + "/results.sock";
   options.run_dir = run;
   options.data_dir = data;
   stages::StageKind kind;
   kind.spec.name = "nap";
-  kind.spec.route = {"compute"};
+  kind.spec.route = route;
   kind.handler = [ms](const stages::Job&, stages::Context&) -> Result<stages::Output> {
     std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(ms));
     return stages::Output{};
@@ -153,72 +196,140 @@ void run_worker(const std::string& run, const std::string& data, double ms) {
 
 double two_speeds(double fast_ms, double slow_ms, int jobs) {
   Pipeline pipeline(0);
-  const Child fast([&] { run_worker(pipeline.run, pipeline.data, fast_ms); });
-  const Child slow([&] { run_worker(pipeline.run, pipeline.data, slow_ms); });
+  const Child fast(
+      [&] { run_worker(pipeline.run, pipeline.data, "compute", {"compute"}, fast_ms); });
+  const Child slow(
+      [&] { run_worker(pipeline.run, pipeline.data, "compute", {"compute"}, slow_ms); });
   Driver driver(pipeline.endpoint);
   driver.until_served("nap", 2);
   (void)driver.burst("nap", 40);  // both have been measured
   return driver.burst("nap", jobs);
 }
 
-std::vector<double> ratios(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> out;
-  for (std::size_t i = 0; i < a.size(); ++i) out.push_back(a[i] / b[i]);
-  return out;
+constexpr int window = 4000;
+
+void against_peers(const Asked& asked) {
+  const Folder always_folder, no_folder, chain_folder;
+  RedisStreams always(always_folder.path(), Append::always);
+  RedisStreams no(no_folder.path(), Append::no);
+  ZmqChain chain(chain_folder.path(), job_bytes);
+  Pipeline pipeline(1);
+  Driver ours(pipeline.endpoint);
+  ours.until_served("synthetic", 1);
+
+  if (asked.wants("throughput")) {
+    (void)ours.throughput(0.5, window);  // warm
+    (void)always.throughput(0.3, window);
+    (void)no.throughput(0.3, window);
+    (void)chain.throughput(0.3, window);
+    std::vector<double> t_ours, t_always, t_no, t_chain;
+    for (int round = 0; round < asked.rounds; ++round) {
+      t_ours.push_back(ours.throughput(asked.seconds, window));
+      t_always.push_back(always.throughput(asked.seconds, window));
+      t_no.push_back(no.throughput(asked.seconds / 2, window));
+      t_chain.push_back(chain.throughput(asked.seconds / 2, window));
+    }
+    print("durable round trips", "jobs/s", t_ours);
+    print("durable round trips, Redis Streams with AOF always", "jobs/s", t_always);
+    print("round trips, Redis Streams without AOF", "jobs/s", t_no);
+    print("round trips, bare ZeroMQ chain", "jobs/s", t_chain);
+    print("durable round trips / Redis AOF always", "x", ratios(t_ours, t_always));
+    print("durable round trips / Redis without AOF", "x", ratios(t_ours, t_no));
+    print("durable round trips / bare ZeroMQ chain", "x", ratios(t_ours, t_chain));
+  }
+  if (asked.wants("latency")) {
+    std::vector<double> l_ours, l_always, l_no, l_chain;
+    for (int round = 0; round < asked.rounds; ++round) {
+      l_ours.push_back(median(ours.latencies(500)));
+      l_always.push_back(median(always.latencies(500)));
+      l_no.push_back(median(no.latencies(500)));
+      l_chain.push_back(median(chain.latencies(500)));
+    }
+    print("one job at a time, p50", "us", l_ours);
+    print("one job at a time, p50, Redis Streams with AOF always", "us", l_always);
+    print("one job at a time, p50, Redis Streams without AOF", "us", l_no);
+    print("one job at a time, p50, bare ZeroMQ chain", "us", l_chain);
+    print("p50 / Redis AOF always", "x", ratios(l_ours, l_always));
+    print("p50 / bare ZeroMQ chain", "x", ratios(l_ours, l_chain));
+  }
+}
+
+// 400 jobs, 1 ms and 10 ms: the ideal is both busy to the end.
+void two_speeds(const Asked& asked) {
+  constexpr double ideal = 400 / (1.0 + 0.1) / 1000;
+  std::vector<double> two, bare;
+  for (int round = 0; round < asked.rounds; ++round) {
+    two.push_back(two_speeds(1, 10, 400) / ideal);
+    const Folder folder;
+    bare.push_back(push_to_two(folder.path(), 400, 1, 10) / ideal);
+  }
+  print("400 jobs on 1 ms and 10 ms / ideal", "x", two);
+  print("400 jobs on 1 ms and 10 ms / ideal, bare PUSH", "x", bare);
+}
+
+// Two hops, the first one slow: the first stage's work is what the whole takes, if the places taken
+// ahead at the second keep nobody idle. Two workers each, 5 ms and 1 ms.
+void reservation(const Asked& asked) {
+  constexpr int jobs = 400;
+  const std::vector<std::string> route{"compute", "image"};
+  std::vector<double> over, half;
+  for (int round = 0; round < asked.rounds; ++round)
+    for (const double second_ms : {1.0, 5.0}) {
+      Pipeline pipeline(0);
+      std::vector<Child> workers;
+      for (const auto& [stage, ms] : {std::pair{"compute", 5.0},
+                                      {"compute", 5.0},
+                                      {"image", second_ms},
+                                      {"image", second_ms}})
+        workers.emplace_back([&] { run_worker(pipeline.run, pipeline.data, stage, route, ms); });
+      Driver driver(pipeline.endpoint);
+      driver.until_served("nap", 4);
+      (void)driver.burst("nap", 40);
+      // The last job still crosses the second hop.
+      const double ideal = (jobs / 2 * 5.0 + second_ms) / 1000;
+      (second_ms < 5 ? over : half).push_back(driver.burst("nap", jobs) / ideal);
+    }
+  print("two hops, 2 x 5 ms then 2 x 1 ms, 400 jobs / ideal", "x", over);
+  print("two hops, 2 x 5 ms then 2 x 5 ms, 400 jobs / ideal", "x", half);
+}
+
+// A payload that rests in the blob store, from client to handler and its end back, each synced,
+// beside a copy of it through as many ZeroMQ links, which keeps nothing. The put is apart: it is
+// paid once for a payload, however many jobs use it.
+void payload(const Asked& asked) {
+  for (const std::size_t bytes : {std::size_t{1} << 20, std::size_t{8} << 20}) {
+    const double mib = static_cast<double>(bytes) / (1 << 20);
+    const Folder chain_folder;
+    ZmqChain chain(chain_folder.path(), bytes);
+    Pipeline pipeline(1);
+    Driver driver(pipeline.endpoint);
+    driver.until_served("synthetic", 1);
+    std::vector<double> ours, copies, puts;
+    for (int round = 0; round < asked.rounds; ++round) {
+      copies.push_back(mib * chain.throughput(asked.seconds, 8));
+      std::string content(bytes, 'x');
+      content.replace(0, 16, fmt::format("{:016}", round));
+      const auto begin = Clock::now();
+      const std::string digest = driver.put(content);
+      puts.push_back(mib / std::chrono::duration<double>(Clock::now() - begin).count());
+      ours.push_back(mib * driver.with_input(asked.seconds, digest, bytes, 1000));
+    }
+    const std::string size = fmt::format("{} MiB payload", bytes >> 20);
+    print(size + ", by digest", "MiB/s", ours);
+    print(size + ", ZeroMQ copy", "MiB/s", copies);
+    print(size + ", by digest / copy", "x", ratios(ours, copies));
+    print(size + ", put through the front, once", "MiB/s", puts);
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  int rounds = 5;
-  double seconds = 2;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--rounds") == 0) rounds = std::atoi(argv[i + 1]);
-    if (std::strcmp(argv[i], "--seconds") == 0) seconds = std::atof(argv[i + 1]);
-  }
-  const Folder always_folder, no_folder, chain_folder;
-  RedisStreams always(always_folder.path(), Append::always);
-  RedisStreams no(no_folder.path(), Append::no);
-  ZmqChain chain(chain_folder.path());
-  Pipeline pipeline(1);
-  Driver ours(pipeline.endpoint);
-  ours.until_served("synthetic", 1);
-
-  (void)ours.throughput(0.5, 4000);  // warm
-  (void)always.throughput(0.3, 1000);
-  (void)chain.throughput(0.3, 1000);
-  std::vector<double> t_ours, t_always, t_no, t_chain, l_ours, l_always, l_no, l_chain;
-  for (int round = 0; round < rounds; ++round) {
-    t_ours.push_back(ours.throughput(seconds, 4000));
-    t_always.push_back(always.throughput(seconds, 1000));
-    t_no.push_back(no.throughput(seconds / 2, 1000));
-    t_chain.push_back(chain.throughput(seconds / 2, 1000));
-    l_ours.push_back(median(ours.latencies(500)));
-    l_always.push_back(median(always.latencies(500)));
-    l_no.push_back(median(no.latencies(300)));
-    l_chain.push_back(median(chain.latencies(300)));
-  }
-  print("road.durable_round_trips", "jobs/s", t_ours);
-  print("road.redis_aof_always", "jobs/s", t_always);
-  print("road.redis_no_aof", "jobs/s", t_no);
-  print("road.bare_zmq_chain", "jobs/s", t_chain);
-  print("road.ratio_to_redis_aof_always", "x", ratios(t_ours, t_always));
-  print("road.ratio_to_redis_no_aof", "x", ratios(t_ours, t_no));
-  print("road.ratio_to_bare_zmq_chain", "x", ratios(t_ours, t_chain));
-  print("road.latency_p50", "us", l_ours);
-  print("road.redis_aof_always_latency_p50", "us", l_always);
-  print("road.redis_no_aof_latency_p50", "us", l_no);
-  print("road.bare_zmq_chain_latency_p50", "us", l_chain);
-  print("road.latency_ratio_to_redis_aof_always", "x", ratios(l_ours, l_always));
-
-  // 400 jobs, 1 ms and 10 ms: the ideal is 400 / (1/1 + 1/10) ms.
-  const double ideal = 400 / (1.0 + 0.1) / 1000;
-  std::vector<double> two, bare;
-  for (int round = 0; round < 3; ++round) {
-    two.push_back(two_speeds(1, 10, 400) / ideal);
-    const Folder folder;
-    bare.push_back(push_to_two(folder.path(), 400, 1, 10) / ideal);
-  }
-  print("road.two_speeds_over_ideal", "x", two);
-  print("road.bare_push_over_ideal", "x", bare);
+  const Asked asked = bench::asked(
+      {.name = "road", .parts = {"throughput", "latency", "two_speeds", "reservation", "payload"}},
+      argc, argv);
+  if (asked.wants("throughput") || asked.wants("latency")) against_peers(asked);
+  if (asked.wants("two_speeds")) two_speeds(asked);
+  if (asked.wants("reservation")) reservation(asked);
+  if (asked.wants("payload")) payload(asked);
 }

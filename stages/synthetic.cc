@@ -61,7 +61,7 @@ Status read_text(std::string_view name, std::string_view value, Plan& plan) {
     plan.outcome = value;
   } else if (name == "only") {
     plan.only = value;
-  } else if (name != "route") {
+  } else if (name != "route" && name != "pad") {
     return bad("", "has a parameter that is none of synthetic's");
   }
   return {};
@@ -195,13 +195,14 @@ StageKind synthetic_kind(std::string stage) {
                            .help = help,
                            .fallback = fallback,
                            .min = 0,
-                           .max = 128,
+                           .max = 1024,
                            .choices = std::move(choices)});
   };
   add_text("mode", "Whether it sleeps or keeps a core busy.", "sleep", {"sleep", "spin"});
   add_text("outcome", "How it ends; hang: it never does, and gives no sign of life.", "ok",
            {"ok", "fail", "crash", "hang"});
   add_text("only", "The one stage that does all this; empty: every stage of the route.", "", {});
+  add_text("pad", "Means nothing: makes the job as large as a real one.", "", {});
   add_text("route", "Its stages in order, as in \"compute,image\".", "compute", {});
   return {.spec = std::move(spec),
           .handler = [stage = std::move(stage)](

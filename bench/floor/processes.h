@@ -1,5 +1,4 @@
-// Processes of a benchmark: children that end with it, folders that vanish with it, and one JSON
-// line for a list of figures.
+// Processes of a benchmark: children that end with it, and folders that vanish with it.
 //
 // Threads: the benchmark's one.
 #pragma once
@@ -9,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -87,26 +84,6 @@ class Folder {
 // Where this program lies, and beside it the shipped ones.
 [[nodiscard]] inline std::filesystem::path programs() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path();
-}
-
-[[nodiscard]] inline double quantile(std::vector<double> values, double q) {
-  TM_CHECK(!values.empty());
-  std::ranges::sort(values);
-  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))];
-}
-[[nodiscard]] inline double median(const std::vector<double>& values) {
-  return quantile(values, 0.5);
-}
-
-// {"bench": ..., "unit": ..., "n": ..., "median": ..., "min": ..., "max": ...}
-inline void print(const std::string& bench, const std::string& unit,
-                  const std::vector<double>& values) {
-  std::printf(
-      "{\"bench\": \"%s\", \"unit\": \"%s\", \"n\": %zu, \"median\": %.6g, \"min\": %.6g, "
-      "\"max\": %.6g}\n",
-      bench.c_str(), unit.c_str(), values.size(), median(values), quantile(values, 0),
-      quantile(values, 1));
-  std::fflush(stdout);
 }
 
 }  // namespace tallymill::bench

@@ -4,6 +4,8 @@
 #include <thread>
 #include <zmq.hpp>
 
+#include "bench/floor/zmq_link.h"
+
 namespace tallymill::bench {
 namespace {
 
@@ -43,32 +45,36 @@ void relay(const std::string& folder) {
   }
 }
 
-void echo(const std::string& folder) {
+void work(const std::string& folder) {
   zmq::context_t context;
   auto lane = made(context, zmq::socket_type::pull);
   auto results = made(context, zmq::socket_type::push);
   lane.connect("ipc://" + folder + "/lane");
   results.connect("ipc://" + folder + "/results");
-  zmq::message_t part;
+  zmq::message_t who, body;
+  std::uint64_t sum = 0;
   while (true) {
-    (void)lane.recv(part);
-    const bool more = part.more();
-    results.send(part, more ? zmq::send_flags::sndmore : zmq::send_flags::none);
+    (void)lane.recv(who);
+    (void)lane.recv(body);
+    sum += look_at(body.to_string_view());
+    results.send(who, zmq::send_flags::sndmore);
+    results.send(zmq::buffer(&sum, sizeof sum), zmq::send_flags::none);
   }
 }
 
 }  // namespace
 
-ZmqChain::ZmqChain(const std::filesystem::path& folder)
+ZmqChain::ZmqChain(const std::filesystem::path& folder, std::size_t job_bytes)
     : folder_(folder.string()),
+      bytes_(job_bytes),
       front_([this] { relay(folder_); }),
-      worker_([this] { echo(folder_); }) {}
+      worker_([this] { work(folder_); }) {}
 
 double ZmqChain::throughput(double seconds, int window) {
   zmq::context_t context;
   auto client = made(context, zmq::socket_type::dealer);
   client.connect("ipc://" + folder_ + "/clients");
-  const std::string body(200, 'x');
+  const std::string body(bytes_, 'x');
   const auto begin = Clock::now();
   const auto until =
       begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
@@ -90,7 +96,7 @@ std::vector<double> ZmqChain::latencies(int jobs) {
   zmq::context_t context;
   auto client = made(context, zmq::socket_type::dealer);
   client.connect("ipc://" + folder_ + "/clients");
-  const std::string body(200, 'x');
+  const std::string body(bytes_, 'x');
   std::vector<double> micros;
   zmq::message_t reply;
   for (int i = 0; i < jobs; ++i) {

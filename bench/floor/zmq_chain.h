@@ -1,6 +1,6 @@
 // The floor: the same number of ZeroMQ links, and nothing else. Client DEALER -> ROUTER, PUSH ->
 // worker, PUSH -> PULL, ROUTER -> client; four links in three processes over ipc, no ledger, no
-// leases, one job a message or many.
+// leases, one job a message.
 //
 // Threads: each part a process of its own.
 #pragma once
@@ -15,12 +15,14 @@ namespace tallymill::bench {
 
 class ZmqChain {
  public:
-  explicit ZmqChain(const std::filesystem::path& folder);
+  // `job_bytes` in each job; the worker reads them all and answers with a word.
+  ZmqChain(const std::filesystem::path& folder, std::size_t job_bytes);
   [[nodiscard]] double throughput(double seconds, int window);
   [[nodiscard]] std::vector<double> latencies(int jobs);
 
  private:
   std::string folder_;
+  std::size_t bytes_;
   Child front_;
   Child worker_;
 };
