@@ -174,6 +174,7 @@ class Driver {
 // A worker at which every job of `nap` takes `ms`.
 void run_worker(const std::string& run, const std::string& data, const std::string& stage,
                 const std::vector<std::string>& route, double ms) {
+  sleep_exactly();
   stages::WorkerOptions options;
   options.stage = stage;
   options.control = "ipc://" + run + "/control.sock";

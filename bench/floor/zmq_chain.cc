@@ -117,6 +117,7 @@ double push_to_two(const std::filesystem::path& folder, int jobs, double fast_ms
   done.bind(at + "/done");
   const auto worker = [&](double ms) {
     return Child([at, ms] {
+      sleep_exactly();
       zmq::context_t own;
       auto in = made(own, zmq::socket_type::pull);
       auto out = made(own, zmq::socket_type::push);
