@@ -287,9 +287,9 @@ inline constexpr int jobs_page = 500;
 inline constexpr std::uint32_t held_tokens = 16'384;
 // How long the whole time of an ended job may wait in memory for a commit to ride on.
 inline constexpr std::chrono::milliseconds wholes_delay{500};
-// A file up to this size travels in the message; a larger one rests in the blob store, only its
-// digest travels, and whoever needs it maps it. At 64 KiB a mapped blob is 3 times as fast as a
-// copy through a socket; below 32 KiB the extra file costs more than it saves.
+// A file up to this size travels in the message and is a part of the job's row; a larger one rests
+// in the blob store, only its digest travels, and whoever needs it maps it. It bounds rows and
+// messages; a payload that is used once is not faster by digest at any size (docs/adr/0001).
 inline constexpr Bytes inline_bytes = 32_KiB;
 // Leases and due times are judged this far apart at least: a flood of due times costs no more.
 inline constexpr std::chrono::milliseconds judgement_gap{5};

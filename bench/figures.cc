@@ -42,7 +42,7 @@ std::string machine() {
   utsname system{};
   ::uname(&system);
   const double load = load_average();
-  const char* const commit = std::getenv("TALLYMILL_COMMIT");
+  const char* const commit = std::getenv("TALLYMILL_COMMIT");  // NOLINT(concurrency-mt-unsafe)
   return fmt::format(
       R"("cores": {}, "cpu": "{}", "kernel": "{}", "load": {:.2f}, "commit": "{}"{})",
       std::thread::hardware_concurrency(), cpu_model(), system.release, load,
@@ -65,7 +65,7 @@ std::optional<Number> number(std::string_view text) {
 
 [[noreturn]] void refuse(const About& about, const std::string& why) {
   fmt::print(stderr, "bench {}: {}\n", about.name, why);
-  std::exit(2);
+  std::exit(2);  // NOLINT(concurrency-mt-unsafe): no other thread yet
 }
 
 }  // namespace
@@ -84,7 +84,7 @@ Asked asked(const About& about, int argc, char** argv) {
     if (word == "--help" || word == "-h") {
       fmt::print("usage: bench_{} [--rounds N] [--seconds S] [PART ...]\nparts: {}\n", about.name,
                  fmt::join(about.parts, " "));
-      std::exit(0);
+      std::exit(0);  // NOLINT(concurrency-mt-unsafe): no other thread yet
     }
     if (word == "--rounds") {
       const auto rounds = number<int>(value);
@@ -133,6 +133,7 @@ double median(const std::vector<double>& values) { return quantile(values, 0.5);
 std::vector<double> ratios(std::span<const double> a, std::span<const double> b) {
   TM_CHECK(a.size() == b.size());
   std::vector<double> out;
+  out.reserve(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) out.push_back(a[i] / b[i]);
   return out;
 }
