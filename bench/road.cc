@@ -273,7 +273,7 @@ void two_speeds(const Asked& asked) {
 void reservation(const Asked& asked) {
   constexpr int jobs = 400;
   const std::vector<std::string> route{"compute", "image"};
-  std::vector<double> over, half;
+  std::vector<double> fast_second, equal;
   for (int round = 0; round < asked.rounds; ++round)
     for (const double second_ms : {1.0, 5.0}) {
       Pipeline pipeline(0);
@@ -288,10 +288,10 @@ void reservation(const Asked& asked) {
       (void)driver.burst("nap", 40);
       // The last job still crosses the second hop.
       const double ideal = (jobs / 2 * 5.0 + second_ms) / 1000;
-      (second_ms < 5 ? over : half).push_back(driver.burst("nap", jobs) / ideal);
+      (second_ms < 5 ? fast_second : equal).push_back(driver.burst("nap", jobs) / ideal);
     }
-  print("two hops, 2 x 5 ms then 2 x 1 ms, 400 jobs / ideal", "x", over);
-  print("two hops, 2 x 5 ms then 2 x 5 ms, 400 jobs / ideal", "x", half);
+  print("two hops, 2 x 5 ms then 2 x 1 ms, 400 jobs / ideal", "x", fast_second);
+  print("two hops, 2 x 5 ms then 2 x 5 ms, 400 jobs / ideal", "x", equal);
 }
 
 // A payload that rests in the blob store, from client to handler and its end back, each synced,
