@@ -79,7 +79,7 @@ int Supervisor::run() {
   (void)::signal(SIGPIPE, SIG_IGN);
   const sigset_t handled = handled_signals();
   sigset_t before;
-  TM_CHECK(sigprocmask(SIG_BLOCK, &handled, &before) == 0);
+  TM_CHECK(::pthread_sigmask(SIG_BLOCK, &handled, &before) == 0);
   const int signals = ::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
   TM_CHECK(signals >= 0);
 
@@ -94,7 +94,7 @@ int Supervisor::run() {
     start_due();
   }
   ::close(signals);
-  sigprocmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return exit_code_;
 }
 
@@ -131,7 +131,7 @@ void Supervisor::become(const Child& child, int output, pid_t parent) {
   (void)::dup2(output, STDERR_FILENO);
   sigset_t none;
   sigemptyset(&none);
-  (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
+  (void)::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   (void)::signal(SIGPIPE, SIG_DFL);
   for (const auto& [name, value] : options_.environment) {
     ::setenv(name.c_str(), value.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
@@ -139,6 +139,7 @@ void Supervisor::become(const Child& child, int output, pid_t parent) {
   // A front whose disk failed must not trust what the page cache shows: it is told how it ended.
   ::setenv("TALLYMILL_LAST_END", child.last_end.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
   std::vector<char*> argv;
+  argv.reserve(child.spec.argv.size() + 1);
   for (const auto& word : child.spec.argv) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   ::execv(argv[0], argv.data());

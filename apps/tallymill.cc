@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace {
 
@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   char** rest = argv + choice.words;
   rest[0] = path.data();
   ::execv(path.c_str(), rest);
-  std::fprintf(stderr, "tallymill: cannot start %s: %s\n", path.c_str(), std::strerror(errno));
+  std::fprintf(stderr, "tallymill: cannot start %s: %s\n", path.c_str(),
+               std::generic_category().message(errno).c_str());
   return exit_cannot_run;
 }

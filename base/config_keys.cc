@@ -9,6 +9,7 @@ constexpr std::int64_t billion = 1'000'000'000;
 constexpr std::int64_t pebibyte = std::int64_t{1} << 50;
 
 // A captureless lambda that returns a reference becomes one of Slot's function pointers.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a parameter's type and a member's name take none
 #define TM_AT(Owner, member) +[](Owner& at) -> decltype((at.member)) { return at.member; }
 
 const std::vector<Key<Config>>& table() {

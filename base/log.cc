@@ -120,7 +120,7 @@ struct Log {
   std::unique_ptr<spdlog::logger> out;
 
   Log(std::string_view program, Level level, Format chosen) : format(chosen) {
-    const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
+    const char* no_color = std::getenv("NO_COLOR");
     const bool plain = no_color != nullptr && *no_color != '\0';
     auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(
         plain ? spdlog::color_mode::never : spdlog::color_mode::automatic);

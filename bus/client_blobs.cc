@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "bus/client_state.h"
 #include "bus/msgpack_reader.h"
@@ -23,11 +23,11 @@ Result<std::string> read_file(const std::string& path, Bytes most) {
     return fail(Errc::bad_params, fmt::format("cannot read '{}': {}", path, what), "/inputs");
   };
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return wrong(std::strerror(errno));
+  if (fd < 0) return wrong(std::generic_category().message(errno));
   const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
                                                                 [](const int* f) { ::close(*f); });
   struct stat info{};
-  if (::fstat(fd, &info) != 0) return wrong(std::strerror(errno));
+  if (::fstat(fd, &info) != 0) return wrong(std::generic_category().message(errno));
   if (S_ISDIR(info.st_mode)) return wrong("it is a folder");
   if (Bytes(info.st_size) > most)
     return fail(Errc::too_big,
@@ -38,7 +38,7 @@ Result<std::string> read_file(const std::string& path, Bytes most) {
   for (;;) {
     const ssize_t n = ::read(fd, piece, sizeof piece);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return wrong(std::strerror(errno));
+    if (n < 0) return wrong(std::generic_category().message(errno));
     if (n == 0) return bytes;
     bytes.append(piece, static_cast<std::size_t>(n));
     // A file that grows, or a pipe.
@@ -70,7 +70,7 @@ std::string sha256_hex(std::string_view bytes) {
   unsigned int n = 0;
   TM_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest, &n, EVP_sha256(), nullptr) == 1);
   std::string hex;
-  hex.reserve(2 * n);
+  hex.reserve(std::size_t{2} * n);
   for (unsigned int i = 0; i < n; ++i) {
     hex += "0123456789abcdef"[digest[i] >> 4];
     hex += "0123456789abcdef"[digest[i] & 15];
@@ -84,7 +84,7 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
   if (Bytes(static_cast<std::int64_t>(bytes.size())) > limits::max_job_bytes)
     return fail(Errc::too_big,
                 fmt::format("{} bytes, more than {}", bytes.size(), limits::max_job_bytes.raw()));
-  const std::string digest = sha256_hex(bytes);
+  std::string digest = sha256_hex(bytes);
   struct Upload {
     std::size_t next = 0;
     int under_way = 0;

@@ -114,6 +114,7 @@ void Client::State::ask_overdue() {
 
 void Client::State::ask_again() {
   std::vector<std::int64_t> all;
+  all.reserve(asks.size());
   for (const auto& [request, pending] : asks) all.push_back(request);
   std::ranges::sort(all);
   for (const std::int64_t request : all) {
@@ -204,6 +205,7 @@ void Client::State::take_gap(const Item& item) {
   last_seq = gap->to == last_seq ? gap->from - 1 : std::max(last_seq, gap->to);
   fresh.clear();
   std::vector<std::int64_t> jobs;
+  jobs.reserve(waits.size());
   for (const auto& [job, waiters] : waits) jobs.push_back(job);
   for (const std::int64_t job : jobs) ask_for_end(JobId(job));
   if (gap_sink) gap_sink(gap->from, gap->to);
@@ -246,6 +248,7 @@ void Client::State::watch_again(bool same_ledger) {
         .request = last_request += 2, .since = welcomes > 1 ? last_seq : -1, .ledger = ledger});
   if (!same_ledger) fresh.clear();
   std::vector<std::int64_t> jobs;
+  jobs.reserve(waits.size());
   for (const auto& [job, waiters] : waits)
     if (!fresh.contains(job)) jobs.push_back(job);
   for (const std::int64_t job : jobs) {
@@ -282,7 +285,7 @@ void Client::State::ask_for_end(JobId job) {
   if (!asked) failed(std::move(asked).error());
 }
 
-void Client::State::ask_for_result(JobId job, std::function<void(Result<JobResult>)> done) {
+void Client::State::ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done) {
   auto asked = ask(pack_ask(Verb::result, {.job = job.raw()}), [=](Result<Answer> answer) {
     if (!answer) return done(std::unexpected(std::move(answer).error()));
     done(JobResult{.job = job,

@@ -146,7 +146,7 @@ struct Client::State {
   std::uint64_t wait(JobId job, std::function<void(Result<JobResult>)> done);
   void forget_wait(JobId job, std::uint64_t id);
   void ask_for_end(JobId job);
-  void ask_for_result(JobId job, std::function<void(Result<JobResult>)> done);
+  void ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done);
   void ended(Result<JobResult> result, JobId job);
   void keep_end(JobResult&& end);
   void watch_job(JobId job);

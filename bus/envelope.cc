@@ -255,12 +255,14 @@ Frames Packer::take() {
   return frames;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type takes none
 #define TM_INSTANTIATE(M)                                         \
   template Result<M> read<M>(const Item&);                        \
   template Status read_into<M>(const Item&, M&);                  \
   template void Packer::add<M>(Verb, const M&, std::string_view); \
   template Status Packer::try_add<M>(Verb, const M&, std::string_view);
 TM_MESSAGE_TABLE(TM_INSTANTIATE)
+// NOLINTEND(bugprone-macro-parentheses)
 #undef TM_INSTANTIATE
 
 namespace {

@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "store/sqlite.h"
@@ -28,8 +28,8 @@ constexpr const char* copying_name = "ledger.copy.tmp";  // being written
 
 std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
   const int cause = errno;
-  return fail(Errc::disk,
-              "ledger: " + std::string(doing) + " " + path.string() + ": " + std::strerror(cause));
+  return fail(Errc::disk, "ledger: " + std::string(doing) + " " + path.string() + ": " +
+                              std::generic_category().message(cause));
 }
 
 Status sync_path(const fs::path& path, int flags) {

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <optional>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -43,8 +43,8 @@ class File {
 
 std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
   const int cause = errno;
-  return fail(Errc::disk,
-              "blobs: " + std::string(doing) + " " + path.string() + ": " + std::strerror(cause));
+  return fail(Errc::disk, "blobs: " + std::string(doing) + " " + path.string() + ": " +
+                              std::generic_category().message(cause));
 }
 
 Status write_all(int fd, std::string_view bytes, const fs::path& path) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "apps/cli/terminal.h"
 #include "base/config.h"
@@ -22,7 +23,7 @@ using nlohmann::json;
 
 constexpr std::chrono::hours for_ever{24 * 365};
 
-std::string reason() { return std::strerror(errno); }
+std::string reason() { return std::generic_category().message(errno); }
 
 }  // namespace
 
@@ -105,17 +106,18 @@ Result<json> value_of(const ParamSpec& spec, std::string_view text) {
     return fail(Errc::bad_params, fmt::format("{} must be {}, not '{}'", spec.name, what, text),
                 "/" + spec.name);
   };
-  const char* end = text.data() + text.size();
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
   switch (spec.type) {
     case ParamSpec::Type::number: {
       double value = 0;
-      const auto [at, error] = std::from_chars(text.data(), end, value);
+      const auto [at, error] = std::from_chars(begin, end, value);
       if (error != std::errc() || at != end) return wrong("a number");
       return value;
     }
     case ParamSpec::Type::integer: {
       std::int64_t value = 0;
-      const auto [at, error] = std::from_chars(text.data(), end, value);
+      const auto [at, error] = std::from_chars(begin, end, value);
       if (error != std::errc() || at != end) return wrong("a whole number");
       return value;
     }

@@ -46,7 +46,8 @@ std::string workers_table(const json& list) {
   for (const json& worker : list) {
     const json open = member(worker, "open");
     std::string name = printable(text_at(worker, "incarnation"));
-    if (open.is_boolean() && !open.get<bool>()) name = coloured(name + " (away)", Colour::yellow);
+    if (open.is_boolean() && !open.get<bool>())
+      name = coloured(name.append(" (away)"), Colour::yellow);
     table.row({name, printable(text_at(worker, "stage")),
                fmt::format("{}", number_at(worker, "pid")), printable(text_at(worker, "host")),
                human_count(number_at(worker, "held")),

@@ -114,7 +114,7 @@ std::string human(Duration length) {
   if (std::abs(ns) < 6e10) return fmt::format("{:.2f} s", ns / 1e9);
   const auto seconds = length.count() / 1'000'000'000;
   if (seconds < 3600) return fmt::format("{} min {:02} s", seconds / 60, seconds % 60);
-  if (seconds < 48 * 3600) return fmt::format("{} h {:02} min", seconds / 3600, seconds / 60 % 60);
+  if (seconds < 48L * 3600) return fmt::format("{} h {:02} min", seconds / 3600, seconds / 60 % 60);
   return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
 }
 
@@ -157,6 +157,7 @@ Colour colour_of_state(std::string_view state) {
 
 std::string Table::text() const {
   std::vector<std::size_t> widths;
+  widths.reserve(columns_.size());
   for (const Column& column : columns_) widths.push_back(columns_of(column.title));
   for (const auto& row : rows_)
     for (std::size_t i = 0; i < row.size(); ++i)
@@ -174,6 +175,7 @@ std::string Table::text() const {
     out += '\n';
   };
   std::vector<std::string> titles;
+  titles.reserve(columns_.size());
   for (const Column& column : columns_) titles.push_back(coloured(column.title, Colour::dim));
   line(titles);
   for (const auto& row : rows_) line(row);
