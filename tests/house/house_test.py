@@ -12,6 +12,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 THIS = "tests/house/house_test.py"
 FILE_LINES_MAX = 900
+FILE_BYTES_MAX = 300_000
+PAGE_COLUMNS = 140
 
 # Who may include whom. A folder may always include itself; a path ending in .h allows that header
 # alone. tests and bench may include anything, as apps may.
@@ -81,8 +83,57 @@ def no_machine_path(path, text):
 
 
 def test_states_its_goal(path, text):
-    if path.startswith("tests/") and path.endswith("_test.cc") and not text.startswith("// "):
+    if not path.startswith("tests/"):
+        return
+    if path.endswith(("_test.cc", "_fuzz.cc")) and not text.startswith("// "):
         yield "the first line does not say the test's goal"
+    if path.endswith("_test.py") and not re.match(r'(#!.*\n)?"""\S.{14,}', text):
+        yield "the first line does not say the test's goal"
+
+
+def page_is_narrow(path, text):
+    """Tables and code blocks aside: they cannot be broken."""
+    if not path.endswith(".md"):
+        return
+    in_block = False
+    for number, line in enumerate(text.splitlines(), 1):
+        in_block ^= line.startswith("```")
+        if len(line) > PAGE_COLUMNS and not in_block and not line.startswith("|"):
+            yield f"line {number} has {len(line)} columns, more than {PAGE_COLUMNS}"
+
+
+def block_says_what_it_is(path, text):
+    # tests/e2e/docs_test.py runs those that can run.
+    if path.endswith(".md"):
+        fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
+        for number, words in enumerate(fences[::2], 1):
+            if not words:
+                yield f"block {number} does not say what it is: sh, console, text, ..."
+
+
+def anchors(text):
+    """What GitHub makes of headings: lower case, words and hyphens."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def links_resolve(path, text):
+    if not path.endswith(".md"):
+        return
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue  # the net's
+        name, _, anchor = target.partition("#")
+        there = (ROOT / path).parent / name if name else ROOT / path
+        if name and not there.exists():
+            yield f"the link to {target} leads nowhere"
+        elif anchor and anchor not in anchors(there.read_text(encoding="utf-8") if name else text):
+            yield f"the link to {target} names no heading"
+
+
+def blob_is_small(path, text):
+    if len(text) > FILE_BYTES_MAX:
+        yield f"{len(text)} bytes, more than {FILE_BYTES_MAX}"
 
 
 LIMIT = re.compile(r"^inline constexpr (?:[\w:]+|struct \{[^}]*\}) (\w+)", re.MULTILINE)
@@ -155,6 +206,7 @@ class House(unittest.TestCase):
 
     def test_tests_state_their_goal(self):
         self.finds(test_states_its_goal, "tests/base/a_test.cc", '#include "base/a.h"\n')
+        self.finds(test_states_its_goal, "tests/e2e/a_test.py", "import sys\n")
         self.holds_everywhere(test_states_its_goal)
 
     def test_every_limit_is_used(self):
@@ -167,6 +219,26 @@ class House(unittest.TestCase):
         self.assertGreater(len(LIMIT.findall(limits)), 100)
         problems = list(unused_limits(limits, "\n".join(shipped.values())))
         self.assertFalse(problems, "\n" + "\n".join(problems))
+
+    def test_pages_are_narrow(self):
+        self.finds(page_is_narrow, "docs/a.md", "x" * (PAGE_COLUMNS + 1) + "\n")
+        self.passes(page_is_narrow, "docs/a.md", "|" + "x" * PAGE_COLUMNS + "\n")
+        self.holds_everywhere(page_is_narrow)
+
+    def test_blocks_of_pages_say_what_they_are(self):
+        self.finds(block_says_what_it_is, "docs/a.md", "```\n./dev test\n```\n")
+        self.passes(block_says_what_it_is, "docs/a.md", "```sh\ntallymill jobs\n```\n")
+        self.holds_everywhere(block_says_what_it_is)
+
+    def test_links_resolve(self):
+        self.finds(links_resolve, "docs/a.md", "[a](no-such-page.md)\n")
+        self.finds(links_resolve, "docs/a.md", "# One\n[a](#two)\n")
+        self.passes(links_resolve, "docs/a.md", "# One `b`: two\n[a](#one-b-two) [b](../README.md)\n")
+        self.holds_everywhere(links_resolve)
+
+    def test_no_file_is_a_large_blob(self):
+        self.finds(blob_is_small, "tests/a.json", "x" * (FILE_BYTES_MAX + 1))
+        self.holds_everywhere(blob_is_small)
 
     def test_sources_are_formatted(self):
         formatter = shutil.which("clang-format-19")
