@@ -22,12 +22,13 @@ using tallymill::Errc;
 namespace log = tallymill::log;
 
 constexpr const char* usage =
-    "tallymill front: takes jobs from clients, keeps them in its ledger, and sends them to "
-    "stages.\n"
+    "tallymill front: takes jobs from clients, keeps them in its ledger, and sends\n"
+    "them to stages.\n"
     "\n"
-    "  tallymill front --data-dir DIR [--run-dir DIR] [--listen tcp://127.0.0.1:7750] ...\n"
+    "  tallymill front --data-dir DIR [--run-dir DIR] [--listen ADDRESS] ...\n"
     "\n"
-    "SIGTERM drains it: no submit is taken, what is leased is finished. A second one stops it.\n"
+    "SIGTERM drains it: no submit is taken, what is leased is finished. A second\n"
+    "one stops it.\n"
     "\n";
 
 tallymill::front::FrontOptions options_of(const Config& config) {
@@ -69,6 +70,7 @@ int main(int argc, char** argv) {
   sources.args.assign(argv + 1, argv + argc);
   sources.environment = tallymill::environment_of(environ);
   sources.sections = {"front"};
+  sources.reads = {"front.", "run_dir", "data_dir", "log.", "kinds."};
   const auto loaded = tallymill::load_config(sources);
   log::start("front", log::Level::info, log::Format::console);
   if (!loaded) return fail(loaded.error(), tallymill::info(loaded.error().code).exit);

@@ -20,15 +20,16 @@ namespace tallymill::apps {
 namespace {
 
 constexpr const char* usage =
-    "tallymill stage {0}: a worker of the stage {0}. It takes jobs from a front and gives back\n"
-    "what they make. Start as many as there should be; each has --threads handlers.\n"
+    "tallymill stage {0}: a worker of its stage. It takes jobs from a front\n"
+    "and gives back what they make. Start as many as there should be; each has\n"
+    "--threads handlers.\n"
     "\n"
     "  tallymill stage {0} --run-dir DIR --data-dir DIR\n"
-    "  tallymill stage {0} --control tcp://127.0.0.1:7752 --results tcp://127.0.0.1:7751\n"
+    "  tallymill stage {0} --control tcp://HOST:7752 --results tcp://HOST:7751\n"
     "\n"
-    "With a run directory it meets a front on this host on the ipc sockets in there. SIGTERM\n"
-    "drains it: what has not started goes back to the front, the rest is finished. A second one\n"
-    "ends it.\n"
+    "With a run directory it meets a front on this host on the ipc sockets there.\n"
+    "SIGTERM drains it: what has not started goes back to the front, the rest is\n"
+    "finished. A second one ends it.\n"
     "\n";
 
 int fail_with(const Error& error, int exit_code) {
@@ -75,6 +76,8 @@ int stage_main(int argc, char** argv, const std::string& stage,
   sources.args.assign(argv + 1, argv + argc);
   sources.environment = environment_of(environ);
   sources.sections = {"front", "stages"};
+  sources.reads = {"front.results",   "front.control", "front.insecure", "front.diagnostics",
+                   "stages.prefetch", "run_dir",       "data_dir",       "log."};
   sources.program_flags = {{"threads", "handler threads of this worker (default 1)"}};
   const auto loaded = load_config(sources);
   log::start(stage, log::Level::info, log::Format::console);

@@ -123,7 +123,12 @@ int run(int argc, char** argv) {
     return info(loaded.error().code).exit;
   }
   if (loaded->help) {
-    fmt::print("usage: tallymill up [FILE] [--KEY VALUE ...]\n\n{}", config_help(sources));
+    fmt::print(
+        "tallymill up: the front and its stages as one process tree.\n\n"
+        "  tallymill up [FILE] [--KEY VALUE ...]\n\n"
+        "A child that ends is started again. SIGTERM or Ctrl-C: no submit is taken, what\n"
+        "is leased is finished, then all end. A second one ends them at once.\n\n{}",
+        config_help(sources));
     return 0;
   }
   if (loaded->positional.size() > 1) {

@@ -346,7 +346,7 @@ std::optional<std::string> key_of_flag(const ConfigSources& sources, std::string
   const std::size_t last = name.rfind('.') == std::string::npos ? 0 : name.rfind('.');
   std::replace(name.begin() + static_cast<std::ptrdiff_t>(last), name.end(), '-', '_');
   for (const auto& section : sources.sections) {
-    const std::string key = section + "." + name;
+    std::string key = fmt::format("{}.{}", section, name);
     if (is_known(key)) return key;
   }
   if (is_known(name)) return name;
@@ -402,9 +402,9 @@ Result<std::vector<Setting>> read_flags(const ConfigSources& sources, LoadedConf
 // ---- putting it together --------------------------------------------------------------------
 
 std::string value_or(const std::map<std::string, std::string>& map, const char* key,
-                     std::string otherwise) {
+                     const std::string& otherwise) {
   const auto found = map.find(key);
-  return found == map.end() || found->second.empty() ? std::move(otherwise) : found->second;
+  return found == map.end() || found->second.empty() ? otherwise : found->second;
 }
 
 // Where a user's programs keep their things (XDG), and how many CPUs there are.
@@ -534,17 +534,51 @@ std::vector<ConfigRow> describe(const Config& config) {
   return rows;
 }
 
+namespace {
+
+constexpr std::size_t help_column = 30;
+constexpr std::size_t help_columns = 80;
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    words.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
+}  // namespace
+
 std::string config_help(const ConfigSources& sources) {
   fmt::memory_buffer out;
   const auto to = std::back_inserter(out);
   const auto row = [&](const std::string& flag, std::string_view help, const std::string& note) {
-    fmt::format_to(to, "  {:<34} {}{}\n", flag, help, note.empty() ? "" : " [" + note + "]");
+    const std::string text = std::string(help) + (note.empty() ? "" : " [" + note + "]");
+    fmt::format_to(to, "  {:<{}}", flag, help_column - 2);
+    std::size_t column = flag.size() + 3 > help_column ? help_columns : help_column;
+    for (const auto& word : words_of(text)) {
+      if (column + 1 + word.size() > help_columns) {
+        fmt::format_to(to, "\n{:{}}", "", help_column);
+        column = help_column;
+      }
+      fmt::format_to(to, "{}{}", column == help_column ? "" : " ", word);
+      column += word.size() + (column == help_column ? 0 : 1);
+    }
+    fmt::format_to(to, "\n");
+  };
+  const auto is_read = [&](std::string_view key) {
+    return sources.reads.empty() || std::ranges::any_of(sources.reads, [&](const auto& beginning) {
+             return key.starts_with(beginning);
+           });
   };
   for (const auto& [name, help] : sources.program_flags) row("--" + name, help, "");
   row("--config FILE", "settings from a YAML file; flags and environment go before it", "");
   const Config config = defaults(sources.environment);
   const auto keys = [&](bool of_sections) {
     for (const auto& key : config_keys::all()) {
+      if (!is_read(key.name)) continue;
       std::string flag(key.name);
       bool short_form = false;
       for (const auto& section : sources.sections) {
@@ -563,11 +597,12 @@ std::string config_help(const ConfigSources& sources) {
   keys(true);
   keys(false);
   for (const auto& key : config_keys::of_a_kind()) {
+    if (!is_read("kinds.")) continue;
     row(fmt::format("--kinds.KIND.{}", key.name), key.help, print(key, KindPolicy{}));
   }
   fmt::format_to(to,
-                 "Each is also a key of the file and a variable: front.max_depth is "
-                 "TALLYMILL_FRONT__MAX_DEPTH.\n");
+                 "\nEach is also a key of the file and a variable, as front.control and\n"
+                 "TALLYMILL_FRONT__CONTROL are for --control.\n");
   return fmt::to_string(out);
 }
 

@@ -82,6 +82,9 @@ struct ConfigSources {
   std::map<std::string, std::string> environment = {};    // see environment_of()
   std::vector<std::string> sections = {};                 // flags may leave these names out
   std::map<std::string, std::string> program_flags = {};  // a program's own: name -> help
+  // Beginnings of the keys that the program reads, for its --help; all, if none is named. It takes
+  // the others too, for programs share a file and an environment.
+  std::vector<std::string> reads = {};
 };
 
 struct LoadedConfig {
@@ -110,7 +113,8 @@ struct ConfigRow {
 };
 [[nodiscard]] std::vector<ConfigRow> describe(const Config& config);
 
-// The part of --help about keys: those of `sections` by their short flags, then the others.
+// The part of --help about keys, 80 columns wide: those of `sections` by their short flags, then
+// the others.
 [[nodiscard]] std::string config_help(const ConfigSources& sources);
 
 }  // namespace tallymill

@@ -65,18 +65,18 @@ class Commands {
     sub.add_flag("--json", common_.json, "the answer as JSON");
     if (!connects) return;
     sub.add_option("--server", common_.server,
-                   "address of the front (default: TALLYMILL_SERVER, else the socket in the run "
-                   "folder, else tcp://127.0.0.1:7750)");
+                   "address of the front (default:\nTALLYMILL_SERVER, else the socket in the\n"
+                   "run folder, else tcp://127.0.0.1:7750)");
     sub.add_option("--client", common_.client,
-                   "client name, for idempotency keys and fairness (default: TALLYMILL_CLIENT)");
-    sub.add_option("--timeout", common_.timeout_s, "seconds to wait for the answer or the job")
+                   "client name, for idempotency keys and\nfairness (default: TALLYMILL_CLIENT)");
+    sub.add_option("--timeout", common_.timeout_s, "seconds to wait for an answer, or for\nthe job")
         ->check(CLI::PositiveNumber);
-    sub.add_flag("--insecure", common_.insecure, "connect to another host without a lock");
+    sub.add_flag("--insecure", common_.insecure, "connect to another host, in the clear");
   }
 
   void add_job_flags(CLI::App& sub) {
     sub.add_option("kind", job_.kind, "kind of job, see `tallymill kinds`")->required();
-    sub.add_option("files", job_.files, "input files; a kind that takes one gets a job for each");
+    sub.add_option("files", job_.files, "input files; a kind that takes one gets\na job for each");
     sub.add_option("-p,--param", job_.params, "name=value, as --param width_mm=80")
         ->allow_extra_args(false);
     sub.add_option("--params", job_.params_json, "all parameters as a JSON object");
@@ -84,7 +84,7 @@ class Commands {
     sub.add_option("--key", job_.key, "idempotency key: the same key is the same job");
     sub.add_option("--deadline", job_.deadline_s, "seconds from now after which it expires")
         ->check(CLI::PositiveNumber);
-    sub.add_option("--delay", job_.delay_s, "seconds from now before which it does not start")
+    sub.add_option("--delay", job_.delay_s, "seconds from now before which it does\nnot start")
         ->check(CLI::PositiveNumber);
   }
 
@@ -104,18 +104,17 @@ class Commands {
   }
 
   void jobs_group() {
-    CLI::App* run_job =
-        command("run", "submit, wait with a progress bar, write the results", [this] {
-          job_.common = common_;
-          return cli::run(job_);
-        });
+    CLI::App* run_job = command("run", "submit, wait with a progress bar, write results", [this] {
+      job_.common = common_;
+      return cli::run(job_);
+    });
     add_job_flags(*run_job);
     add_out(*run_job, job_.out, job_.force);
     add_job_flags(*command("submit", "submit and print the job's id", [this] {
       job_.common = common_;
       return cli::submit(job_);
     }));
-    id_command("status", "what is known of a job", cli::status);
+    id_command("status", "where jobs are, and how they ended", cli::status);
     id_command("wait", "wait for a job's end; exit 1 if it is not done", cli::wait);
     CLI::App* result = id_command("result", "write a finished job's files", cli::result);
     add_out(*result, ids_.out, ids_.force);
@@ -128,19 +127,20 @@ class Commands {
     jobs->add_option("-n,--limit", list_.limit, "how many (default 20)")
         ->check(CLI::PositiveNumber);
     jobs->add_option("--before", list_.before, "only ids below this one: the next page");
-    id_command("cancel", "cancel jobs", cli::cancel);
+    id_command("cancel", "end jobs that wait, stop jobs that run", cli::cancel);
     id_command("retry", "run a dead letter once more, as a new job", cli::retry);
     id_command("explain", "where a job's time went, hop by hop", cli::explain);
   }
 
   void pipeline_group() {
-    command("workers", "who works", [this] { return cli::workers(common_); });
+    command("workers", "the processes that work, and on how much",
+            [this] { return cli::workers(common_); });
     command("topology", "kinds, routes, workers and lanes",
             [this] { return cli::topology(common_); });
-    command("kinds", "kinds of jobs with their parameters", [this] {
+    command("kinds", "the kinds of jobs, and their parameters", [this] {
       return cli::kinds(common_, kind_);
     })->add_option("kind", kind_, "only this one");
-    CLI::App* snapshot = command("snapshot", "every accepted job accounted for", [this] {
+    CLI::App* snapshot = command("snapshot", "every accepted job accounted for, now", [this] {
       snapshot_.common = common_;
       return cli::snapshot(snapshot_);
     });
@@ -157,8 +157,8 @@ class Commands {
     CLI::App* check_ledger =
         ledger->add_subcommand("check", "every law, offline; exit 7 when one is broken");
     add_common(*check_ledger, false);
-    check_ledger->add_option("folder", folder_, "the data folder (default: the configured one)");
-    check_ledger->add_flag("--blobs", read_blobs_, "read every blob and compare it with its name");
+    check_ledger->add_option("folder", folder_, "the data folder (default: the\nconfigured one)");
+    check_ledger->add_flag("--blobs", read_blobs_, "read every blob and compare it with its\nname");
     check_ledger->callback([this] {
       chosen_ = [this] { return cli::ledger_check(common_, data_folder(folder_), read_blobs_); };
     });
