@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -221,10 +222,11 @@ void Front::learn(std::vector<KindSpec>&& kinds) {
   bool changed = false;
   for (KindSpec& kind : kinds) {
     if (kind.name == "synthetic" && !options_.diagnostics) continue;
-    const auto configured = options_.policies.find(kind.name);
+    // Of "synthetic@compute,image" too: a route of its own, the same policy.
+    const auto configured = options_.policies.find(kind.name.substr(0, kind.name.find('@')));
     const KindPolicy policy =
         configured == options_.policies.end() ? KindPolicy{} : configured->second;
-    if (!policy.route.empty()) kind.route = policy.route;
+    if (!policy.route.empty() && configured->first == kind.name) kind.route = policy.route;
     std::vector<StageId> route;
     for (const std::string& name : kind.route) {
       auto stage = machine_->stage_named(name);
@@ -236,7 +238,15 @@ void Front::learn(std::vector<KindSpec>&& kinds) {
                               kind.name));
       continue;
     }
-    if (route.empty() || route.size() > limits::route_hops) continue;
+    // A stage twice: the hops of a lease are told apart by their workers.
+    const bool twice = std::set<StageId>(route.begin(), route.end()).size() < route.size();
+    if (route.empty() || twice || route.size() > limits::route_hops) {
+      log::warn(fmt::format("kind {} is not served: its route names {}", kind.name,
+                            route.empty() ? "no stage"
+                            : twice       ? "a stage twice"
+                                          : "more stages than a route may"));
+      continue;
+    }
     machine_->add_kind({.name = kind.name,
                         .route = std::move(route),
                         .retries = static_cast<std::int32_t>(policy.retries),
@@ -477,13 +487,19 @@ void Front::read_bodies() {
         if (body)
           stages_->dispatch(one, *body);
         else
-          log::error(
-              fmt::format("job {} cannot be read back: {}", one.token.job, body.error().message));
+          give_up(one, body.error());
       }
+      carry_out();
     };
   });
   // Full of clients' questions: the next turn tries again, which their answers will bring.
   if (taken) unread_.clear();
+}
+
+void Front::give_up(const Dispatch& dispatch, const Error& error) {
+  log::error(fmt::format("job {} cannot be read back: {}", dispatch.token.job, error.message));
+  machine_->unreadable(dispatch.token, Error{Errc::corrupt, "its stored body cannot be read"},
+                       clock_.now());
 }
 
 void Front::act(const TellWorker& tell) { stages_->tell(tell); }

@@ -155,6 +155,7 @@ class Front {
   void drop_body(JobId job);
   void count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant settled);
   void read_bodies();
+  void give_up(const Dispatch& dispatch, const Error& error);
   void end_turn();
   void judge();
   void plan_judgement();

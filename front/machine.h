@@ -295,6 +295,9 @@ class Machine {
   enum class Point : std::uint8_t { received, started, finished, back };
   void hop(WorkerId worker, const Token& token, Point point, Instant now);
   void done(const Finished& finished, Instant now);
+  // The stored body of a job that was leased cannot be read, so it was never sent: it ends as
+  // failed, for another attempt would read the same.
+  void unreadable(const Token& token, Error error, Instant now);
 
   // Judges leases, deadlines, due times. REQUIRES: the control sockets were drained in this turn.
   void tick(Instant now);

@@ -82,6 +82,18 @@ void Machine::done(const Finished& finished, Instant now) {
   }
 }
 
+void Machine::unreadable(const Token& token, Error error, Instant now) {
+  const auto entry = leases_.find(token.job);
+  if (entry == leases_.end() || entry->second.token != token) return;
+  Lease lease = entry->second;
+  --lane(lease, 0).count.sent;
+  lease.hops[0].sent = false;
+  const JobId id(token.job);
+  end_lease(id, lease, "");
+  leases_.erase(entry);
+  settle(id, jobs_.at(id.raw()), EndState::failed, std::move(error), false, now, 0, &lease);
+}
+
 void Machine::retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease,
                     Instant now) {
   const Kind& kind = kinds_[job.kind];

@@ -64,6 +64,15 @@ std::string_view word_of(Word word) {
   std::unreachable();
 }
 
+std::optional<Machine::Point> point_named(std::string_view what) {
+  using Point = Machine::Point;
+  if (what == "received") return Point::received;
+  if (what == "started") return Point::started;
+  if (what == "finished") return Point::finished;
+  if (what == "back") return Point::back;
+  return std::nullopt;
+}
+
 // A kind that was announced as "synthetic@image" runs as "synthetic".
 std::string_view base_kind(std::string_view name) { return name.substr(0, name.find('@')); }
 
@@ -266,19 +275,15 @@ void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
 
 void StageDoor::on_hop(const bus::Item& item) {
   const auto hop = bus::read<bus::HopEvent>(item);
-  if (!hop) {
+  const auto point = hop ? point_named(hop->what) : std::nullopt;
+  if (!point) {
     ++refused_;
     return;
   }
   const auto worker = machine_.pool().find(hop->worker);
   if (!worker) return;
-  using Point = Machine::Point;
-  const auto point = hop->what == "received"   ? Point::received
-                     : hop->what == "started"  ? Point::started
-                     : hop->what == "finished" ? Point::finished
-                                               : Point::back;
   if (hop->reason == "draining") machine_.leaving(*worker);
-  machine_.hop(*worker, hop->token, point, loop_.now());
+  machine_.hop(*worker, hop->token, *point, loop_.now());
 }
 
 // ---- to the workers ----

@@ -207,6 +207,24 @@ TEST_F(Settlement, AnErrorThatIsNotWorthARetryIsADeadLetterAtOnce) {
   EXPECT_TRUE(ends[0].with_result);
 }
 
+TEST_F(Settlement, AJobWhoseStoredBodyCannotBeReadFailsAndWasNeverSent) {
+  const WorkerId id = worker("w", 0);
+  submit(0);
+  const Token token = dispatch(0);
+  machine_.unreadable({token.job, token.epoch, token.attempt + 1}, {Errc::corrupt, "x"}, at(10));
+  EXPECT_TRUE(take<Settle>().empty());
+  machine_.unreadable(token, {Errc::corrupt, "its stored body cannot be read"}, at(10));
+  const auto ends = take<Settle>();
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].state, EndState::failed);
+  EXPECT_EQ(ends[0].error->code, Errc::corrupt);
+  EXPECT_FALSE(ends[0].with_result);
+  EXPECT_TRUE(machine_.snapshot().balanced());
+  EXPECT_EQ(machine_.snapshot().lanes.at(0).count.sent, 0);
+  EXPECT_EQ(machine_.pool().at(id).here.held().jobs, Credits(0));
+  machine_.check_invariants();
+}
+
 TEST_F(Settlement, AJobIsRetriedAsOftenAsItsKindSaysAndThenFailsWithItsLastError) {
   const WorkerId id = worker("w", 0);
   const JobId job = submit(0);
