@@ -28,6 +28,12 @@ constexpr const char* usage =
     "  tallymill stage {0} --control tcp://HOST:7752 --results tcp://HOST:7751\n"
     "\n"
     "With a run directory it meets a front on this host on the ipc sockets there.\n"
+    "A front on another host is named by its addresses; what the blob store there\n"
+    "holds comes over its jobs door, and the worker's lane is bound where that host\n"
+    "reaches it:\n"
+    "\n"
+    "  tallymill stage {0} --control tcp://10.0.0.1:7752 --results tcp://10.0.0.1:7751 --insecure\n"
+    "\n"
     "SIGTERM drains it: what has not started goes back to the front, the rest is\n"
     "finished. A second one ends it.\n"
     "\n";
@@ -48,13 +54,15 @@ Result<int> threads_of(const LoadedConfig& loaded) {
   return threads;
 }
 
-stages::WorkerOptions options_of(const Config& config, const std::string& stage) {
+stages::WorkerOptions options_of(const LoadedConfig& loaded, const std::string& stage) {
+  const Config& config = loaded.config;
   stages::WorkerOptions options{.stage = stage,
                                 .control = config.front.control,
                                 .results = config.front.results,
                                 .data_dir = {},
                                 .kinds = {}};
-  if (!config.data_dir.empty()) options.data_dir = std::filesystem::path(config.data_dir) / "blobs";
+  if (config.origins.contains("data_dir"))
+    options.data_dir = std::filesystem::path(config.data_dir) / "blobs";
   // A front on this host has its ipc doors there; one on another host does not see our sockets. An
   // ipc door that was named is meant.
   const bool named = config.front.control.starts_with("ipc://");
@@ -63,6 +71,9 @@ stages::WorkerOptions options_of(const Config& config, const std::string& stage)
     options.control = "ipc://" + options.run_dir.string() + "/control.sock";
     options.results = "ipc://" + options.run_dir.string() + "/results.sock";
   }
+  const auto lane = loaded.program_flags.find("lane-address");
+  options.lane_address =
+      lane != loaded.program_flags.end() ? lane->second : address_towards(config.front.control);
   options.insecure = config.front.insecure;
   options.handle_signals = true;
   return options;
@@ -78,7 +89,10 @@ int stage_main(int argc, char** argv, const std::string& stage,
   sources.sections = {"front", "stages"};
   sources.reads = {"front.results",   "front.control", "front.insecure", "front.diagnostics",
                    "stages.prefetch", "run_dir",       "data_dir",       "log."};
-  sources.program_flags = {{"threads", "handler threads of this worker (default 1)"}};
+  sources.program_flags = {
+      {"threads", "handler threads of this worker (default 1)"},
+      {"lane-address",
+       "where its tcp lane is bound (default: this host's address as --control sees it)"}};
   const auto loaded = load_config(sources);
   log::start(stage, log::Level::info, log::Format::console);
   if (!loaded) return fail_with(loaded.error(), info(loaded.error().code).exit);
@@ -91,7 +105,7 @@ int stage_main(int argc, char** argv, const std::string& stage,
   const auto threads = threads_of(*loaded);
   if (!threads) return fail_with(threads.error(), 2);
 
-  stages::WorkerOptions options = options_of(config, stage);
+  stages::WorkerOptions options = options_of(*loaded, stage);
   options.concurrency = *threads;
   options.places = static_cast<std::int32_t>(std::min<std::int64_t>(
       config.stages.prefetch + *threads, limits::max_places_per_worker.jobs.raw()));

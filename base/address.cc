@@ -1,7 +1,10 @@
 #include "base/address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
@@ -70,6 +73,41 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   out.host = host;
   out.port = *port;
   return out;
+}
+
+std::string beside(std::string_view reached, std::string_view told) {
+  const auto there = parse_endpoint(reached);
+  const auto named = parse_endpoint(told);
+  if (!there || !named || named->transport != "tcp") return std::string(told);
+  const bool any = named->host == "*" || named->host == "0.0.0.0";
+  if (there->transport != "tcp" && !any) return std::string(told);
+  const std::string host = there->transport == "tcp" ? there->host : "127.0.0.1";
+  return "tcp://" + host + ":" + std::to_string(named->port);
+}
+
+std::string address_towards(std::string_view endpoint) {
+  const std::string loopback = "127.0.0.1";
+  const auto to = parse_endpoint(endpoint);
+  if (!to || to->transport != "tcp" || is_loopback(endpoint)) return loopback;
+  addrinfo wanted{};
+  wanted.ai_family = AF_INET;
+  wanted.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(to->host.c_str(), std::to_string(to->port).c_str(), &wanted, &found) != 0)
+    return loopback;
+  std::string address = loopback;
+  // A datagram socket that connects only asks the routing table.
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in here{};
+  socklen_t size = sizeof here;
+  char text[INET_ADDRSTRLEN];
+  if (fd >= 0 && ::connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) == 0 &&
+      inet_ntop(AF_INET, &here.sin_addr, text, sizeof text) != nullptr)
+    address = text;
+  if (fd >= 0) ::close(fd);
+  freeaddrinfo(found);
+  return address;
 }
 
 bool is_loopback(std::string_view endpoint) {

@@ -27,4 +27,12 @@ struct Endpoint {
 // That no other host can reach it: ipc, inproc, 127.0.0.0/8, ::1, "localhost", the interface "lo".
 [[nodiscard]] bool is_loopback(std::string_view endpoint);
 
+// The endpoint `told` by a peer, as it is reached by one who reached that peer at `reached`: the
+// port is right, but the host is how the peer names itself, which may be "any" or its loopback.
+[[nodiscard]] std::string beside(std::string_view reached, std::string_view told);
+
+// The address of this host that a peer at `endpoint` sees: where a lane must be bound for it. Loop-
+// back when the endpoint is, is no tcp address, or cannot be reached. Sends nothing.
+[[nodiscard]] std::string address_towards(std::string_view endpoint);
+
 }  // namespace tallymill

@@ -322,6 +322,14 @@ inline constexpr std::chrono::milliseconds progress_look{25};
 inline constexpr std::chrono::milliseconds progress_period{1000};
 inline constexpr double progress_step = 0.05;
 
+// Blobs of a worker that cannot map the store. What it fetched last is kept, so that jobs with the
+// same photograph fetch it once: eight of the largest that are decoded, and never more than a
+// worker holds for its jobs. A larger one is fetched each time.
+inline constexpr Bytes fetched_bytes = 256_MiB;
+// How long it waits for one answer about a blob, also over a restart of the front; then the job is
+// given up with E_AWAY, to be tried again.
+inline constexpr std::chrono::milliseconds blob_answer{20'000};
+
 // A coarse first version of a file, shown and forgotten.
 inline constexpr Bytes preview_bytes = 1_MiB;
 
@@ -389,6 +397,8 @@ inline constexpr int client_silent_pings = 6;
 // A submit or question without an answer for so many pings is sent again: the front drops what it
 // cannot send to a client that does not read.
 inline constexpr int client_overdue_pings = 10;
+// How often a blocking call asks whoever waits for it whether to go on.
+inline constexpr std::chrono::milliseconds client_look{25};
 // Pieces of a blob that are under way at a time, which hides the round trip.
 inline constexpr int blob_pieces_ahead = 4;
 

@@ -164,12 +164,16 @@ class Client {
   // done, and its result is no longer kept.
   [[nodiscard]] Result<JobResult> wait(JobId job, std::optional<Duration> timeout = {});
   // A file's bytes: those that came inline, from the blob folder when it is on this host, or from
-  // the front. corrupt: they do not have their digest.
+  // the front, which knows better than file.size how many they are. The timeout is for each answer,
+  // not for the whole. corrupt: they do not have their digest; not_found: there is no such blob.
   [[nodiscard]] Result<std::string> fetch(const ResultFile& file,
                                           std::optional<Duration> timeout = {});
   // Into the blob store; the digest. The timeout is for each answer, not for the whole.
   [[nodiscard]] Result<std::string> put(std::string_view bytes,
                                         std::optional<Duration> timeout = {});
+
+  // Asked again and again while a blocking call waits; when it says false the call gives up: away.
+  void while_waiting(std::function<bool()> go_on);
 
   // The answers are the schemas of docs/protocol.md.
   [[nodiscard]] Result<nlohmann::json> status(JobId job);

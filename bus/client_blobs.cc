@@ -147,12 +147,9 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
 
 Result<std::string> Client::State::fetch(const ResultFile& file, Duration timeout) {
   if (file.digest.empty()) return file.bytes;
-  const auto whole = static_cast<std::size_t>(file.size.raw());
   if (file.digest.size() != 64 ||
       file.digest.find_first_not_of("0123456789abcdef") != std::string::npos)
     return fail(Errc::bad_frame, fmt::format("'{}' is no digest", file.digest));
-  if (file.size > limits::max_job_bytes || file.size < Bytes(0))
-    return fail(Errc::too_big, fmt::format("'{}' has {} bytes", file.name, whole));
   const auto checked = [&](std::string&& bytes) -> Result<std::string> {
     if (sha256_hex(bytes) == file.digest) return std::move(bytes);
     return fail(Errc::corrupt, fmt::format("'{}' has not the digest {}", file.name, file.digest));
@@ -160,25 +157,32 @@ Result<std::string> Client::State::fetch(const ResultFile& file, Duration timeou
   if (!blobs_folder.empty()) {
     const auto path = std::filesystem::path(blobs_folder) / file.digest.substr(0, 2) / file.digest;
     auto bytes = read_file(path.string(), limits::max_job_bytes);
-    if (bytes && bytes->size() == whole) return checked(std::move(*bytes));
+    if (bytes && Bytes(static_cast<std::int64_t>(bytes->size())) == file.size)
+      return checked(std::move(*bytes));
   }
 
+  // How many there are is what the front says: the name's size came from whoever made the file.
   std::string bytes;
-  bytes.reserve(std::min(whole, static_cast<std::size_t>(limits::max_job_bytes.raw())));
-  while (bytes.size() < whole) {
-    auto pack = [digest = file.digest, offset = static_cast<std::int64_t>(bytes.size()),
-                 length = static_cast<std::int64_t>(std::min(piece_bytes, whole - bytes.size()))](
+  for (;;) {
+    auto pack = [digest = file.digest, offset = static_cast<std::int64_t>(bytes.size())](
                     Packer& packer, std::int64_t request) {
-      return packer.try_add(
-          Get{.request = request, .digest = digest, .offset = offset, .length = length});
+      return packer.try_add(Get{.request = request,
+                                .digest = digest,
+                                .offset = offset,
+                                .length = limits::piece_bytes.raw()});
     };
     auto answer = ask_and_wait(std::move(pack), timeout);
     if (!answer) return std::unexpected(std::move(answer).error().in("get"));
-    if (answer->files.empty() || answer->files.front().bytes.empty())
-      return fail(Errc::bad_frame, "get: an answer without bytes");
-    bytes += answer->files.front().bytes;
+    if (answer->files.empty()) return fail(Errc::bad_frame, "get: an answer without a piece");
+    const ResultFile& piece = answer->files.front();
+    if (piece.size > limits::max_job_bytes || piece.size < Bytes(0))
+      return fail(Errc::too_big, fmt::format("'{}' has {} bytes", file.name, piece.size.raw()));
+    const auto whole = static_cast<std::size_t>(piece.size.raw());
+    bytes.reserve(whole);
+    bytes += piece.bytes;
+    if (bytes.size() >= whole) return checked(std::move(bytes));
+    if (piece.bytes.empty()) return fail(Errc::bad_frame, "get: a piece without bytes");
   }
-  return checked(std::move(bytes));
 }
 
 // The request with every input inline or named by the digest of a blob that the front has.
@@ -201,6 +205,8 @@ Result<JobRequest> Client::State::with_blobs(const JobRequest& request, Duration
   }
   return ready;
 }
+
+void Client::while_waiting(std::function<bool()> go_on) { state_->go_on = std::move(go_on); }
 
 Result<std::string> Client::put(std::string_view bytes, std::optional<Duration> timeout) {
   return state_->put(bytes, timeout.value_or(state_->options.timeout));

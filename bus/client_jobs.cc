@@ -70,7 +70,8 @@ std::vector<ResultFile> copy_files(const std::vector<FileRef>& refs,
     }
     const zmq::message_t& blob = blobs[static_cast<std::size_t>(ref.blob)];
     file.bytes.assign(static_cast<const char*>(blob.data()), blob.size());
-    file.size = Bytes(static_cast<std::int64_t>(blob.size()));
+    // With a digest it is a piece of a blob, and the size is of the whole.
+    if (ref.digest.empty()) file.size = Bytes(static_cast<std::int64_t>(blob.size()));
   }
   return files;
 }

@@ -110,7 +110,8 @@ struct Client::State {
       if (done()) return true;
       const Instant now = clock.now();
       if (now >= until) return false;
-      loop->turn(until - now);
+      if (go_on && !go_on()) return false;
+      loop->turn(go_on ? std::min<Duration>(until - now, limits::client_look) : until - now);
     }
   }
 
@@ -180,6 +181,7 @@ struct Client::State {
   Loop::TimerId tick_timer = 0;
   Loop::TimerId reopen_timer = 0;
   bool in_callback = false;
+  std::function<bool()> go_on;  // see Client::while_waiting
   Frames frames;
   Packer out;
   std::deque<Frames> stuck;  // what the socket had no room for

@@ -104,7 +104,7 @@ struct Hop {
   std::int64_t sent_ns = 0;         // by whoever sent the job into this stage's lane
   std::int64_t received_ns = 0;     // by the stage's loop
   std::int64_t started_ns = 0;      // the handler was called
-  std::int64_t finished_ns = 0;     // the handler returned
+  std::int64_t finished_ns = 0;     // the handler returned, its large files are stored
   std::int64_t handed_ns = 0;       // the result, or the next hop's job, was given to the socket
   std::int64_t clock_error_ns = 0;  // 0 on one host; else the bound of the offset's error
   std::vector<SpanStamp> spans = {};
@@ -407,10 +407,14 @@ struct WorkerWelcome {
   std::int64_t epoch = 0;
   std::int64_t heartbeat_ms = 0;
   std::string_view blobs = {};  // folder of the blob store on the front's host
+  std::string_view store = {};  // its id: that folder is the store only where it has this one
+  std::string_view jobs = {};   // the jobs door, for blobs from elsewhere: put and get
   void fields(auto&& f) {
     f("epoch", epoch);
     f("hb", heartbeat_ms);
     f("blobs", blobs);
+    f("store", store);
+    f("jobs", jobs);
   }
 };
 

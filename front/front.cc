@@ -91,8 +91,8 @@ Status Front::open() {
   probe_ = std::make_unique<Probe>(registry_);
   stages_ = std::make_unique<StageDoor>(
       context_, loop_, control_.front(), *machine_,
-      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), opened_.epoch,
-                       options_.insecure},
+      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), blobs_->id(),
+                       options_.listen.front(), opened_.epoch, options_.insecure},
       [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
       [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); },
       [this](const bus::Item& item) { on_done(item); });

@@ -198,10 +198,15 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   suspects_.erase(*worker);
   slot.suspect_since = Instant::max();
   if (!same_lane) open_lane(*worker);
-  bus::Packer packer;
-  packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs});
-  reply(from, packer);
+  welcome(from);
   lanes_changed_ = true;
+}
+
+void StageDoor::welcome(const bus::Route& to) {
+  bus::Packer packer;
+  packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs, place_.store,
+                                place_.jobs});
+  reply(to, packer);
 }
 
 void StageDoor::open_lane(WorkerId worker) {
@@ -259,10 +264,7 @@ void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
   const auto worker = machine_.pool().find(beat->incarnation);
   if (!worker || *worker >= slots_.size()) {
     // A worker that this front has not met: a welcome that answers no hello asks for one.
-    bus::Packer packer;
-    packer.add(bus::WorkerWelcome{place_.epoch, limits::heartbeat.count(), place_.blobs});
-    reply(from, packer);
-    return;
+    return welcome(from);
   }
   Slot& at = slots_[*worker];
   at.route = from;

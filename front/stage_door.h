@@ -42,6 +42,8 @@ class StageDoor {
     std::string boot;     // of this host
     std::string run_dir;  // where a supervisor leaves the last words of dead workers
     std::string blobs;    // folder of the blob store
+    std::string store;    // its id
+    std::string jobs;     // the jobs door, as it was bound
     std::int64_t epoch = 0;
     bool insecure = false;
   };
@@ -92,6 +94,7 @@ class StageDoor {
   void on_hello(const bus::Route& from, const bus::Item& item);
   void on_beat(const bus::Route& from, const bus::Item& item);
   void on_hop(const bus::Item& item);
+  void welcome(const bus::Route& to);
   void open_lane(WorkerId worker);
   void drop_lane(WorkerId worker);
   void on_lane(WorkerId worker);

@@ -27,15 +27,18 @@ LoopProbe::LoopProbe(metrics::Registry& registry)
                                "Finished results that the front has not settled yet.")),
       held_bytes_(
           registry.gauge("tallymill_stage_held_bytes", "Bytes of the jobs that are not finished.")),
+      fetched_bytes_(registry.gauge("tallymill_stage_fetched_bytes",
+                                    "Bytes of the blobs that are kept for the next job.")),
       utilization_(registry.gauge("tallymill_stage_utilization_ratio",
                                   "Busy share of the handler threads since the last beat.")) {}
 
 void LoopProbe::holds(std::size_t held, std::size_t waiting, std::size_t retained,
-                      std::size_t bytes, double utilization) {
+                      std::size_t bytes, std::size_t fetched_bytes, double utilization) {
   held_.set(static_cast<double>(held));
   waiting_.set(static_cast<double>(waiting));
   retained_.set(static_cast<double>(retained));
   held_bytes_.set(static_cast<double>(bytes));
+  fetched_bytes_.set(static_cast<double>(fetched_bytes));
   utilization_.set(utilization);
 }
 
@@ -59,6 +62,12 @@ HandlerProbe::HandlerProbe(metrics::Registry& registry, int thread)
                                  {{"thread", std::to_string(thread)}})),
       notices_dropped_(registry.counter("tallymill_stage_notices_dropped_total",
                                         "Words for the front that found no room to wait.",
-                                        {{"thread", std::to_string(thread)}})) {}
+                                        {{"thread", std::to_string(thread)}})),
+      blob_bytes_in_(registry.counter("tallymill_stage_blob_fetched_bytes_total",
+                                      "Bytes of blobs that were fetched over the bus.",
+                                      {{"thread", std::to_string(thread)}})),
+      blob_bytes_out_(registry.counter("tallymill_stage_blob_put_bytes_total",
+                                       "Bytes of results that were put over the bus.",
+                                       {{"thread", std::to_string(thread)}})) {}
 
 }  // namespace tallymill::stages

@@ -25,7 +25,7 @@ class LoopProbe {
   void sent_again() { sent_again_.add(); }
   // At each beat: the table's sizes and the handler threads' utilization.
   void holds(std::size_t held, std::size_t waiting, std::size_t retained, std::size_t bytes,
-             double utilization);
+             std::size_t fetched_bytes, double utilization);
 
  private:
   metrics::Counter& received_;
@@ -40,6 +40,7 @@ class LoopProbe {
   metrics::Gauge& waiting_;
   metrics::Gauge& retained_;
   metrics::Gauge& held_bytes_;
+  metrics::Gauge& fetched_bytes_;
   metrics::Gauge& utilization_;
 };
 
@@ -54,6 +55,8 @@ class HandlerProbe {
   void lane_gone() { lane_gone_.add(); }
   void not_sent(std::uint64_t results) { not_sent_.add(results); }
   void notice_dropped() { notices_dropped_.add(); }
+  void fetched(std::uint64_t bytes) { blob_bytes_in_.add(bytes); }
+  void put(std::uint64_t bytes) { blob_bytes_out_.add(bytes); }
 
  private:
   metrics::Histogram& service_;
@@ -63,6 +66,8 @@ class HandlerProbe {
   metrics::Counter& lane_gone_;
   metrics::Counter& not_sent_;
   metrics::Counter& notices_dropped_;
+  metrics::Counter& blob_bytes_in_;
+  metrics::Counter& blob_bytes_out_;
 };
 
 }  // namespace tallymill::stages

@@ -16,11 +16,17 @@
 #include "base/limits.h"
 #include "stages/desk.h"
 #include "stages/handler.h"
-#include "stages/runner.h"
 #include "stages/shared.h"
 #include "stages/text.h"
 
 namespace tallymill::stages {
+
+struct SpanRecord {
+  std::string name;
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
+  std::int32_t depth = 0;
+};
 
 class RunContext final : public Context {
  public:
@@ -49,6 +55,12 @@ class RunContext final : public Context {
   [[nodiscard]] bool cancelled() const override {
     return job_.stop.load(std::memory_order_relaxed) != Stop::no ||
            (deadline_ && shared_.clock.now() >= *deadline_);
+  }
+
+  // The runtime waits for something on the job's behalf: a sign of life, and whether to go on.
+  [[nodiscard]] bool go_on() {
+    sign();
+    return !cancelled();
   }
 
   void span_begin(std::string_view name) override {

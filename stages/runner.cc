@@ -11,7 +11,6 @@
 #include "base/utf8.h"
 #include "bus/codec_json.h"
 #include "stages/carried_params.h"
-#include "stages/run_context.h"
 
 namespace tallymill::stages {
 
@@ -21,31 +20,6 @@ using nlohmann::json;
 
 Result<json> json_of(std::string_view msgpack) {
   return msgpack.empty() ? Result<json>(json::object()) : bus::json_of_msgpack(msgpack);
-}
-
-// The bytes of each file: inline ones lie in the item's frames, others are mapped and stay so as
-// long as `maps`.
-Status open_files(const std::vector<bus::FileRef>& refs, const bus::Item& item,
-                  const std::shared_ptr<store::Blobs>& blobs, std::vector<store::Mapped>& maps,
-                  std::vector<Input>& out) {
-  for (const bus::FileRef& ref : refs) {
-    if (ref.digest.empty()) {
-      if (ref.blob < 0 || static_cast<std::size_t>(ref.blob) >= item.blobs.size())
-        return fail(Errc::bad_frame, fmt::format("input {} names no frame", ref.name));
-      out.push_back({ref.name, ref.media_type,
-                     item.blobs[static_cast<std::size_t>(ref.blob)].to_string_view()});
-      continue;
-    }
-    if (!blobs)
-      return fail(Errc::away,
-                  "the blob store's folder is not on this worker's host: start it with "
-                  "--data-dir on a shared folder");
-    auto mapped = blobs->map(ref.digest);
-    if (!mapped) return std::unexpected(std::move(mapped).error().in("input"));
-    out.push_back({ref.name, ref.media_type, mapped->bytes()});
-    maps.push_back(std::move(*mapped));
-  }
-  return {};
 }
 
 Status check_file(const File& file) {
@@ -119,6 +93,13 @@ Outcome Runner::run(HeldPtr held) {
   } else {
     output = std::unexpected(std::move(parts).error());
   }
+  if (output) {
+    if (auto stored = store_output(std::move(*output), outcome, context); !stored) {
+      outcome.files.clear();
+      outcome.values.clear();
+      output = std::unexpected(std::move(stored).error());
+    }
+  }
   const Instant finished = shared_.clock.now();
   outcome.finished_ns = to_ns(finished);
   context.close_spans(outcome.finished_ns);
@@ -140,10 +121,6 @@ Outcome Runner::run(HeldPtr held) {
     } else {
       end_with(std::move(output).error());
     }
-  } else if (auto stored = store_output(std::move(*output), outcome); !stored) {
-    outcome.files.clear();
-    outcome.values.clear();
-    end_with(std::move(stored).error());
   }
   slot_.busy_ns.fetch_add(service.count(), std::memory_order_relaxed);
   slot_.sign_ns.store(0, std::memory_order_relaxed);
@@ -169,25 +146,43 @@ Result<const json*> Runner::checked_params(std::size_t kind, std::string_view ra
   return &memo.checked;
 }
 
+Status Runner::open_files(const std::vector<bus::FileRef>& refs, const bus::Item& item,
+                          RunContext& context, std::vector<std::shared_ptr<const void>>& holds,
+                          std::vector<Input>& out) {
+  for (const bus::FileRef& ref : refs) {
+    if (ref.digest.empty()) {
+      if (ref.blob < 0 || static_cast<std::size_t>(ref.blob) >= item.blobs.size())
+        return fail(Errc::bad_frame, fmt::format("input {} names no frame", ref.name));
+      out.push_back({ref.name, ref.media_type,
+                     item.blobs[static_cast<std::size_t>(ref.blob)].to_string_view()});
+      continue;
+    }
+    auto blob = blobs_.get(ref.digest, context);
+    if (!blob) return std::unexpected(std::move(blob).error().in("input"));
+    out.push_back({ref.name, ref.media_type, blob->bytes});
+    holds.push_back(std::move(blob->memory));
+  }
+  return {};
+}
+
 Result<Output> Runner::call(std::size_t kind, const HeldJob& job, std::string_view raw,
-                            std::string_view carried_raw, Context& context) {
+                            std::string_view carried_raw, RunContext& context) {
   static const Carried nothing;
   const auto params = checked_params(kind, raw);
   if (!params) return std::unexpected(params.error());
 
-  std::vector<store::Mapped> maps;
+  std::vector<std::shared_ptr<const void>> holds;
   std::vector<Input> inputs;
   Carried carried;
   const bool brings = !carried_raw.empty() || !job.work.carried.empty();
-  const auto blobs =
-      job.work.inputs.empty() && job.work.carried.empty() ? nullptr : shared_.blobs();
-  if (auto opened = open_files(job.work.inputs, job.item, blobs, maps, inputs); !opened)
+  if (auto opened = open_files(job.work.inputs, job.item, context, holds, inputs); !opened)
     return std::unexpected(std::move(opened).error());
   if (brings) {
     auto values = json_of(carried_raw);
     if (!values) return std::unexpected(std::move(values).error());
     carried.values = std::move(*values);
-    if (auto opened = open_files(job.work.carried, job.item, blobs, maps, carried.files); !opened)
+    if (auto opened = open_files(job.work.carried, job.item, context, holds, carried.files);
+        !opened)
       return std::unexpected(std::move(opened).error());
   }
 
@@ -213,7 +208,7 @@ Result<Output> Runner::call(std::size_t kind, const HeldJob& job, std::string_vi
   }
 }
 
-Status Runner::store_output(Output&& output, Outcome& outcome) const {
+Status Runner::store_output(Output&& output, Outcome& outcome, RunContext& context) {
   if (!output.values.is_object())
     return fail(Errc::stage_failed, "the handler returned values that are not an object");
   if (!output.values.empty()) {
@@ -236,9 +231,7 @@ Status Runner::store_output(Output&& output, Outcome& outcome) const {
     if (Bytes(out.size) <= limits::inline_bytes) {
       out.bytes = std::move(file.bytes);
     } else {
-      const auto blobs = shared_.blobs();
-      if (!blobs) return fail(Errc::away, "no blob store on this host for a result of this size");
-      auto digest = blobs->put(file.bytes);
+      auto digest = blobs_.put(file.bytes, context);
       if (!digest) return std::unexpected(std::move(digest).error().in("result"));
       out.digest = std::move(*digest);
     }

@@ -6,24 +6,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "stages/blob_door.h"
 #include "stages/desk.h"
 #include "stages/handler.h"
+#include "stages/run_context.h"
 #include "stages/shared.h"
 
 namespace tallymill::stages {
-
-struct SpanRecord {
-  std::string name;
-  std::int64_t begin_ns = 0;
-  std::int64_t end_ns = 0;
-  std::int32_t depth = 0;
-};
 
 struct OutFile {
   std::string name;
@@ -48,7 +44,7 @@ struct Outcome {
 class Runner {
  public:
   Runner(Shared& shared, Slot& slot, HandlerProbe& probe)
-      : shared_(shared), slot_(slot), probe_(probe) {}
+      : shared_(shared), slot_(slot), probe_(probe), blobs_(shared, probe) {}
 
   // Runs it, or says at once why not: cancelled, too late, bad parameters, no such kind.
   [[nodiscard]] Outcome run(HeldPtr job);
@@ -67,12 +63,18 @@ class Runner {
   [[nodiscard]] Result<const nlohmann::json*> checked_params(std::size_t kind,
                                                              std::string_view raw);
   [[nodiscard]] Result<Output> call(std::size_t kind, const HeldJob& job, std::string_view raw,
-                                    std::string_view carried, Context& context);
-  [[nodiscard]] Status store_output(Output&& output, Outcome& outcome) const;
+                                    std::string_view carried, RunContext& context);
+  // The bytes of each file: inline ones lie in the item's frames, others in what `holds` holds.
+  [[nodiscard]] Status open_files(const std::vector<bus::FileRef>& refs, const bus::Item& item,
+                                  RunContext& context,
+                                  std::vector<std::shared_ptr<const void>>& holds,
+                                  std::vector<Input>& out);
+  [[nodiscard]] Status store_output(Output&& output, Outcome& outcome, RunContext& context);
 
   Shared& shared_;
   Slot& slot_;
   HandlerProbe& probe_;
+  BlobDoor blobs_;
   std::vector<KindMemo> memos_;
 };
 

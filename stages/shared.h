@@ -5,8 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 #include <zmq.hpp>
@@ -14,11 +12,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "bus/mailbox.h"
+#include "stages/blob_place.h"
 #include "stages/clock_offset.h"
 #include "stages/desk.h"
+#include "stages/fetched.h"
 #include "stages/handler.h"
 #include "stages/probe.h"
-#include "store/blobs.h"
 
 namespace tallymill::stages {
 
@@ -54,27 +53,15 @@ struct Shared {
   std::vector<Slot> slots;
   bus::Mailbox<Notice> notices{limits::worker_notices};
   ClockOffset offset;
+  BlobPlace blobs;
+  Fetched fetched{limits::fetched_bytes};
   metrics::Registry registry;
   LoopProbe probe{registry};  // the loop's alone
-
-  // The blob store, once its folder is known; null before and on another host.
-  [[nodiscard]] std::shared_ptr<store::Blobs> blobs() const {
-    const std::lock_guard lock(blobs_mutex_);
-    return blobs_;
-  }
-  void set_blobs(std::shared_ptr<store::Blobs> blobs) {
-    const std::lock_guard lock(blobs_mutex_);
-    blobs_ = std::move(blobs);
-  }
 
   // When the box is full the lease tells the front what the notice would have.
   void tell(Notice&& notice, HandlerProbe& from) {
     if (!notices.put(std::move(notice))) from.notice_dropped();
   }
-
- private:
-  mutable std::mutex blobs_mutex_;  // guards blobs_
-  std::shared_ptr<store::Blobs> blobs_;
 };
 
 }  // namespace tallymill::stages

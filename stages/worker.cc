@@ -11,6 +11,7 @@
 #include <atomic>
 #include <utility>
 
+#include "base/address.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -112,7 +113,7 @@ class Worker::State {
   void on_signal();
   void begin_drain();
   void leave_if_drained();
-  void open_blobs(const std::filesystem::path& folder);
+  void find_blobs(const bus::WorkerWelcome& welcome);
   [[nodiscard]] double busy_ratio(Instant now);
 
   WorkerOptions options_;
@@ -130,6 +131,7 @@ class Worker::State {
   std::string host_ = host_name();
   std::string boot_ = boot_id();
   std::int64_t epoch_ = 0;  // of the front that welcomed us
+  std::string store_;       // the blob store that it told of last
   int hellos_open_ = 0;     // not yet answered
   Instant hello_at_{};
   bus::Loop::TimerId beat_timer_ = 0;
@@ -149,7 +151,6 @@ class Worker::State {
 };
 
 Status Worker::State::open() {
-  if (!options_.data_dir.empty()) open_blobs(options_.data_dir);
   if (!options_.run_dir.empty()) remove_stale_lanes(options_.run_dir.string());
 
   const std::string base = options_.run_dir.empty() ? "tcp://" + options_.lane_address
@@ -197,13 +198,22 @@ Status Worker::State::open() {
   return {};
 }
 
-void Worker::State::open_blobs(const std::filesystem::path& folder) {
-  auto blobs = store::Blobs::open(folder, false);
-  if (blobs) {
-    shared_.set_blobs(std::move(*blobs));
-  } else {
-    log::warn(fmt::format("blob store {}: {}", folder.string(), blobs.error().message));
+// A folder of that name is the front's store only if it has the store's id: on another host, or in
+// another mount, it is some other folder, or a copy.
+void Worker::State::find_blobs(const bus::WorkerWelcome& welcome) {
+  if (epoch_ != 0 && welcome.epoch == epoch_ && welcome.store == store_) return;
+  store_ = welcome.store;
+  BlobsAt at{nullptr, beside(options_.control, welcome.jobs)};
+  for (const auto& folder : {options_.data_dir, std::filesystem::path(welcome.blobs)}) {
+    if (at.mapped || store_.empty() || store::Blobs::id_of(folder) != store_) continue;
+    auto blobs = store::Blobs::open(folder, false);
+    if (blobs)
+      at.mapped = std::move(*blobs);
+    else
+      log::warn(blobs.error().message);
   }
+  if (!at.mapped) log::info(fmt::format("blobs come and go over the bus, at {}", at.jobs_door));
+  shared_.blobs.set(std::move(at));
 }
 
 void Worker::State::on_item(const bus::Item& item) {
@@ -242,17 +252,13 @@ void Worker::State::hello() {
 }
 
 void Worker::State::on_welcome(const bus::WorkerWelcome& welcome) {
+  find_blobs(welcome);
   if (welcome.epoch != epoch_) {
     if (epoch_ != 0) shared_.offset.reset();
     epoch_ = welcome.epoch;
   }
   if (hellos_open_ == 0) return hello();  // this front does not know us
   --hellos_open_;
-  if (options_.data_dir.empty() && !shared_.blobs() && !welcome.blobs.empty()) {
-    const std::filesystem::path folder(welcome.blobs);
-    std::error_code error;
-    if (std::filesystem::is_directory(folder, error)) open_blobs(folder);
-  }
   const auto wanted = std::chrono::milliseconds(welcome.heartbeat_ms);
   if (wanted >= limits::heartbeat_min && wanted <= limits::heartbeat_max &&
       wanted != beat_period_) {
@@ -273,7 +279,8 @@ void Worker::State::beat() {
   if (epoch_ == 0) return;
   const double busy = busy_ratio(now);
   const Desk::Counts counts = shared_.desk.counts();
-  shared_.probe.holds(counts.held, counts.waiting, counts.retained, counts.bytes, busy);
+  shared_.probe.holds(counts.held, counts.waiting, counts.retained, counts.bytes,
+                      static_cast<std::size_t>(shared_.fetched.bytes().raw()), busy);
   if (draining_ && drain_told_ns_ == 0) drain_told_ns_ = to_ns(now);
   control_->out().add(bus::Beat{.incarnation = shared_.incarnation,
                                 .sent_ns = to_ns(now),

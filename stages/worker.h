@@ -36,7 +36,7 @@ struct WorkerOptions {
   std::string results;                          // and its results door
   std::filesystem::path run_dir = {};           // of ipc sockets; empty: lanes are tcp
   std::string lane_address = "127.0.0.1";       // of tcp lanes
-  std::filesystem::path data_dir = {};          // the blob store; empty: the front's, if it is here
+  std::filesystem::path data_dir = {};          // where the blob store is here; empty: as the front
   int concurrency = 1;                          // handler threads
   std::int32_t places = limits::worker_places;  // jobs it will hold
   Bytes place_bytes = limits::worker_place_bytes;

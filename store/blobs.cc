@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -70,6 +71,17 @@ Status make_folder(const fs::path& folder) {
   return {};
 }
 
+std::string hex_of(std::span<const unsigned char> bytes) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(2 * bytes.size());
+  for (const unsigned char byte : bytes) {
+    hex += digits[byte >> 4];
+    hex += digits[byte & 15];
+  }
+  return hex;
+}
+
 fs::path path_of(const fs::path& root, std::string_view digest) {
   return root / digest.substr(0, 2) / digest;
 }
@@ -98,6 +110,20 @@ Result<bool> touch(const fs::path& root, std::string_view digest) {
   if (auto synced = sync_folder(home.parent_path()); !synced)
     return std::unexpected(std::move(synced).error());
   return true;
+}
+
+// What id_of() reads; there already unless the store is new.
+Status make_id(const fs::path& root) {
+  const fs::path home = root / "id";
+  const File file(::open(home.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
+  struct stat info{};
+  if (!file || ::fstat(file.fd(), &info) != 0) return failed("open", home);
+  if (info.st_size != 0) return {};
+  unsigned char random[16];
+  TM_CHECK(::getrandom(random, sizeof random, 0) == sizeof random);
+  if (auto wrote = write_all(file.fd(), hex_of(random), home); !wrote) return wrote;
+  if (::fdatasync(file.fd()) != 0) return failed("sync", home);
+  return sync_folder(root);
 }
 
 fs::path fresh_name(const fs::path& root) {
@@ -149,14 +175,18 @@ std::string digest_of(std::string_view bytes) {
   unsigned char hash[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   TM_CHECK(EVP_Digest(bytes.data(), bytes.size(), hash, &size, EVP_sha256(), nullptr) == 1);
-  constexpr char digits[] = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(64);
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += digits[hash[i] >> 4];
-    hex += digits[hash[i] & 15];
-  }
-  return hex;
+  return hex_of({hash, size});
+}
+
+// The inode tells a copy of the folder from the folder.
+std::string Blobs::id_of(const std::filesystem::path& folder) {
+  const File file(::open((folder / "id").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[64];
+  struct stat info{};
+  if (!file || ::fstat(file.fd(), &info) != 0) return {};
+  const ssize_t got = ::read(file.fd(), text, sizeof text);
+  if (got <= 0) return {};
+  return std::string(text, static_cast<std::size_t>(got)) + "-" + std::to_string(info.st_ino);
 }
 
 Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
@@ -166,7 +196,10 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
   folder = fs::canonical(folder, cause);
   if (auto made = make_folder(folder / "tmp"); !made)
     return std::unexpected(std::move(made).error());
-  if (owner) remove_half_written(folder / "tmp");
+  if (owner) {
+    if (auto made = make_id(folder); !made) return std::unexpected(std::move(made).error());
+    remove_half_written(folder / "tmp");
+  }
   return std::unique_ptr<Blobs>(new Blobs(std::move(folder)));
 }
 

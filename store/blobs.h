@@ -7,6 +7,8 @@
 //
 //   invariant: a file under its digest's name has that content, whole: half-written ones are under
 //              tmp/ and are removed at open()
+//   invariant: id() is of this very folder: another one of the same path, on another host or in
+//              another mount, and a copy of it, have other ids
 //
 // Threads: put and map from any thread and any process on the host; collect() by the front alone.
 #pragma once
@@ -46,10 +48,14 @@ class Mapped {
 
 class Blobs {
  public:
-  // Makes the folder if it is not there. `owner`: removes what a crash left half-written (the
-  // front).
+  // Makes the folder if it is not there. `owner`: gives it an id if it has none, and removes what a
+  // crash left half-written (the front).
   [[nodiscard]] static Result<std::unique_ptr<Blobs>> open(std::filesystem::path folder,
                                                            bool owner);
+
+  // The id of the store in `folder`; empty when there is none that this process can read.
+  [[nodiscard]] static std::string id_of(const std::filesystem::path& folder);
+  [[nodiscard]] std::string id() const { return id_of(folder_); }
 
   // Durable when it returns; the digest. disk: no space or a failing disk.
   [[nodiscard]] Result<std::string> put(std::string_view bytes);

@@ -46,5 +46,20 @@ TEST(ParseEndpoint, ABadOneIsBadParams) {
   EXPECT_FALSE(parse_endpoint("ipc://" + std::string(108, 'a')));
 }
 
+TEST(Beside, ThePortIsTheirsAndTheHostIsTheOneThatWasReached) {
+  EXPECT_EQ(beside("tcp://10.0.0.1:7752", "tcp://0.0.0.0:7750"), "tcp://10.0.0.1:7750");
+  EXPECT_EQ(beside("tcp://mill:1", "tcp://127.0.0.1:9"), "tcp://mill:9");
+  EXPECT_EQ(beside("ipc:///run/c", "tcp://*:9"), "tcp://127.0.0.1:9");
+  EXPECT_EQ(beside("ipc:///run/c", "tcp://10.0.0.1:9"), "tcp://10.0.0.1:9");
+  EXPECT_EQ(beside("tcp://10.0.0.1:1", "ipc:///run/j"), "ipc:///run/j");
+  EXPECT_EQ(beside("tcp://10.0.0.1:1", ""), "");
+}
+
+TEST(AddressTowards, IsLoopbackForWhatIsHereOrCannotBeReached) {
+  EXPECT_EQ(address_towards("tcp://127.0.0.1:1"), "127.0.0.1");
+  EXPECT_EQ(address_towards("ipc:///run/c"), "127.0.0.1");
+  EXPECT_EQ(address_towards("nonsense"), "127.0.0.1");
+}
+
 }  // namespace
 }  // namespace tallymill

@@ -189,7 +189,8 @@ void FakeFront::lanes(const std::vector<bus::LaneRef>& lanes) {
 
 void FakeFront::welcome() {
   bus::Packer packer;
-  packer.add(bus::WorkerWelcome{.epoch = epoch, .heartbeat_ms = heartbeat_ms, .blobs = blobs});
+  packer.add(bus::WorkerWelcome{
+      .epoch = epoch, .heartbeat_ms = heartbeat_ms, .blobs = blobs, .store = store, .jobs = jobs});
   post(packer);
 }
 

@@ -122,7 +122,9 @@ class FakeFront {
   bool answers_hello = true;
   std::int64_t heartbeat_ms = 20;
   std::int64_t epoch = 1;
-  std::string blobs;
+  std::string blobs;  // as in the welcome
+  std::string store;
+  std::string jobs;
 
  private:
   void open();

@@ -207,8 +207,10 @@ void FrontDesk::take_get(Peer& peer, const bus::Item& item) {
   const std::string piece =
       blob->second.substr(static_cast<std::size_t>(m->offset), static_cast<std::size_t>(m->length));
   bus::Reply answer{.request = m->request};
-  answer.files.push_back(
-      {.name = "piece", .bytes = static_cast<std::int64_t>(piece.size()), .blob = 0});
+  answer.files.push_back({.name = "piece",
+                          .digest = m->digest,
+                          .bytes = static_cast<std::int64_t>(blob->second.size()),
+                          .blob = 0});
   peer.out.add(answer);
   peer.out.add_blob(zmq::message_t(piece.data(), piece.size()));
 }

@@ -12,10 +12,13 @@
 #include <iterator>
 #include <memory>
 #include <set>
+#include <thread>
 
 #include "bus/codec_json.h"
+#include "bus/loop.h"
 #include "stages/synthetic.h"
 #include "store/blobs.h"
+#include "tests/fakes/front_desk.h"
 #include "tests/metrics_doc.h"
 #include "tests/stages/running_worker.h"
 
@@ -515,6 +518,7 @@ TEST(WorkerBlobs, LargeInputsAreMappedAndLargeResultsAreStored) {
   FakeFront front;
   front.blobs = (front.folder() / "blobs").string();
   const auto blobs = store::Blobs::open(front.blobs, true).value();
+  front.store = blobs->id();
   const std::string photo(100'000, 'p');
   const std::string digest = blobs->put(photo).value();
   RunningWorker worker(front, {echo_kind()});
@@ -530,7 +534,108 @@ TEST(WorkerBlobs, LargeInputsAreMappedAndLargeResultsAreStored) {
   EXPECT_EQ(done.files[0].bytes, "");
 }
 
-TEST(WorkerBlobs, WithoutTheStoresFolderAJobThatNeedsItIsToldSoAndMayRetryElsewhere) {
+// The blob store behind a jobs door, for a worker that cannot map it.
+class JobsDoor {
+ public:
+  JobsDoor() {
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  ~JobsDoor() { stop(); }
+  JobsDoor(const JobsDoor&) = delete;
+  JobsDoor& operator=(const JobsDoor&) = delete;
+
+  [[nodiscard]] const std::string& endpoint() const { return front_desk_.endpoint(); }
+  // Ends its thread; then it may be looked at.
+  fakes::FrontDesk& stop() {
+    loop_.stop();
+    if (thread_.joinable()) thread_.join();
+    return front_desk_;
+  }
+  // REQUIRES: no job is on its way.
+  void holds(const std::string& digest, const std::string& bytes) {
+    stop();
+    front_desk_.blobs[digest] = bytes;
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+
+ private:
+  SystemClock clock_;
+  bus::Loop loop_{clock_};
+  fakes::FrontDesk front_desk_{loop_};
+  std::thread thread_;
+};
+
+Work with_photo(std::int64_t id, const std::string& digest, std::int64_t size) {
+  Work work = job(id);
+  work.inputs = {{"photo", "image/jpeg", digest, size, -1}};
+  return work;
+}
+
+TEST(WorkerBlobs, FromAnotherHostTheyAreFetchedOnceAndResultsArePut) {
+  FakeFront front;
+  JobsDoor door;
+  const std::string photo(2'500'000, 'p');
+  const std::string digest = store::digest_of(photo);
+  door.holds(digest, photo);
+  // A folder of that name is here too, but it is another store.
+  front.blobs = (front.folder() / "blobs").string();
+  (void)store::Blobs::open(front.blobs, true).value();
+  front.store = "another";
+  front.jobs = door.endpoint();
+  RunningWorker worker(front, {echo_kind()});
+  // What the job says of the size is its client's word and counts for nothing.
+  front.send({with_photo(1, digest, 5)});
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  front.send({with_photo(2, digest, 2'500'000)});
+  ASSERT_TRUE(front.wait([&] { return front.done({2, 1, 1}) != nullptr; }));
+  const SeenDone& first = *front.done({1, 1, 1});
+  ASSERT_EQ(first.outcome, "ok") << first.message;
+  EXPECT_EQ(first.files.at(0).digest, digest);
+  const auto names = [](const SeenDone& done) {
+    std::vector<std::string> found;
+    for (const auto& span : done.hops.at(0).spans) {
+      found.push_back(span.name);
+      EXPECT_LE(done.hops[0].started_ns, span.begin_ns);
+      EXPECT_LE(span.end_ns, done.hops[0].finished_ns);
+    }
+    return found;
+  };
+  EXPECT_EQ(names(first), (std::vector<std::string>{"fetch", "outer", "inner", "put"}));
+  EXPECT_EQ(names(*front.done({2, 1, 1})), (std::vector<std::string>{"outer", "inner", "put"}));
+  auto& desk = door.stop();
+  EXPECT_EQ(desk.asked[bus::Verb::get], 3);
+  EXPECT_EQ(desk.names, std::set<std::string>{"stage:compute"});
+}
+
+TEST(WorkerBlobs, FromAnotherHostAMissingOrSpoiltOneEndsItsJobByName) {
+  FakeFront front;
+  JobsDoor door;
+  const std::string spoilt = store::digest_of("a photograph");
+  door.holds(spoilt, "another photograph");
+  front.store = "another";
+  front.jobs = door.endpoint();
+  RunningWorker worker(front, {echo_kind()});
+  front.send({with_photo(1, store::digest_of("none"), 4), with_photo(2, spoilt, 12)});
+  ASSERT_TRUE(front.wait([&] { return front.all_done.size() >= 2; }));
+  EXPECT_EQ(front.done({1, 1, 1})->code, "E_NOT_FOUND");
+  EXPECT_EQ(front.done({2, 1, 1})->code, "E_CORRUPT");
+  EXPECT_FALSE(front.done({2, 1, 1})->retry);
+}
+
+TEST(WorkerBlobs, AFetchThatDragsOnEndsWhenItsJobIsCancelled) {
+  FakeFront front;
+  front.store = "another";
+  front.jobs = "tcp://127.0.0.1:1";  // nobody is there
+  RunningWorker worker(front, {echo_kind()});
+  front.send({with_photo(1, store::digest_of("x"), 1)});
+  ASSERT_TRUE(front.wait([&] { return front.listed({1, 1, 1}, 1); }));
+  front.tell({1, 1, 1}, "cancel");
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  EXPECT_EQ(front.done({1, 1, 1})->outcome, "stopped");
+  EXPECT_EQ(front.done({1, 1, 1})->code, "E_CANCELLED");
+}
+
+TEST(WorkerBlobs, WithoutTheStoresFolderOrADoorAJobThatNeedsItIsToldSoAndMayRetryElsewhere) {
   FakeFront front;
   RunningWorker worker(front, {echo_kind()});
   Work work = job(1);

@@ -181,6 +181,18 @@ TEST_F(BlobsTest, TheOwnerRemovesWhatACrashLeftHalfWritten) {
   EXPECT_TRUE(fs::exists(tmp / "new.part"));
 }
 
+TEST_F(BlobsTest, ItsIdStaysAndACopyHasAnother) {
+  const std::string id = blobs->id();
+  EXPECT_GT(id.size(), 33U);
+  open();
+  EXPECT_EQ(blobs->id(), id);
+  EXPECT_EQ(Blobs::id_of(folder / "deep" / "." / "blobs"), id);
+  fs::copy(folder / "deep" / "blobs", folder / "copy", fs::copy_options::recursive);
+  EXPECT_NE(Blobs::id_of(folder / "copy"), id);
+  EXPECT_NE(Blobs::id_of(folder / "copy"), "");
+  EXPECT_EQ(Blobs::id_of(folder / "none"), "");
+}
+
 TEST_F(BlobsTest, CollectsOnlyWhatIsOldAndUnreferenced) {
   const std::string young = *blobs->put("young");
   const std::string used = *blobs->put("used");

@@ -224,8 +224,11 @@ void add_worker_messages(std::vector<Sample>& all) {
                                     {"params", json::array()}}}}}));
                  }});
   all.push_back({"worker_welcome", "The answer to worker_hello.", [](Packer& p) {
-                   p.add(WorkerWelcome{
-                       .epoch = 17, .heartbeat_ms = 400, .blobs = "/var/lib/tallymill/blobs"});
+                   p.add(WorkerWelcome{.epoch = 17,
+                                       .heartbeat_ms = 400,
+                                       .blobs = "/var/lib/tallymill/blobs",
+                                       .store = "9b74c9897bac770ffc029102a200c5de-1311",
+                                       .jobs = "tcp://127.0.0.1:7750"});
                  }});
   all.push_back({"beat", "A heartbeat lists every token held.", [held](Packer& p) {
                    p.add(Beat{.incarnation = compute,
