@@ -86,16 +86,15 @@ std::string beside(std::string_view reached, std::string_view told) {
 }
 
 std::string address_towards(std::string_view endpoint) {
-  const std::string loopback = "127.0.0.1";
+  std::string address = "127.0.0.1";  // unless a better one is found
   const auto to = parse_endpoint(endpoint);
-  if (!to || to->transport != "tcp" || is_loopback(endpoint)) return loopback;
+  if (!to || to->transport != "tcp" || is_loopback(endpoint)) return address;
   addrinfo wanted{};
   wanted.ai_family = AF_INET;
   wanted.ai_socktype = SOCK_DGRAM;
   addrinfo* found = nullptr;
   if (getaddrinfo(to->host.c_str(), std::to_string(to->port).c_str(), &wanted, &found) != 0)
-    return loopback;
-  std::string address = loopback;
+    return address;
   // A datagram socket that connects only asks the routing table.
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_in here{};

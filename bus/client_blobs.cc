@@ -91,6 +91,7 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
     int answers = 0;
     bool stored = false;
     std::optional<Error> error;
+    std::vector<std::int64_t> requests;
   };
   constexpr int tries = 4;
   for (int i = 0; i < tries; ++i) {
@@ -127,6 +128,7 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
           break;
         }
         ++upload->under_way;
+        upload->requests.push_back(last_request);
         upload->next += piece.size();
       }
     };
@@ -136,8 +138,10 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
       if (upload->stored) return digest;
       if (upload->under_way == 0) break;
       answers = upload->answers;
-      if (!pump([&] { return upload->answers != answers; }, timeout))
+      if (!pump([&] { return upload->answers != answers; }, timeout)) {
+        for (const std::int64_t request : upload->requests) asks.erase(request);
         return fail(Errc::away, where());
+      }
     }
     if (upload->error && upload->error->code != Errc::wrong_state)
       return std::unexpected(std::move(*upload->error).in("put"));

@@ -35,12 +35,9 @@ class ClockOffset {
     error_ns_.store(best.trip_ns / 2 + 1, std::memory_order_relaxed);
   }
 
-  // Another front, perhaps on another boot.
-  void reset() {
-    samples_ = {};
-    offset_ns_.store(0);
-    error_ns_.store(0);
-  }
+  // Another front, perhaps on another boot. Most likely the same clock: what was known of it holds
+  // until the first sample.
+  void reset() { samples_ = {}; }
 
   [[nodiscard]] std::int64_t to_front(std::int64_t here_ns) const {
     return here_ns == 0 ? 0 : here_ns + offset_ns_.load(std::memory_order_relaxed);

@@ -537,25 +537,29 @@ TEST(WorkerBlobs, LargeInputsAreMappedAndLargeResultsAreStored) {
 // The blob store behind a jobs door, for a worker that cannot map it.
 class JobsDoor {
  public:
-  JobsDoor() {
-    thread_ = std::thread([this] { loop_.run(); });
-  }
+  JobsDoor() { run(); }
   ~JobsDoor() { stop(); }
   JobsDoor(const JobsDoor&) = delete;
   JobsDoor& operator=(const JobsDoor&) = delete;
 
   [[nodiscard]] const std::string& endpoint() const { return front_desk_.endpoint(); }
+  // REQUIRES: its thread has ended.
+  void run() {
+    thread_ = std::thread([this] { loop_.run(); });
+  }
   // Ends its thread; then it may be looked at.
   fakes::FrontDesk& stop() {
-    loop_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) {
+      loop_.stop();
+      thread_.join();
+    }
     return front_desk_;
   }
   // REQUIRES: no job is on its way.
   void holds(const std::string& digest, const std::string& bytes) {
     stop();
     front_desk_.blobs[digest] = bytes;
-    thread_ = std::thread([this] { loop_.run(); });
+    run();
   }
 
  private:
@@ -620,6 +624,30 @@ TEST(WorkerBlobs, FromAnotherHostAMissingOrSpoiltOneEndsItsJobByName) {
   EXPECT_EQ(front.done({1, 1, 1})->code, "E_NOT_FOUND");
   EXPECT_EQ(front.done({2, 1, 1})->code, "E_CORRUPT");
   EXPECT_FALSE(front.done({2, 1, 1})->retry);
+}
+
+TEST(WorkerBlobs, AFrontThatIsAwayIsWaitedForWithoutAStall) {
+  FakeFront front;
+  JobsDoor door;
+  const std::string photo(1'500'000, 'p');
+  const std::string digest = store::digest_of(photo);
+  door.holds(digest, photo);
+  door.stop().stop();
+  front.store = "another";
+  front.jobs = door.endpoint();
+  RunningWorker worker(front, {echo_kind()});
+  Work work = with_photo(1, digest, 1'500'000);
+  work.stall_ms = 200;
+  front.send({work});
+  ASSERT_TRUE(front.wait([&] { return front.listed({1, 1, 1}, 1); }));
+  // For three times as long as a handler may be silent.
+  const std::int64_t away_until = fakes::monotonic_ns() + 600'000'000;
+  ASSERT_TRUE(front.wait([&] { return fakes::monotonic_ns() > away_until; }));
+  EXPECT_EQ(front.done({1, 1, 1}), nullptr);
+  door.stop().start();
+  door.run();
+  ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  EXPECT_EQ(front.done({1, 1, 1})->outcome, "ok") << front.done({1, 1, 1})->message;
 }
 
 TEST(WorkerBlobs, AFetchThatDragsOnEndsWhenItsJobIsCancelled) {
