@@ -124,6 +124,36 @@ class Errors(unittest.TestCase):
         error = self.refused("thumbs", {}, **{"in": [{"n": "a", "d": "../../etc/passwd", "b": 10}]})
         self.assertEqual(error["code"], "E_PARAMS")
 
+    def test_bounds_at_the_door(self):
+        # At each bound the job is taken, one above it is refused with the bound's code.
+        for field, most in (("key", 128), ("tp", 64)):
+            header, _, _ = run_job(self.client, "box", {}, **{field: "k" * most})
+            self.assertEqual(header["w"], "done")
+            error = self.refused("box", {}, **{field: "k" * (most + 1)})
+            self.assertEqual((error["code"], error["field"]), ("E_TOO_BIG", "/" + field))
+        for field, wrong in (("prio", 10), ("prio", -1)):
+            self.assertEqual(self.refused("box", {}, **{field: wrong})["code"], "E_PARAMS")
+        pad = msgpack.packb({"t": "ping", "r": 7, "pad": "x" * (64 << 10)})
+        self.assertEqual(self.raw([b"T1", pad, b"\x80"])["code"], "E_TOO_BIG")
+        large = msgpack.packb({"pad": "x" * (1 << 20)})
+        ping = msgpack.packb({"t": "ping", "r": 7})
+        self.assertEqual(self.raw([b"T1", ping, large])["code"], "E_TOO_BIG")
+        self.assertEqual(self.raw([b"T1", ping, b"\x80", *[b""] * 4097])["code"], "E_TOO_BIG")
+        frame = bytes((8 << 20) + 1)
+        self.assertEqual(self.raw([b"T1", ping, b"\x80", frame])["code"], "E_TOO_BIG")
+
+    def test_bounds_of_hello_and_blobs(self):
+        def answer(verb, **fields):
+            with self.assertRaises(LookupError) as caught:
+                Client(self.mill.endpoint, "x").ask(verb, **fields)
+            return caught.exception.args[0]["code"]
+        self.assertEqual(answer("hello", client="c" * 65), "E_TOO_BIG")
+        self.assertEqual(answer("hello", client="c", v=2), "E_VERSION")
+        self.assertTrue(Client(self.mill.endpoint, "c" * 64).hello())
+        self.assertEqual(answer("put", d="0" * 64, b=(256 << 20) + 1), "E_TOO_BIG")
+        self.assertEqual(answer("get", d="0" * 64), "E_NOT_FOUND")
+        self.assertEqual(answer("get", d="A" * 64), "E_PARAMS")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

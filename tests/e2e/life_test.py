@@ -146,6 +146,14 @@ class Life(unittest.TestCase):
         lost.send({"t": "watch", "r": lost.next_request(), "ledger": "another", "since": 5})
         self.assertTrue(lost.wait_for(lambda: lost.gaps, 10))
 
+    def test_a_number_beyond_the_head_is_a_gap(self):
+        lost = Client(self.mill.endpoint, "ahead")
+        self.assertTrue(lost.hello())
+        lost.send({"t": "watch", "r": lost.next_request(), "ledger": lost.ledger, "since": 10**9})
+        self.assertTrue(lost.wait_for(lambda: lost.gaps, 10))
+        self.assertEqual(lost.gaps[0]["to"], 10**9)
+        self.assertGreater(lost.gaps[0]["from"], 0)
+
     def test_progress_only_rises(self):
         job = self.submit({"service_us": 400_000, "progress_every_ms": 20})
         self.end(job)
