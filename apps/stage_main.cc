@@ -71,9 +71,12 @@ stages::WorkerOptions options_of(const LoadedConfig& loaded, const std::string& 
     options.control = "ipc://" + options.run_dir.string() + "/control.sock";
     options.results = "ipc://" + options.run_dir.string() + "/results.sock";
   }
-  const auto lane = loaded.program_flags.find("lane-address");
-  options.lane_address =
-      lane != loaded.program_flags.end() ? lane->second : address_towards(config.front.control);
+  // Named, it is meant also beside ipc doors: a worker on another host may hand jobs to this one.
+  if (const auto lane = loaded.program_flags.find("lane-address");
+      lane != loaded.program_flags.end())
+    options.lane_address = lane->second;
+  else if (options.run_dir.empty())
+    options.lane_address = address_towards(config.front.control);
   options.insecure = config.front.insecure;
   options.handle_signals = true;
   return options;

@@ -153,8 +153,9 @@ class Worker::State {
 Status Worker::State::open() {
   if (!options_.run_dir.empty()) remove_stale_lanes(options_.run_dir.string());
 
-  const std::string base = options_.run_dir.empty() ? "tcp://" + options_.lane_address
-                                                    : "ipc://" + options_.run_dir.string();
+  std::string base = "tcp://" + options_.lane_address;
+  if (options_.lane_address.empty())
+    base = options_.run_dir.empty() ? "tcp://127.0.0.1" : "ipc://" + options_.run_dir.string();
   lane_ = std::make_unique<LaneIn>(shared_, loop_, base, options_.insecure,
                                    [this](std::vector<HeldPtr>& jobs) { on_jobs(jobs); });
   if (auto bound = lane_->bind_next(); !bound) return bound;

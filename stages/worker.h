@@ -31,13 +31,13 @@ namespace tallymill::stages {
 inline constexpr int stalled_exit = 71;
 
 struct WorkerOptions {
-  std::string stage;                            // "compute"
-  std::string control;                          // the front's control door
-  std::string results;                          // and its results door
-  std::filesystem::path run_dir = {};           // of ipc sockets; empty: lanes are tcp
-  std::string lane_address = "127.0.0.1";       // of tcp lanes
-  std::filesystem::path data_dir = {};          // where the blob store is here; empty: as the front
-  int concurrency = 1;                          // handler threads
+  std::string stage;                    // "compute"
+  std::string control;                  // the front's control door
+  std::string results;                  // and its results door
+  std::filesystem::path run_dir = {};   // of ipc sockets, for lanes unless an address is given
+  std::string lane_address = {};        // of tcp lanes; empty: ipc, or loopback without run_dir
+  std::filesystem::path data_dir = {};  // where the blob store is here; empty: as the front
+  int concurrency = 1;                  // handler threads
   std::int32_t places = limits::worker_places;  // jobs it will hold
   Bytes place_bytes = limits::worker_place_bytes;
   std::int32_t unsettled = limits::worker_unsettled;  // results it will keep

@@ -91,7 +91,36 @@ class Remote(unittest.TestCase):
                 "--listen", door + "7750", *cls.doors, "--insecure", "--disk-floor-bytes", 1 << 20)
         cls.client = Client(f"ipc://{h.run}/jobs.sock", "remote")
         until(lambda: cls.client.hello(0.5), 20, "the front answers")
-        h.start(h.front, PROGRAMS / "tallymill-stage-compute", "--run-dir", h.run, "--insecure")
+        cls.start_near_compute()
+
+    @classmethod
+    def start_near_compute(cls):
+        h = cls.hosts
+        cls.near_compute = h.start(h.front, PROGRAMS / "tallymill-stage-compute", "--run-dir", h.run,
+                                   "--insecure")
+
+    def end_near_compute(self):
+        def open_ones():
+            return sum(w["open"] and w["stage"] == "compute"
+                       for w in self.client.ask("workers")["workers"])
+        until(lambda: open_ones() == 2, 20, "both compute workers are connected")
+        self.hosts.end(self.near_compute)
+        until(lambda: open_ones() == 1, 20, "one has left")
+
+    def test_a_far_hop_hands_on_to_a_near_one(self):
+        h = self.hosts
+        compute = h.start(h.far, PROGRAMS / "tallymill-stage-compute", *self.doors, "--insecure")
+        # The one beside the front leaves, so that the far one takes the first hop.
+        self.end_near_compute()
+        near = self.image_worker(h.front, PROGRAMS / "tallymill-stage-image", "--run-dir", h.run,
+                                 "--lane-address", h.front_address, "--insecure")
+        files, timeline = self.run_one(*JOBS[0])
+        self.assertIn("engraving.png", files)
+        self.assertEqual(len(timeline["attempts"]), 1)
+        self.check_times(timeline)
+        self.end_worker(near)
+        self.start_near_compute()
+        self.hosts.end(compute)
 
     def image_worker(self, *command):
         """Starts one, and returns it when its lane is open."""
