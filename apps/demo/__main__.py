@@ -53,15 +53,14 @@ class Ran:
     def outcome(self):
         v = self.values
         if self.kind == "engrave":
-            return (f"{v['width_px']} x {v['height_px']} dots, {v['burnt_ratio']:.0%} burnt, "
-                    f"G-code {screen.human_size(v['gcode_bytes'])}")
+            return f"{v['width_px']} x {v['height_px']} dots, {v['burnt_ratio']:.0%} burnt"
         if self.kind == "thumbs":
             return ", ".join(f"{f['width']} x {f['height']}" for f in v["files"])
         if self.kind == "box":
             return f"{len(v['panels'])} panels, {v['cut_length_mm'] / 1000:.1f} m of cuts"
         beam = v["laser"]
-        return (f"{beam['feed_mm_per_min']:g} mm/min, S{beam['power_s']}, {beam['passes']} "
-                f"pass{'es' if beam['passes'] > 1 else ''}, kerf {v['kerf_mm']} mm")
+        return (f"{beam['feed_mm_per_min']:g} mm/min, S{beam['power_s']} x {beam['passes']}, "
+                f"kerf {v['kerf_mm']}")
 
 
 class Shot:
@@ -69,7 +68,8 @@ class Shot:
 
     def __init__(self, path, known, out, number):
         self.path, self.title, self.known = path, path.name, known
-        self.credit = known or "licence not known to this demo"
+        self.credit = f"{known['author']}, {known['licence']}" if known else "Licence not known here"
+        self.what = known.get("what")
         folder = out / "results" / f"{number:02d}-{path.stem}"
         self.engraved = Ran("engrave", {"width_mm": 80, "dpi": 254,
                                         "material": MATERIALS[(number - 1) % len(MATERIALS)]}, folder, path)
@@ -118,13 +118,13 @@ def find_photos(folder):
 
 
 def credits_in(folder):
-    """{file name: author and licence}, as packaging/photos.sh wrote them."""
+    """{file name: {author, licence, what}}, as packaging/photos.sh wrote them."""
     listed = folder / "photos.tsv"
     if not listed.is_file():
         return {}
     with open(listed, newline="") as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if row and not row[0].startswith("#")]
-    return {row[1].rsplit("/", 1)[-1]: f"{row[2]}, {row[3]}" for row in rows}
+    return {row[1].rsplit("/", 1)[-1]: dict(zip(("author", "licence", "what"), row[2:])) for row in rows}
 
 
 def prepare_out(wanted):
@@ -180,14 +180,14 @@ class Demo:
         return [job for shot in self.shots for job in shot.jobs()] + self.boxes + [self.laser]
 
     def report(self, ran):
-        name = screen.shortened(ran.photo.name if ran.photo else "", 21)
+        name = screen.shortened(ran.photo.name if ran.photo else ran.folder.name, 21)
         if ran.done():
             took = screen.human_time(ran.timeline.get("whole_ns"))
-            say(f"  {ran.job:>3}  {ran.kind:<8} {name:<22}{screen.shortened(ran.outcome(), 40):<41}"
-                .ljust(72)[:72] + f"{took:>8}")
+            say(f"  {ran.job:>3}  {ran.kind:<8} {name:<22}{ran.outcome():<32}{took:>8}")
         else:
             say(f"  {ran.job or '-':>3}  {ran.kind:<8} {name:<22}" +
-                screen.coloured(f"{ran.state}", "red") + f" {screen.printable(ran.error)}")
+                screen.coloured(ran.state, "red") +
+                f" {screen.printable(ran.error)}"[:39 - len(ran.state)])
 
     def check(self, what, ran, found):
         try:
@@ -242,13 +242,13 @@ class Demo:
         self.law = lines[0] if lines else "no snapshot"
 
     def summary(self):
-        n = self.counts
+        def ok(what, called):
+            return screen.many(self.counts.get(what, 0), called)
         self.checked = [
-            f"{n.get('engraved', 0)} engravings: size, 1 bit, dots as a plain loop makes them, G-code "
-            "burns them",
-            f"{n.get('thumbs', 0)} sets of thumbnails: each decodes, upright, to its size",
-            f"{n.get('box', 0)} boxes: closed paths, sizes of panels with kerf, none overlap",
-            f"{n.get('laser', 0)} laser setting: file and values agree"]
+            f"{ok('engraved', 'engraving')}: size, 1 bit, dots as a plain loop makes them, G-code burns them",
+            f"{ok('thumbs', 'photo')}: each of its thumbnails decodes, upright, to its size",
+            f"{ok('box', 'box')}: closed paths, sizes of panels with kerf, none overlap",
+            f"{ok('laser', 'laser setting')}: file and values agree, within what the machine takes"]
 
     def write_sheet(self):
         path = self.out / "contact-sheet.html"
@@ -315,7 +315,7 @@ def sample(out):
     folder = out / "photos"
     folder.mkdir(exist_ok=True)
     (folder / "sample.jpg").write_bytes(pkgutil.get_data("sheet", "sample.jpg"))
-    (folder / "photos.tsv").write_text("-\tsample.jpg\tClemens Engelhardt\tCC0-1.0\n")
+    (folder / "photos.tsv").write_text("-\tsample.jpg\tClemens Engelhardt\tCC0-1.0\tA plant gone to seed\n")
     return folder
 
 
@@ -328,16 +328,16 @@ def run():
     with held:
         photos = asked.photos or sample(out)
         known = credits_in(photos)
-        shots = [Shot(path, known.get(path.name, ""), out, number)
+        shots = [Shot(path, known.get(path.name, {}), out, number)
                  for number, path in enumerate(find_photos(photos), 1)]
         if not asked.photos:
             say("no photographs were given (--photos DIR): this is the one sample that comes along")
         screen.progress("starting the pipeline")
         with pipeline.Pipeline(programs, out) as mill:
             stages = [worker["stage"] for worker in mill.workers]
-            say(f"{len(shots)} picture{'s' if len(shots) > 1 else ''} from {screen.printable(photos)}; "
+            say(f"{screen.many(len(shots), 'picture')} from {screen.printable(photos)}; "
                 f"front, {stages.count('compute')} compute and {stages.count('image')} image workers\n")
-            say("  job  kind     picture               result" + " " * 27 + "time")
+            say("  job  kind     picture               result" + " " * 30 + "time")
             demo = Demo(programs, out, shots)
             demo.run(mill)
             show(demo, mill)

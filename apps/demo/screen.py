@@ -58,3 +58,8 @@ def human_size(n):
         if n >= size:
             return f"{n / size:.1f} {unit}"
     return f"{n} B"
+
+
+def many(n, what):
+    """"1 box", "2 boxes"."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}{'es' if what.endswith('x') else 's'}"

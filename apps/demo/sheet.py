@@ -61,19 +61,22 @@ def photo(shot):
     engraved, thumbs = shot.engraved, shot.thumbs
     shown = thumbs.folder / thumbs.values["files"][-1]["name"]
     png = data_uri(engraved.folder / "engraving.png", "image/png")
-    size = " × ".join(str(side) for side in shot.upright)
-    name = text(shot.title)
+    size = " × ".join(str(side) for side in shot.upright) + " pixels"
+    if thumbs.values["orientation"] != 1:
+        size += ", lay on its side or head, now upright"
+    name, what = text(shot.title), text(shot.what or shot.title)
     values = engraved.values
+    made = (f"{values['width_mm']:.0f} × {values['height_mm']:.0f} mm, {values['width_px']} × "
+            f"{values['height_px']} dots, {values['burnt_ratio']:.0%} burnt")
     return f"""<article class="card">
-<div class="head"><h3>{name}</h3><span class="soft">{size} pixels, {text(shot.credit)}</span></div>
+<div class="head"><h3>{name}</h3><span class="soft">{size}. {text(shot.credit)}</span></div>
 <div class="pictures">
-<figure><img src="{data_uri(shown, "image/jpeg")}" alt="The photograph {name}">
-<figcaption>The photograph, as its thumbnail of {max(thumbs.params["sizes"])} pixels</figcaption></figure>
-<figure><div class="wood"><img src="{png}" alt="The engraving of {name}, in dots"></div>
-<figcaption>{values["width_mm"]:.0f} × {values["height_mm"]:.0f} mm, {values["width_px"]} ×
-{values["height_px"]} dots, {values["burnt_ratio"]:.0%} burnt</figcaption></figure>
+<figure><img src="{data_uri(shown, "image/jpeg")}" alt="{what}">
+<figcaption>{what}: the photograph, as its thumbnail</figcaption></figure>
+<figure><div class="wood"><img src="{png}" alt="The engraving of it, in dots"></div>
+<figcaption>{made}</figcaption></figure>
 <figure class="closer"><div class="dots" role="img" aria-label="Some of its dots, enlarged"
-style="background-image:url({png})"></div>
+style="background-image:url({png});background-size:{2 * values["width_px"]}px auto"></div>
 <figcaption>Its dots from closer; G-code {screen.human_size(values["gcode_bytes"])}</figcaption></figure>
 </div><div class="jobs two">{job(engraved)}{job(thumbs)}</div></article>"""
 
@@ -106,8 +109,8 @@ def page(demo):
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Tallymill: contact sheet</title><style>{pkgutil.get_data("sheet", "sheet.css").decode()}</style></head>
 <body><header><h1>Tallymill contact sheet</h1>
-<p class="soft">{len(shots)} pictures engraved and thumbnailed, {len(demo.boxes)} boxes and one laser
-setting, through front, compute and image. The files themselves are in <code>{text(demo.out)}</code>.</p>
+<p class="soft">{screen.many(len(shots), "picture")} engraved and thumbnailed, {screen.many(len(demo.boxes), "box")}
+and one laser setting, through front, compute and image. The files themselves are in <code>{text(demo.out)}</code>.</p>
 <div class="law"><p>{text(demo.law)}</p>{verdict}
 <ul class="legend">{legend}</ul></div></header>
 <main><h2>Photographs</h2>{"".join(map(photo, shots))}
