@@ -349,11 +349,12 @@ def run():
 
 
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     try:
         return run()
     except pipeline.CannotRun as error:
-        screen.warn(screen.clear() or str(error))
+        screen.warn(str(error))
         return EXIT_CANNOT_RUN
     except OSError as error:
         screen.warn(f"{error.filename or ''}: {error.strerror}")

@@ -13,7 +13,7 @@ STRETCHES = [
     ("accept", "accepted, on disk, waiting for a place", ("intake", "commit", "queue", "backoff")),
     ("compute", "compute", ("service:compute",)),
     ("image", "image", ("service:image",)),
-    ("way", "on the way between them", ("wire", "wait", "handover")),
+    ("way", "on the way, results to disk", ("wire", "wait", "handover")),
     ("settle", "settled, on disk", ("settle",)),
 ]
 
@@ -37,12 +37,11 @@ def stretches(timeline):
 
 
 def bar(timeline):
-    rows = stretches(timeline)
+    rows = [row for row in stretches(timeline) if row[2]]
     whole = sum(ns for _, _, ns in rows) or 1
-    said = ", ".join(f"{what} {screen.human_time(ns)}" for _, what, ns in rows if ns)
-    cells = "".join(f'<span class="{name}" style="flex:{ns / whole:.5f}"></span>'
-                    for name, _, ns in rows if ns)
-    return f'<div class="bar" role="img" aria-label="{text(said)}" title="{text(said)}">{cells}</div>'
+    cells = "".join(f'<span class="{name}" style="flex:{ns / whole:.5f}"></span>' for name, _, ns in rows)
+    said = ", ".join(f"{what.split(',')[0]} {screen.human_time(ns)}" for _, what, ns in rows).replace(" ms", "\u00a0ms")
+    return f'<div class="bar" aria-hidden="true">{cells}</div><p class="soft">{text(said)}</p>'
 
 
 def said_params(params):
@@ -52,9 +51,9 @@ def said_params(params):
 
 def job(ran):
     took = screen.human_time(ran.timeline.get("whole_ns"))
+    made = f"{text(ran.outcome())}. " if ran.kind != "engrave" else ""  # that stands at its picture
     return (f'<div><p><b>job {ran.job}</b> {text(ran.kind)}, {took}</p>{bar(ran.timeline)}'
-            f'<p class="soft">{text(said_params(ran.params))}</p>'
-            f'<p class="soft">{text(ran.outcome())}</p></div>')
+            f'<p class="soft">{made}{text(said_params(ran.params))}</p></div>')
 
 
 def photo(shot):
@@ -63,7 +62,7 @@ def photo(shot):
     png = data_uri(engraved.folder / "engraving.png", "image/png")
     size = " × ".join(str(side) for side in shot.upright) + " pixels"
     if thumbs.values["orientation"] != 1:
-        size += ", lay on its side or head, now upright"
+        size += f" once turned upright (EXIF orientation {thumbs.values['orientation']})"
     name, what = text(shot.title), text(shot.what or shot.title)
     values = engraved.values
     made = (f"{values['width_mm']:.0f} × {values['height_mm']:.0f} mm, {values['width_px']} × "
@@ -72,7 +71,7 @@ def photo(shot):
 <div class="head"><h3>{name}</h3><span class="soft">{size}. {text(shot.credit)}</span></div>
 <div class="pictures">
 <figure><img src="{data_uri(shown, "image/jpeg")}" alt="{what}">
-<figcaption>{what}: the photograph, as its thumbnail</figcaption></figure>
+<figcaption>{what}</figcaption></figure>
 <figure><div class="wood"><img src="{png}" alt="The engraving of it, in dots"></div>
 <figcaption>{made}</figcaption></figure>
 <figure class="closer"><div class="dots" role="img" aria-label="Some of its dots, enlarged"
@@ -110,7 +109,8 @@ def page(demo):
 <title>Tallymill: contact sheet</title><style>{pkgutil.get_data("sheet", "sheet.css").decode()}</style></head>
 <body><header><h1>Tallymill contact sheet</h1>
 <p class="soft">{screen.many(len(shots), "picture")} engraved and thumbnailed, {screen.many(len(demo.boxes), "box")}
-and one laser setting, through front, compute and image. The files themselves are in <code>{text(demo.out)}</code>.</p>
+and one laser setting, through front, compute and image. Each photograph stands here as its thumbnail of
+640 pixels, beside its engraving. The files themselves are in <code>{text(demo.out)}</code>.</p>
 <div class="law"><p>{text(demo.law)}</p>{verdict}
 <ul class="legend">{legend}</ul></div></header>
 <main><h2>Photographs</h2>{"".join(map(photo, shots))}
