@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/schema.h"
@@ -123,50 +124,62 @@ std::optional<std::string> difference(const Dots& wanted, const std::string& wha
                      first);
 }
 
-Result<json> check(const std::string& photo_path, const std::string& folder,
-                   const std::string& given) {
+struct Engraving {
+  std::string photo, png, gcode;
+  json params;
+};
+
+Result<Engraving> load(const std::string& photo_path, const std::string& folder,
+                       const std::string& given) {
+  Engraving out;
   const json parsed = json::parse(given, nullptr, false);
   if (parsed.is_discarded()) return fail(Errc::bad_params, "the parameters are not JSON");
-  const auto params = check_params(stages::compute::engrave_kind(), parsed);
-  if (!params) return std::unexpected(params.error());
-  const auto photo = read_file(photo_path);
-  if (!photo) return std::unexpected(photo.error());
-  const auto png = read_file(folder + "/engraving.png");
-  if (!png) return std::unexpected(png.error());
-  const auto gcode = read_file(folder + "/engraving.gcode");
-  if (!gcode) return std::unexpected(gcode.error());
+  auto params = check_params(stages::compute::engrave_kind(), parsed);
+  if (!params) return std::unexpected(std::move(params).error());
+  out.params = std::move(*params);
+  for (const auto& [path, bytes] : {std::pair{photo_path, &out.photo},
+                                    {folder + "/engraving.png", &out.png},
+                                    {folder + "/engraving.gcode", &out.gcode}}) {
+    auto file = read_file(path);
+    if (!file) return std::unexpected(std::move(file).error());
+    *bytes = std::move(*file);
+  }
+  return out;
+}
 
-  const auto gray = gray_of(*photo, *params);
+std::optional<std::string> wrong_png(const Dots& wanted, Size size, const std::string& png) {
+  const auto shown = stages::image::decode(png);
+  if (!shown) return "engraving.png: " + shown.error().message;
+  if (shown->size() != size)
+    return fmt::format("engraving.png: {} x {} dots, {} x {} are asked for", shown->width(),
+                       shown->height(), size.width, size.height);
+  const auto channels = static_cast<std::size_t>(shown->channels());
+  return difference(wanted, "engraving.png", [&](std::size_t x, std::size_t y) {
+    return shown->row(static_cast<int>(y))[x * channels] == 0;
+  });
+}
+
+std::optional<std::string> wrong_gcode(const Dots& wanted, Size size, double pixel_mm,
+                                       const std::string& gcode) {
+  const auto burnt = stages::compute::rasterize_gcode(gcode, size.width, size.height, pixel_mm);
+  if (!burnt) return "engraving.gcode: " + burnt.error().message;
+  const std::size_t stride = (static_cast<std::size_t>(size.width) + 7) / 8;
+  return difference(wanted, "engraving.gcode", [&](std::size_t x, std::size_t y) {
+    return ((*burnt)[y * stride + x / 8] >> (7 - x % 8) & 1) != 0;
+  });
+}
+
+Result<json> check(const Engraving& engraving) {
+  const auto gray = gray_of(engraving.photo, engraving.params);
   if (!gray) return std::unexpected(gray.error());
   const Dots wanted = floyd_steinberg(*gray);
   std::int64_t dark = 0;
   for (const auto& row : wanted) dark += std::ranges::count(row, true);
   json report{{"burnt_dots", dark}};
-  const auto wrong = [&](const std::string& what) {
-    report["wrong"].push_back(what);
-    return report;
-  };
-
-  const auto shown = stages::image::decode(*png);
-  if (!shown) return wrong("engraving.png: " + shown.error().message);
-  if (shown->size() != gray->size())
-    return wrong(fmt::format("engraving.png: {} x {} dots, {} x {} are asked for", shown->width(),
-                             shown->height(), gray->width(), gray->height()));
-  const auto channels = static_cast<std::size_t>(shown->channels());
-  if (const auto differs = difference(wanted, "engraving.png", [&](std::size_t x, std::size_t y) {
-        return shown->row(static_cast<int>(y))[x * channels] == 0;
-      }))
-    wrong(*differs);
-
-  const double pixel_mm = 25.4 / params->at("dpi").get<double>();
-  const auto burnt =
-      stages::compute::rasterize_gcode(*gcode, gray->width(), gray->height(), pixel_mm);
-  if (!burnt) return wrong("engraving.gcode: " + burnt.error().message);
-  const std::size_t stride = (static_cast<std::size_t>(gray->width()) + 7) / 8;
-  if (const auto differs = difference(wanted, "engraving.gcode", [&](std::size_t x, std::size_t y) {
-        return ((*burnt)[y * stride + x / 8] >> (7 - x % 8) & 1) != 0;
-      }))
-    wrong(*differs);
+  const double pixel_mm = 25.4 / engraving.params.at("dpi").get<double>();
+  for (const auto& wrong : {wrong_png(wanted, gray->size(), engraving.png),
+                            wrong_gcode(wanted, gray->size(), pixel_mm, engraving.gcode)})
+    if (wrong) report["wrong"].push_back(*wrong);
   return report;
 }
 
@@ -200,7 +213,8 @@ int run(const std::vector<std::string>& words) {
                "       tallymill-demo-check sizes FILE...\n");
     return exit_usage;
   }
-  const auto report = check(words[1], words[2], words[3]);
+  const auto engraving = load(words[1], words[2], words[3]);
+  const auto report = engraving ? check(*engraving) : std::unexpected(engraving.error());
   if (!report) {
     fmt::print(stderr, "tallymill-demo-check: {}\n", report.error().message);
     return exit_cannot_run;

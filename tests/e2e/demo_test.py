@@ -155,6 +155,17 @@ class Demo(unittest.TestCase):
         lost = list(checks.conservation({"jobs": jobs, "balanced": True}, {"done": 3, "failed": 0}))
         self.assertEqual(lost, ["accepted 3 is not 2", "3 jobs ended done, the front counts 2"])
 
+    def test_a_photo_that_is_known_to_be_good_must_not_be_refused(self):
+        photos = self.folder / "listed"
+        photos.mkdir()
+        shutil.copy(self.photos / "cut short.jpg", photos)
+        (photos / "photos.tsv").write_text("# package\tpath\np\tusr/share/cut short.jpg\tA\tCC0\tIt\n")
+        ran = demo("--photos", photos, "--out", self.folder / "refused", "--once")
+        self.assertEqual(ran.returncode, 1, ran.stdout + ran.stderr)
+        self.assertIn("WRONG engrave of cut short.jpg failed: E_PARAMS", ran.stdout)
+        self.assertIn("accepted 5\n  = done 3 + failed 2", ran.stdout)
+        self.assertIn("results are not right", ran.stderr)
+
     def test_what_is_in_its_way_is_said(self):
         empty = self.folder / "empty"
         empty.mkdir()

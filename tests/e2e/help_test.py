@@ -38,7 +38,7 @@ class Help(unittest.TestCase):
     def test_every_help_fits_80_columns_and_says_what_for(self):
         commands = re.findall(r"^  ([a-z]+)  ", help_of().split("Subcommands:")[1], re.MULTILINE)
         self.assertGreater(len(commands), 10)
-        asked = [(), ("up",), ("front",), ("stage", "compute"), ("stage", "image"), ("ledger", "check"),
+        asked = [(), ("up",), ("demo",), ("front",), ("stage", "compute"), ("stage", "image"), ("ledger", "check"),
                  ("config", "check"), *((command,) for command in commands)]
         for words in asked:
             text = help_of(*words)
