@@ -1,7 +1,7 @@
 // tallymill-demo-check: whether an engraving is what its photo and parameters say.
 //
 //   tallymill-demo-check engraving PHOTO FOLDER PARAMS_JSON
-//   tallymill-demo-check sizes FILE...      each decoded to its last row: {FILE: {size, why}}
+//   tallymill-demo-check sizes FILE...      each decoded to its last row: [{size, why}]
 //
 // 1. Photo to gray by the stage's own functions, at the size that the millimetres and dpi ask for.
 // 2. Dots by a plain loop of Floyd-Steinberg, written here a second time from the arithmetic in
@@ -199,9 +199,10 @@ json size_of(const std::string& path) {
 }
 
 int say_sizes(const std::vector<std::string>& paths) {
-  json sizes = json::object();
-  for (const std::string& path : paths) sizes[path] = size_of(path);
-  fmt::print("{}\n", sizes.dump());
+  json sizes = json::array();
+  for (const std::string& path : paths) sizes.push_back(size_of(path));
+  // A reason may name a file, and names need not be UTF-8.
+  fmt::print("{}\n", sizes.dump(-1, ' ', false, json::error_handler_t::replace));
   return 0;
 }
 

@@ -10,6 +10,7 @@ import argparse
 import concurrent.futures
 import csv
 import fcntl
+import os
 import pathlib
 import pkgutil
 import shlex
@@ -67,7 +68,7 @@ class Shot:
     """A photograph and its two jobs."""
 
     def __init__(self, path, known, out, number):
-        self.path, self.title, self.known = path, path.name, known
+        self.path, self.title, self.known = path, screen.printable(path.name), known
         self.credit = f"{known['author']}, {known['licence']}" if known else "Licence not known here"
         self.what = known.get("what")
         folder = out / "results" / f"{number:02d}-{path.stem}"
@@ -85,8 +86,8 @@ class Shot:
 def arguments():
     parser = argparse.ArgumentParser(
         prog="tallymill demo", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs photographs, boxes and a laser setting through a pipeline of its own, checks\n"
-                    "the results, and makes one page of them. Ctrl-C ends it.",
+        description="Runs photographs, boxes and a laser setting through a pipeline of its own,\n"
+                    "checks the results, and makes one page of them. Ctrl-C ends it.",
         epilog="Exit: 0 all is right, 1 a result is wrong, 2 usage, 70 it cannot run.")
     parser.add_argument("--photos", metavar="DIR", type=pathlib.Path,
                         help="JPEG, PNG and WebP files (default: one sample photo)")
@@ -123,7 +124,7 @@ def credits_in(folder):
     if not listed.is_file():
         return {}
     with open(listed, newline="") as file:
-        rows = [row for row in csv.reader(file, delimiter="\t") if row and not row[0].startswith("#")]
+        rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row and not row[0].startswith("#")]
     return {row[1].rsplit("/", 1)[-1]: dict(zip(("author", "licence", "what"), row[2:])) for row in rows}
 
 
@@ -194,15 +195,14 @@ class Demo:
             problems = list(found)
         except (OSError, ValueError, KeyError) as error:
             problems = [f"cannot be checked: {error!r}"]
-        self.wrong += [f"job {ran.job} {ran.kind} {ran.photo.name if ran.photo else ''}: {problem}"
+        self.wrong += [f"job {ran.job} {ran.kind} {ran.folder.name}: {problem}"
                        for problem in problems]
         self.counts[what] = self.counts.get(what, 0) + (not problems)
 
     def check_all(self):
         self.counts = {}
         sizes = checks.sizes_of(self.programs, [shot.path for shot in self.shots])
-        for shot in self.shots:
-            seen = sizes[str(shot.path)]
+        for shot, seen in zip(self.shots, sizes):
             shot.upright = seen["size"]
             for ran in shot.jobs():
                 screen.progress(f"checking {ran.kind} of {shot.title}")
@@ -334,9 +334,8 @@ def run():
             say("no photographs were given (--photos DIR): this is the one sample that comes along")
         screen.progress("starting the pipeline")
         with pipeline.Pipeline(programs, out) as mill:
-            stages = [worker["stage"] for worker in mill.workers]
-            say(f"{screen.many(len(shots), 'picture')} from {screen.printable(photos)}; "
-                f"front, {stages.count('compute')} compute and {stages.count('image')} image workers\n")
+            say(f"{screen.many(len(shots), 'picture')} from {screen.printable(photos)}; front, compute and "
+                "image are up\n")
             say("  job  kind     picture               result" + " " * 30 + "time")
             demo = Demo(programs, out, shots)
             demo.run(mill)
@@ -351,10 +350,15 @@ def run():
 def main():
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that does not speak UTF-8
     try:
         return run()
     except pipeline.CannotRun as error:
         screen.warn(str(error))
+        return EXIT_CANNOT_RUN
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CANNOT_RUN
     except OSError as error:
         screen.warn(f"{error.filename or ''}: {error.strerror}")

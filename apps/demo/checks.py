@@ -19,7 +19,7 @@ def about(a, b, tolerance=0.011):
 
 
 def sizes_of(programs, paths):
-    """{path: {"size": [w, h] or None, "why": ...}} of pictures, each decoded to its last row."""
+    """[{"size": [w, h] or None, "why": ...}] of pictures, each decoded to its last row."""
     answer = subprocess.run([programs / "tallymill-demo-check", "sizes", *paths],
                             capture_output=True, text=True)
     return json.loads(answer.stdout)
@@ -59,9 +59,8 @@ def thumbs(programs, upright, params, values, folder):
     paths = [folder / file["name"] for file in values["files"]]
     if len(paths) != len(params["sizes"]):
         yield f"{len(params['sizes'])} sizes were asked for, {len(paths)} pictures came"
-    seen = sizes_of(programs, paths)
-    for path, longest in zip(paths, params["sizes"]):
-        got, wanted = seen[str(path)], fitted(upright, longest)
+    for path, longest, got in zip(paths, params["sizes"], sizes_of(programs, paths)):
+        wanted = fitted(upright, longest)
         if got["size"] != wanted:
             yield f"{path.name} is {got['size'] or got['why']}, not {wanted}"
 

@@ -33,6 +33,14 @@ def end_with_parent(parent):
         os._exit(1)
 
 
+def as_json(text):
+    """{} for what is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
 class Pipeline:
     def __init__(self, programs, folder):
         self.programs, self.folder = pathlib.Path(programs), folder
@@ -98,20 +106,17 @@ class Pipeline:
 
     def ask(self, *words):
         """The JSON that a command answers; {} when it has none."""
-        answer = self.command(*words, "--json")
-        try:
-            return json.loads(answer.stdout)
-        except ValueError:
-            return {}
+        return as_json(self.command(*words, "--json").stdout)
 
     def run(self, kind, params, folder, photo=None):
         """One job to its end, as `tallymill run --json` says it: with `files`, or `code`."""
         files = [photo] if photo else []
-        answer = self.ask("run", kind, *files, "--params", json.dumps(params), "--out", folder,
-                          "--timeout", JOB_WITHIN_S)
-        if answer.get("jobs"):
-            return answer["jobs"][0]
-        error = answer.get("error") or {"code": "E_AWAY", "message": "no answer"}
+        answer = self.command("run", kind, *files, "--params", json.dumps(params), "--out", folder,
+                              "--timeout", JOB_WITHIN_S, "--json")
+        jobs = as_json(answer.stdout).get("jobs")
+        if jobs:
+            return jobs[0]
+        error = as_json(answer.stderr).get("error") or {"code": "?", "message": answer.stderr.strip()}
         return {"state": "refused", **error}
 
     def timeline(self, job):
