@@ -246,7 +246,7 @@ class Demo:
             return screen.many(self.counts.get(what, 0), called)
         self.checked = [
             f"{ok('engraved', 'engraving')}: size, 1 bit, dots as a plain loop makes them, G-code burns them",
-            f"{ok('thumbs', 'photo')}: each of its thumbnails decodes, upright, to its size",
+            f"{ok('thumbs', 'photo')}: each thumbnail decodes, upright, to its size",
             f"{ok('box', 'box')}: closed paths, sizes of panels with kerf, none overlap",
             f"{ok('laser', 'laser setting')}: file and values agree, within what the machine takes"]
 
