@@ -13,6 +13,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ import msgpack
 from mill import HEARTBEAT, Client, Mill, until
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1))
+STAGE = pathlib.Path(__file__).parents[2] / "examples" / "stage.py"
 LIBRARY = PROGRAMS.parent / "tests" / "libslow_calls.so"
 PLANTED_MS = 50
 SLACK_MS = 2
@@ -164,11 +166,10 @@ class Surroundings(Pipeline):
         longer["only"] = "image"
         self.compare(lambda: self.job(only="image"), lambda: self.job(**longer), "service:image")
 
-    def test_handover(self):
-        self.planted("handover:compute", running=("stage-compute", "sync", "/blobs/tmp/"))
+    def test_a_result_that_is_put_slowly(self):
+        self.planted("service:compute", running=("stage-compute", "sync", "/blobs/tmp/"))
         # Both stages would make the same file, and a blob that is there is not written again.
-        self.planted("handover:image", only="image",
-                     running=("stage-image", "sync", "/blobs/tmp/"))
+        self.planted("service:image", only="image", running=("stage-image", "sync", "/blobs/tmp/"))
 
     def test_wait(self):
         def behind(service_us):
@@ -176,6 +177,35 @@ class Surroundings(Pipeline):
             self.end(first)
             return self.end(second)
         self.compare(lambda: behind(1000), lambda: behind(1000 + PLANTED_MS * 1000), "wait:compute")
+
+
+class AnotherStage(Pipeline):
+    """Our stages have nothing to wait for between a job's finish and its message: the example's stage
+    in Python is made to."""
+
+    def test_handover(self):
+        text = STAGE.read_text()
+        honest = 'hop["fi"] = hop["ha"] = time.monotonic_ns()'
+        self.assertIn(honest, text)
+        late = (f'hop["fi"] = time.monotonic_ns(); '
+                f'time.sleep({PLANTED_MS / 1000} if os.path.exists({str(self.rule("counter"))!r}) else 0); '
+                f'hop["ha"] = time.monotonic_ns()')
+        script = self.folder / "late_stage.py"
+        script.write_text(text.replace(honest, late))
+        stage = subprocess.Popen([sys.executable, script, self.mill.run], stdout=self.mill.log,
+                                 stderr=self.mill.log)
+        self.addCleanup(stage.wait)
+        self.addCleanup(stage.terminate)
+        until(lambda: any(w["stage"] == "counter" and w["open"]
+                          for w in self.client.ask("workers")["workers"]), 15, "the stage is there")
+
+        def count(*delay):
+            with self.slow(*delay) if delay else contextlib.nullcontext():
+                request = self.client.submit("count", {}, [b"12345"], B=1, **{"in": [{"n": "a", "i": 0}]})
+                self.assertTrue(self.client.wait_for(lambda: request in self.client.accepted, 10),
+                                self.client.refused)
+                return self.end(self.client.accepted[request]["id"])
+        self.compare(count, lambda: count("counter", "late", "-"), "handover:counter")
 
 
 class Attempts(Pipeline):
