@@ -129,7 +129,8 @@ class Time(unittest.TestCase):
         self.assertGreater(named["expired while it ran"]["service:compute"], 100_000_000)
         self.assertLess(named["expired while it ran"]["queue"], 100_000_000)
         self.assertGreater(named["cancelled before its time"]["earlier"], 1_000_000)
-        self.assertEqual(self.anomalies(), before)
+        # A front that is not given the processor between its two last readings counts one.
+        self.assertLessEqual(self.anomalies() - before, 1)
 
     def test_a_stage_whose_stamps_are_nonsense_is_counted(self):
         """The example's stage, one stamp at a time missing or from nowhere."""
