@@ -40,8 +40,9 @@ def bar(timeline):
     rows = [row for row in stretches(timeline) if row[2]]
     whole = sum(ns for _, _, ns in rows) or 1
     cells = "".join(f'<span class="{name}" style="flex:{ns / whole:.5f}"></span>' for name, _, ns in rows)
-    said = ", ".join(f"{what.split(',')[0]} {screen.human_time(ns)}" for _, what, ns in rows).replace(" ms", "\u00a0ms")
-    return f'<div class="bar" aria-hidden="true">{cells}</div><p class="soft">{text(said)}</p>'
+    said = ", ".join(f"{what.split(',')[0]} {screen.human_time(ns)}" for _, what, ns in rows)
+    said = re.sub(r"(\d) ", r"\1&nbsp;", text(said))  # a number and its unit stay together
+    return f'<div class="bar" aria-hidden="true">{cells}</div><p class="soft">{said}</p>'
 
 
 def said_params(params):

@@ -93,6 +93,7 @@ class Demo(unittest.TestCase):
         for words in ("accepted 7 = done 5 + failed 2", "80 × 45 mm, 800 × 450 dots", "cut short.jpg"):
             self.assertTrue(words in page, words)
         self.assertEqual(page.count("<svg"), 2)
+        self.assertFalse("\\x" in page)  # nothing of our own that a terminal would have escaped
         links = re.findall(r'(?:src|href)="([^"]{0,40})|url\(([^)]{0,40})', page)
         self.assertTrue(links)
         for link in links:
