@@ -124,7 +124,8 @@ def credits_in(folder):
     if not listed.is_file():
         return {}
     with open(listed, newline="") as file:
-        rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row and not row[0].startswith("#")]
+        rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                if row and not row[0].startswith("#")]
     return {row[1].rsplit("/", 1)[-1]: dict(zip(("author", "licence", "what"), row[2:])) for row in rows}
 
 

@@ -107,7 +107,8 @@ def page(demo):
     shots = [s for s in demo.shots if s.whole()]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Tallymill: contact sheet</title><style>{pkgutil.get_data("sheet", "sheet.css").decode()}</style></head>
+<title>Tallymill: contact sheet</title>
+<style>{pkgutil.get_data("sheet", "sheet.css").decode()}</style></head>
 <body><header><h1>Tallymill contact sheet</h1>
 <p class="soft">{screen.many(len(shots), "picture")} engraved and thumbnailed, {screen.many(len(demo.boxes), "box")}
 and one laser setting, through front, compute and image. Each photograph stands here as its thumbnail of
