@@ -342,7 +342,8 @@ def run():
             demo.run(mill)
             show(demo, mill)
             if demo.wrong:
-                screen.warn(f"{len(demo.wrong)} results are not right")
+                screen.warn(f"{screen.many(len(demo.wrong), 'result')} "
+                            f"{'is' if len(demo.wrong) == 1 else 'are'} not right")
             if asked.once:
                 return EXIT_WRONG if demo.wrong else 0
             return play(mill, demo) or (EXIT_WRONG if demo.wrong else 0)
