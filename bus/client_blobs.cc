@@ -9,6 +9,7 @@
 #include <memory>
 #include <system_error>
 
+#include "base/text.h"
 #include "bus/client_state.h"
 #include "bus/msgpack_reader.h"
 
@@ -196,7 +197,10 @@ Result<JobRequest> Client::State::with_blobs(const JobRequest& request, Duration
     if (!file.path.empty()) {
       auto bytes = read_file(file.path, limits::max_job_bytes);
       if (!bytes) return std::unexpected(std::move(bytes).error());
-      if (file.name.empty()) file.name = std::filesystem::path(file.path).filename().string();
+      if (file.name.empty()) {
+        file.name = std::filesystem::path(file.path).filename().string();
+        clean_text(file.name, limits::file_name_bytes);  // a file system takes any bytes
+      }
       file.path.clear();
       file.bytes = std::move(*bytes);
     }

@@ -9,10 +9,10 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "bus/frames.h"
 #include "stages/carried_params.h"
 #include "stages/share.h"
-#include "stages/text.h"
 
 namespace tallymill::stages {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/schema.h"
+#include "base/text.h"
 #include "stages/share.h"
-#include "stages/text.h"
 
 namespace tallymill::stages {
 

@@ -17,7 +17,7 @@
 #include "stages/desk.h"
 #include "stages/handler.h"
 #include "stages/shared.h"
-#include "stages/text.h"
+#include "base/text.h"
 
 namespace tallymill::stages {
 

@@ -4,8 +4,10 @@ usage: kinds_test.py PROGRAMS
 """
 
 import json
+import os
 import pathlib
 import struct
+import subprocess
 import sys
 import unittest
 import xml.etree.ElementTree
@@ -64,6 +66,15 @@ class Kinds(unittest.TestCase):
         svg = xml.etree.ElementTree.fromstring(files["box.svg"])
         ids = {e.get("id") for e in svg.iter() if e.tag.endswith("path")}
         self.assertEqual(ids, {"bottom", "lid", "front", "back", "left", "right"})
+
+    def test_a_file_whose_name_is_no_text(self):
+        path = os.fsencode(self.mill.folder) + b"/caf\xe9.jpg"
+        with open(path, "wb") as file:
+            file.write(PHOTO)
+        ran = subprocess.run([pathlib.Path(PROGRAMS) / "tallymill", "run", "thumbs", path, "--server",
+                              self.mill.endpoint, "--out", self.mill.folder / "odd"],
+                             capture_output=True, text=True, timeout=60)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
 
     def test_laser(self):
         values, files = self.run_kind("laser", {"material": "plywood_birch", "thickness_mm": 3})

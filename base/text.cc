@@ -1,8 +1,8 @@
-#include "stages/text.h"
+#include "base/text.h"
 
 #include "base/utf8.h"
 
-namespace tallymill::stages {
+namespace tallymill {
 
 void clean_text(std::string& text, std::size_t bytes) {
   if (text.size() > bytes) {
@@ -14,4 +14,4 @@ void clean_text(std::string& text, std::size_t bytes) {
     if ((static_cast<unsigned char>(c) & 0x80) != 0) c = '?';
 }
 
-}  // namespace tallymill::stages
+}  // namespace tallymill
