@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -233,6 +234,25 @@ class TheDisk(Pipeline):
         until(lambda: not refused(), 20, "a submit is accepted again")
         self.wait_all(running, 30)
         self.all_places_free()
+
+
+class TheLedger(Pipeline):
+    def test_the_check_finds_a_job_that_was_lost(self):
+        self.start()
+        jobs = self.submit(20, {"service_us": 0, "route": "compute"})
+        self.wait_all(jobs)
+        self.assertEqual(self.mill.stop(), 0)
+        whole = self.mill.command("ledger", "check", self.mill.data, check=False)
+        self.assertEqual(whole.returncode, 0, whole.stdout + whole.stderr)
+        files = [path for path in self.mill.data.rglob("*") if path.is_file()
+                 and path.read_bytes()[:15] == b"SQLite format 3"]
+        self.assertEqual(len(files), 1, files)
+        ledger = sqlite3.connect(files[0])
+        self.assertEqual(ledger.execute("DELETE FROM jobs WHERE id = ?", (jobs[7],)).rowcount, 1)
+        ledger.commit()
+        ledger.close()
+        check = self.mill.command("ledger", "check", self.mill.data, check=False)
+        self.assertEqual(check.returncode, 7, check.stdout + check.stderr)
 
 
 if __name__ == "__main__":
