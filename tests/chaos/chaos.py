@@ -5,7 +5,7 @@
 2. Clients keep their own logs: what they submitted under which key, what was accepted, every end
    they saw. Half of the jobs carry an idempotency key and are sent again when no answer came; 5 %
    are cancelled, 5 % have a deadline that may pass.
-3. A fault strikes only with at least 64 jobs in flight over both stages; how many had ended and were
+3. A fault strikes only with at least 64 jobs at the workers, and some at both stages; how many had ended and were
    not settled is printed, and over the run it is not zero.
 4. After the last cycle everything heals: every accepted job must end. Then the pipeline is stopped
    and judged offline: each accepted job is in the ledger with exactly one end, the one that its
@@ -138,12 +138,16 @@ def in_flight(answer):
     return answer["jobs"]["in_flight"] if answer else 0
 
 
-def unsettled(loads):
+def at_stages(loads):
+    """What the workers of each stage hold, and how many results are not settled."""
+    held = {"compute": 0, "image": 0}
     try:
         answer = loads[0].client.ask("workers", timeout=0.3)
     except Exception:
-        return 0
-    return sum(w["unsettled"] for w in answer["workers"]) if answer else 0
+        return held, 0
+    for worker in answer["workers"] if answer else []:
+        held[worker["stage"]] += worker["held"]
+    return held, sum(w["unsettled"] for w in answer["workers"]) if answer else 0
 
 
 def strike(mill, fault):
@@ -183,10 +187,10 @@ def cycle(mill, loads, fault, jobs, rng):
             load.turn()
         if struck is None and accepted > jobs // 4:
             flying = in_flight(snapshot(loads))
-            if flying >= 64:
-                ended = unsettled(loads)
+            held, ended = at_stages(loads)
+            if flying >= 64 and sum(held.values()) >= 64 and all(held.values()):
                 undo = strike(mill, fault)
-                struck, strike_at, before = flying, time.monotonic(), accepted
+                struck, strike_at, before = held, time.monotonic(), accepted
                 if fault.startswith("kill"):
                     undo = None
         if undo and time.monotonic() - strike_at > rng.uniform(1.6, 2.5):
@@ -277,8 +281,8 @@ def main():
             begin = time.monotonic()
             flying, ended = cycle(mill, loads, fault, words.jobs, rng)
             not_settled += ended
-            print(f"cycle {n}: {fault}, {flying} in flight, {ended} ended and not settled, "
-                  f"{time.monotonic() - begin:.1f} s", flush=True)
+            print(f"cycle {n}: {fault}, in flight {flying['compute']} compute + {flying['image']} image, "
+                  f"{ended} ended and not settled, {time.monotonic() - begin:.1f} s", flush=True)
         healed = heal(loads, 60)
         print("healed:", healed["jobs"], flush=True)
         ends = all_ends(loads[0].client)
