@@ -235,6 +235,43 @@ class TheDisk(Pipeline):
         self.wait_all(running, 30)
         self.all_places_free()
 
+    def test_a_failing_fsync_ends_the_front_and_loses_nothing(self):
+        library = pathlib.Path(PROGRAMS).absolute().parent / "tests" / "libslow_calls.so"
+        self.assertTrue(library.exists(), library)
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-fsync-"))
+        rule = pathlib.Path(folder) / "rule"
+
+        def environment(program):
+            if program != "front":
+                return {}
+            return {"LD_PRELOAD": library, "TM_SLOW_CALLS": rule}
+        self.start(environment=environment)
+        # A front that never lived for 3 s cannot run at all, in the eyes of its supervisor.
+        self.wait_all(self.submit(1, {"service_us": 3_500_000, "route": "compute"}))
+        jobs = self.submit(200, {"service_us": 1000, "route": "compute"})
+        front = self.mill.children("front")[0]
+        # Open, so that no new file can be given its number.
+        before = self.enterContext(open(self.mill.data / "ledger.db", "rb"))
+        rule.write_text("fail 0 -wal")
+        late = [self.client.submit("synthetic", {"service_us": 0, "route": "compute"})
+                for _ in range(50)]
+        until(lambda: front not in self.mill.children("front"), 20, "the front ends")
+        self.client.pump(0.2)
+        self.assertFalse([r for r in late if r in self.client.accepted], "accepted without a sync")
+        until(lambda: "exit 70" in self.mill.last_log(), 5, "it ended with exit 70")
+        rule.unlink()
+
+        def back():
+            self.client.connect()
+            return self.client.hello(0.5)
+        until(back, 30, "the front answers again")
+        self.mill.ready(self.client)
+        self.wait_all(jobs)
+        self.assertFalse(os.path.sameopenfile(before.fileno(), self.enterContext(
+            open(self.mill.data / "ledger.db", "rb")).fileno()), "the ledger was not copied")
+        self.assertEqual(self.mill.stop(), 0)
+        self.mill.command("ledger", "check", self.mill.data)
+
 
 class TheLedger(Pipeline):
     def test_the_check_finds_a_job_that_was_lost(self):
@@ -244,10 +281,7 @@ class TheLedger(Pipeline):
         self.assertEqual(self.mill.stop(), 0)
         whole = self.mill.command("ledger", "check", self.mill.data, check=False)
         self.assertEqual(whole.returncode, 0, whole.stdout + whole.stderr)
-        files = [path for path in self.mill.data.rglob("*") if path.is_file()
-                 and path.read_bytes()[:15] == b"SQLite format 3"]
-        self.assertEqual(len(files), 1, files)
-        ledger = sqlite3.connect(files[0])
+        ledger = sqlite3.connect(self.mill.data / "ledger.db")
         self.assertEqual(ledger.execute("DELETE FROM jobs WHERE id = ?", (jobs[7],)).rowcount, 1)
         ledger.commit()
         ledger.close()

@@ -1,11 +1,12 @@
-// Calls of the C library that a test can slow down in a running process:
+// Calls of the C library that a test can slow down, or fail, in a running process:
 // LD_PRELOAD=libslow_calls.so TM_SLOW_CALLS=FILE. While FILE holds a line
 //
 //   CALL MS TEXT
 //
 // each CALL that concerns TEXT takes MS longer. CALL is `sync` (fsync and fdatasync of a file whose
 // path holds TEXT) or `recv` (a recv whose bytes hold TEXT: what came is given to the caller
-// later). So a delay is planted between the product and its disk or its network, and nothing in the
+// later). With a CALL of `fail`, each such sync fails with EIO (MS is read and means nothing). So a
+// delay or a fault is planted between the product and its disk or its network, and nothing in the
 // product knows of it.
 //
 // Threads: the calls are made on any.
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -51,16 +53,25 @@ void take(long ms) {
   ::clock_nanosleep(CLOCK_MONOTONIC, 0, &length, nullptr);
 }
 
-void maybe_slow_sync(int fd) {
+// False when the sync is to fail.
+bool may_sync(int fd) {
   Rule rule;
-  if (!read_rule(rule) || std::string_view(rule.call) != "sync") return;
+  if (!read_rule(rule)) return true;
+  const std::string_view call = rule.call;
+  if (call != "sync" && call != "fail") return true;
   char link[64];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   char path[4096];
   const ssize_t n = ::readlink(link, path, sizeof path);
-  if (n > 0 &&
-      std::string_view(path, static_cast<std::size_t>(n)).find(rule.text) != std::string_view::npos)
-    take(rule.ms);
+  if (n <= 0 ||
+      std::string_view(path, static_cast<std::size_t>(n)).find(rule.text) == std::string_view::npos)
+    return true;
+  if (call == "fail") {
+    errno = EIO;
+    return false;
+  }
+  take(rule.ms);
+  return true;
 }
 
 }  // namespace
@@ -69,14 +80,12 @@ extern "C" {
 
 int fdatasync(int fd) {
   static const auto next = real<int (*)(int)>("fdatasync");
-  maybe_slow_sync(fd);
-  return next(fd);
+  return may_sync(fd) ? next(fd) : -1;
 }
 
 int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
-  maybe_slow_sync(fd);
-  return next(fd);
+  return may_sync(fd) ? next(fd) : -1;
 }
 
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
