@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "stages/desk.h"
 #include "stages/handler.h"
 #include "stages/shared.h"
-#include "base/text.h"
 
 namespace tallymill::stages {
 

@@ -11,7 +11,7 @@
    and judged offline: each accepted job is in the ledger with exactly one end, the one that its
    client saw; one key is one job; `ledger check` finds nothing.
 
-usage: chaos.py PROGRAMS [--seed N] [--cycles N] [--jobs N] [--faults A,B]
+usage: chaos.py PROGRAMS [--seed N] [--cycles N] [--jobs N] [--faults A,B] [--front FRONT]
 TALLYMILL_CHAOS_SECONDS: go on for at least so long.
 """
 
@@ -259,6 +259,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--cycles", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1000, help="acknowledged in each cycle")
+    parser.add_argument("--front", help="another program in the front's place: a mutant")
     parser.add_argument("--faults", default="", help="comma-separated, in this order")
     words = parser.parse_args()
     print(f"seed {words.seed}", flush=True)
@@ -267,7 +268,7 @@ def main():
     rng.shuffle(order)
     order = words.faults.split(",") if words.faults else order
     not_settled = 0
-    with Mill(words.programs, compute=2, image=2, threads=20) as mill:
+    with Mill(words.programs, compute=2, image=2, threads=20, front=words.front) as mill:
         loads = [Load(mill, f"client-{i}", random.Random(words.seed + i)) for i in range(4)]
         until(lambda: loads[0].client.hello(0.5), 20, "the front answers")
         for load in loads[1:]:

@@ -49,7 +49,7 @@ class Mill:
     """`tallymill up` in a temporary folder."""
 
     def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None,
-                 environment=None):
+                 environment=None, front=None):
         self.programs = pathlib.Path(programs).absolute()
         self.temporary = None
         if folder is None:
@@ -66,24 +66,25 @@ class Mill:
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
             f"  control: tcp://127.0.0.1:{control}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
-        plain = threads == 1 and environment is None
-        self.up_program = self.programs / "tallymill-up" if plain else self.wrap(threads, environment)
+        plain = threads == 1 and environment is None and front is None
+        self.up_program = (self.programs / "tallymill-up" if plain
+                           else self.wrap(threads, environment, front))
         self.log = open(self.folder / "up.log", "ab")
         self.endpoint = f"tcp://127.0.0.1:{jobs}"
         self.up = None
         self.expected_workers = compute + image
 
-    def wrap(self, threads, environment):
+    def wrap(self, threads, environment, front):
         """A copy of `up` beside scripts that start its children with so many threads, and each with
-        the variables of environment(its name)."""
+        the variables of environment(its name); `front`: another program in the front's place."""
         beside = self.folder / "bin"
         beside.mkdir(exist_ok=True)
         for name in ("tallymill-front", "tallymill-stage-compute", "tallymill-stage-image"):
             flags = f"--threads {threads}" if "stage" in name else ""
             variables = environment(name.removeprefix("tallymill-")) if environment else {}
             words = " ".join(shlex.quote(f"{key}={value}") for key, value in variables.items())
-            (beside / name).write_text(
-                f'#!/bin/sh\nexec env {words} {self.programs / name} {flags} "$@"\n')
+            program = front if front and name == "tallymill-front" else self.programs / name
+            (beside / name).write_text(f'#!/bin/sh\nexec env {words} {program} {flags} "$@"\n')
             (beside / name).chmod(0o700)
         shutil.copy(self.programs / "tallymill-up", beside)
         return beside / "tallymill-up"
