@@ -3,7 +3,8 @@
 //
 // The best configuration that was found: a unix socket; no snapshots, no rewriting of the file
 // while it is timed; commands written ready-made; jobs added while results are read, by two
-// threads; batches of 500 both ways (100 and 1,000 were slower), which share a sync; a batch is
+// threads; batches of 500 both ways, which share a sync (of 100, 500 and 1,000 the fastest without
+// AOF; with it 100 was 8 % faster in 3 rounds on a busy machine); a batch is
 // acknowledged by one XACK and removed by one XDEL.
 //
 // Threads: each function a process of its own, but for the client's two.
