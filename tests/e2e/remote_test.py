@@ -109,14 +109,13 @@ class Remote(unittest.TestCase):
 
     def test_a_far_hop_hands_on_to_a_near_one(self):
         h = self.hosts
-        compute = h.start(h.far, PROGRAMS / "tallymill-stage-compute", *self.doors, "--insecure")
+        compute = h.start(*self.far_command("compute"))
         # The one beside the front leaves, so that the far one takes the first hop.
         self.end_near_compute()
         near = self.image_worker(h.front, PROGRAMS / "tallymill-stage-image", "--run-dir", h.run,
                                  "--lane-address", h.front_address, "--insecure")
         files, timeline = self.run_one(*JOBS[0])
         self.assertIn("engraving.png", files)
-        self.assertEqual(len(timeline["attempts"]), 1)
         self.check_times(timeline)
         self.end_worker(near)
         self.start_near_compute()
@@ -129,14 +128,14 @@ class Remote(unittest.TestCase):
               >= {"compute", "image"}, 20, "both stages are connected")
         return worker
 
-    def far_worker(self, *flags):
+    def far_command(self, stage):
         h = self.hosts
-        # What lies at the front's path over there is a store too, but another one.
+        # What lies at the front's path over there is a store too, but another one; and no ipc
+        # socket is there, which namespaces of the network alone would not hide.
         script = (f"mount -t tmpfs none {h.folder} && mkdir -p {h.data}/blobs && "
                   f"echo 00 > {h.data}/blobs/id && exec \"$@\"")
-        return self.image_worker(
-            h.far, "unshare", "--mount", "--time", "--monotonic", CLOCK_OFFSET_S, "sh", "-c", script,
-            "sh", PROGRAMS / "tallymill-stage-image", *self.doors, "--insecure", *flags)
+        return [h.far, "unshare", "--mount", "--time", "--monotonic", CLOCK_OFFSET_S, "sh", "-c",
+                script, "sh", PROGRAMS / f"tallymill-stage-{stage}", *self.doors, "--insecure"]
 
     def end_worker(self, worker):
         self.hosts.end(worker)
@@ -177,7 +176,7 @@ class Remote(unittest.TestCase):
         near = self.image_worker(h.front, PROGRAMS / "tallymill-stage-image", "--run-dir", h.run)
         here = [self.run_one(*job) for job in JOBS]
         self.end_worker(near)
-        far = self.far_worker()
+        far = self.image_worker(*self.far_command("image"))
         there = [self.run_one(*job) for job in JOBS]
         for (files_here, near_line), (files_there, far_line) in zip(here, there):
             self.assertEqual(files_here, files_there)
