@@ -109,10 +109,10 @@ std::size_t Committer::slice_size() const {
 
 // One commit. False: it was not possible; failed_ tells whether it ever will be.
 bool Committer::commit_next() {
-  const std::span<const Entry> slice(pending_.data() + next_, slice_size());
+  const std::span<Entry> slice(pending_.data() + next_, slice_size());
   if constexpr (plants(Mutant::ack_before_commit)) {
     CommitDone early;
-    for (const Entry& entry : slice) early.entries.push_back({seq_of(entry), {}});
+    for (const Entry& entry : slice) early.entries.push_back({entry, {}});
     report(std::move(early));
   }
   auto outcomes = ledger_->commit(slice, wholes_);
@@ -132,7 +132,7 @@ bool Committer::commit_next() {
   done.durable_at = clock_.now();
   done.entries.reserve(slice.size());
   for (std::size_t i = 0; i < slice.size(); ++i)
-    done.entries.push_back({seq_of(slice[i]), std::move((*outcomes)[i])});
+    done.entries.push_back({std::move(slice[i]), std::move((*outcomes)[i])});
   next_ += slice.size();
   if constexpr (!plants(Mutant::ack_before_commit)) report(std::move(done));
   return true;
@@ -147,7 +147,7 @@ void Committer::refuse_jobs() {
       Outcome outcome;
       outcome.what = Outcome::What::disk_full;
       outcome.job = job->id;
-      refused.entries.push_back({job->id.raw(), std::move(outcome)});
+      refused.entries.push_back({std::move(pending_[i]), std::move(outcome)});
     } else {
       kept.push_back(std::move(pending_[i]));
     }

@@ -46,7 +46,7 @@ struct CommitBatch {
 
 struct CommitDone {
   struct Of {
-    std::int64_t seq = 0;
+    Entry entry;  // given back: what is sent on or announced now need not be kept twice
     Outcome outcome;
   };
   std::vector<Of> entries;

@@ -338,16 +338,20 @@ void Front::on_committed() {
       log::error("the ledger failed, nothing is acknowledged any more: " + failed->error.message);
       return stop(70);
     }
-    for (const CommitDone::Of& one : std::get<CommitDone>(report).entries) {
+    for (CommitDone::Of& one : std::get<CommitDone>(report).entries) {
+      const std::int64_t seq = seq_of(one.entry);
       if (one.outcome.what == Outcome::What::disk_full)
         machine_->not_committed(
-            one.seq,
-            Error{Errc::disk, "the disk is full; running jobs go on", {}, milliseconds(1000)}, now);
+            seq, Error{Errc::disk, "the disk is full; running jobs go on", {}, milliseconds(1000)},
+            now);
       else
-        machine_->committed(one.seq, one.outcome, now);
+        machine_->committed(seq, one.outcome, now);
+      hand_.ended = std::get_if<JobEnd>(&one.entry);
+      if (auto* job = std::get_if<NewJob>(&one.entry)) keep_body(std::move(*job));
+      carry_out();
+      hand_.ended = nullptr;
     }
   }
-  carry_out();
 }
 
 // ---- effects ----
@@ -377,12 +381,15 @@ void Front::act(const Append& append) {
   job.parent = hand_.parent;
   job.body = pack_body(hand_.header, hand_.params, hand_.blobs);
   job.digests = hand_.digests;
-  const Bytes size(static_cast<std::int64_t>(job.body.size()));
-  if (cached_ + size <= options_.cached_bodies) {
-    cached_ += size;
-    bodies_.emplace(append.job.raw(), job.body);
-  }
   commit(std::move(job));
+}
+
+// Most jobs are dispatched soon after their commit; the others' bodies are read back.
+void Front::keep_body(NewJob&& job) {
+  const Bytes size(static_cast<std::int64_t>(job.body.size()));
+  if (cached_ + size > options_.cached_bodies || machine_->live_state(job.id) != "waiting") return;
+  cached_ += size;
+  bodies_.emplace(job.id.raw(), std::move(job.body));
 }
 
 void Front::drop_body(JobId job) {
@@ -419,7 +426,6 @@ void Front::act(const Settle& settle) {
     end.digests = hand_.digests;
   }
   drop_body(settle.job);
-  endings_.emplace(settle.seq, end);
   commit(std::move(end));
 }
 
@@ -511,37 +517,33 @@ void Front::act(const Drained&) {
 
 void Front::act(const Announce& announce) {
   announced_ = std::max(announced_, announce.seq);
-  const auto ending = endings_.find(announce.seq);
-  TM_CHECK(ending != endings_.end());
-  JobEnd end = std::move(ending->second);
-  endings_.erase(ending);
+  TM_CHECK(hand_.ended != nullptr && hand_.ended->seq == announce.seq);
+  const JobEnd& end = *hand_.ended;
+  if (auto read = read_end(end, ended_); !read) {
+    log::error("an end cannot be read: " + read.error().message);
+    ended_ = {};
+  }
   const Instant settled = clock_.now();
   if (desk_->is_watched(announce.client, announce.job)) {
     desk_->for_watchers(announce.client, announce.job, [&](ConnId id, Conn&) {
-      send_end(id, end, settled - announce.stamps.intake);
+      send_end(id, end, ended_, settled - announce.stamps.intake);
     });
     desk_->unwatch_job(announce.job);
   }
   const Duration whole = clock_.now() - announce.stamps.intake;
   batch_.wholes.push_back({announce.seq, whole});
-  count_end(announce, end, whole, settled);
+  count_end(announce, ended_, whole, settled);
 }
 
 // The check that nobody else makes: do the parts of this job's time add up to the whole?
-void Front::count_end(const Announce& announce, const JobEnd& end, Duration whole,
+void Front::count_end(const Announce& announce, const StoredEnd& end, Duration whole,
                       Instant settled) {
-  const std::vector<bus::Hop> none;
-  const std::vector<bus::Hop>* hops = &none;
-  if (const auto stamped = read_body(end.timeline); stamped && !stamped->params.empty()) {
-    const bus::Item header{bus::Verb::done, stamped->params, {}, {}};
-    if (bus::read_into(header, ended_)) hops = &ended_.hops;
-  }
-  std::vector<Part> parts =
-      parts_of(announce.stamps, *hops, announce.attempt_gap, hops == &ended_.hops);
-  parts.push_back({"settle", settled - announce.stamps.returned});
+  const std::vector<bus::Hop>& hops = end.done.hops;
+  std::vector<Part> parts = parts_of(announce.stamps, hops, announce.attempt_gap, end.told);
+  parts.push_back({"settle", {}, settled - announce.stamps.returned});
   std::string_view kind = "other";
   if (announce.kind < machine_->kinds()) kind = machine_->kind(announce.kind).name;
-  probe_->job_ended(kind, whole, parts, clock_error_of(*hops));
+  probe_->job_ended(kind, whole, parts, clock_error_of(hops));
 }
 
 // ---- the turn ----

@@ -41,6 +41,7 @@
 #include "front/machine.h"
 #include "front/probe.h"
 #include "front/stage_door.h"
+#include "front/stored_end.h"
 #include "store/blobs.h"
 
 namespace tallymill::front {
@@ -81,7 +82,8 @@ class Front {
   [[nodiscard]] bus::Loop& loop() { return loop_; }
 
  private:
-  // The message that is being read: what Append and Settle effects take their bytes from.
+  // The message or report that is being read: what Append, Settle and Announce effects take their
+  // bytes from.
   struct InHand {
     std::string_view header;
     std::string_view params;
@@ -94,6 +96,7 @@ class Front {
     JobId parent;
     std::vector<std::string> digests;
     const bus::Done* done = nullptr;
+    const JobEnd* ended = nullptr;  // of the commit that is reported
   };
   struct ReplayPiece {
     std::vector<LiveJob> jobs;
@@ -127,7 +130,7 @@ class Front {
   void on_get(ConnId conn, const bus::Item& item);
   void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
   void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
-  void send_end(ConnId conn, const JobEnd& end, Duration whole);
+  void send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole);
   [[nodiscard]] bool errand(bus::Errands& who, ConnId conn, std::int64_t request,
                             bus::Errands::Errand errand);
 
@@ -152,8 +155,9 @@ class Front {
   void act(const Rebind& rebind);
   void act(const Drained& drained);
   void commit(Entry&& entry);
+  void keep_body(NewJob&& job);
   void drop_body(JobId job);
-  void count_end(const Announce& announce, const JobEnd& end, Duration whole, Instant settled);
+  void count_end(const Announce& announce, const StoredEnd& end, Duration whole, Instant settled);
   void read_bodies();
   void give_up(const Dispatch& dispatch, const Error& error);
   void end_turn();
@@ -193,7 +197,6 @@ class Front {
   std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
   Bytes cached_{};
   std::vector<Dispatch> unread_;                      // their bodies are read back from the ledger
-  std::unordered_map<std::int64_t, JobEnd> endings_;  // by seq: their commits are outstanding
   std::int64_t announced_ = 0;                        // the last number whose end was announced
   CommitBatch batch_;                                 // of this turn
   std::vector<CommitReport> reports_;
@@ -201,7 +204,7 @@ class Front {
   bus::Frames frames_;
   bus::Submit submit_;
   bus::Done done_;
-  bus::Done ended_;
+  StoredEnd ended_;
   bus::Loop::TimerId judgement_timer_ = 0;
   std::vector<Effect> acting_;
   Instant judged_;  // the last time

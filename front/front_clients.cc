@@ -65,29 +65,6 @@ json status_json(const JobRow& row, std::string_view live_state, std::int32_t at
   return status;
 }
 
-// The files of a stored result: their descriptions stand in the Done header of the timeline, their
-// bytes in the result.
-struct StoredResult {
-  Body timeline;
-  Body result;
-  bus::Done done;
-};
-
-Result<StoredResult> read_result(const JobEnd& end) {
-  StoredResult stored;
-  auto timeline = read_body(end.timeline);
-  auto result = read_body(end.result);
-  if (!timeline) return std::unexpected(std::move(timeline).error());
-  if (!result) return std::unexpected(std::move(result).error());
-  stored.timeline = std::move(*timeline);
-  stored.result = std::move(*result);
-  if (stored.timeline.params.empty()) return stored;
-  auto done = bus::read<bus::Done>({bus::Verb::done, stored.timeline.params, {}, {}});
-  if (!done) return std::unexpected(std::move(done).error());
-  stored.done = std::move(*done);
-  return stored;
-}
-
 }  // namespace
 
 void Front::on_client() {
@@ -404,7 +381,12 @@ void Front::replay_ends(ConnId conn, std::int64_t since) {
           for (const JobEnd& end : **ends) {
             reached = std::max(reached, end.seq);
             const bool single = watcher->ids.erase(end.job.raw()) > 0;
-            if (single || watcher->watches_all) send_end(conn, end, Duration{});
+            if (single || watcher->watches_all) {
+              if (auto read = read_end(end, ended_); !read)
+                log::error("an end cannot be read: " + read.error().message);
+              else
+                send_end(conn, end, ended_, Duration{});
+            }
             if (single) desk_->unwatch_job(end.job);
           }
           const bool more = static_cast<int>((*ends)->size()) >= limits::replay_piece;
@@ -414,9 +396,7 @@ void Front::replay_ends(ConnId conn, std::int64_t since) {
   if (!taken) at->replaying = false;
 }
 
-void Front::send_end(ConnId conn, const JobEnd& end, Duration whole) {
-  auto stored = read_result(end);
-  if (!stored) return log::error("an end cannot be read: " + stored.error().message);
+void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole) {
   bus::Event event;
   event.job = end.job.raw();
   event.seq = end.seq;
@@ -427,9 +407,9 @@ void Front::send_end(ConnId conn, const JobEnd& end, Duration whole) {
   event.field = end.field;
   event.attempts = end.attempts;
   event.whole_ns = whole.count();
-  event.files = stored->done.files;
-  desk_->send(conn, event, stored->result.params);
-  for (const std::string_view blob : stored->result.blobs)
+  event.files = stored.done.files;
+  desk_->send(conn, event, stored.result.params);
+  for (const std::string_view blob : stored.result.blobs)
     desk_->send_blob(conn, zmq::message_t(blob.data(), blob.size()));
 }
 
@@ -537,13 +517,14 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
 }
 
 void Front::send_result(ConnId conn, std::int64_t request, const JobEnd& end) {
-  auto stored = read_result(end);
-  if (!stored) return desk_->fail(conn, request, end.job, stored.error());
+  StoredEnd stored;
+  if (auto read = read_end(end, stored); !read)
+    return desk_->fail(conn, request, end.job, read.error());
   if (end.state != EndState::done)
     return desk_->fail(conn, request, end.job,
                        {errc_named(end.code).value_or(Errc::stage_failed), end.message, end.field});
-  desk_->send(conn, bus::Reply{request, stored->done.files}, stored->result.params);
-  for (const std::string_view blob : stored->result.blobs)
+  desk_->send(conn, bus::Reply{request, stored.done.files}, stored.result.params);
+  for (const std::string_view blob : stored.result.blobs)
     desk_->send_blob(conn, zmq::message_t(blob.data(), blob.size()));
 }
 

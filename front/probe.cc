@@ -19,27 +19,27 @@ Probe::Probe(metrics::Registry& registry)
           "Jobs whose parts are no cut of their whole: a sum 1 % and 20 microseconds off, or a "
           "part that ends before it begins.")) {}
 
-metrics::Histogram& Probe::part(std::string_view name) {
-  const auto colon = name.find(':');
-  auto& slot = parts_[std::string(name)];
-  if (slot == nullptr)
-    slot = &registry_.histogram(
-        "tallymill_job_part_seconds", "How long each part of a job took, by part and stage.",
-        {{"part", std::string(name.substr(0, colon))},
-         {"stage",
-          colon == std::string_view::npos ? "front" : std::string(name.substr(colon + 1))}});
-  return *slot;
+metrics::Histogram& Probe::part(std::string_view name, std::string_view stage) {
+  for (const OfPart& known : parts_)
+    if (known.stage == stage && known.name == name) return *known.histogram;
+  auto& histogram = registry_.histogram(
+      "tallymill_job_part_seconds", "How long each part of a job took, by part and stage.",
+      {{"part", std::string(name)}, {"stage", stage.empty() ? "front" : std::string(stage)}});
+  parts_.push_back({std::string(name), std::string(stage), &histogram});
+  return histogram;
 }
 
 void Probe::job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
                       Duration clock_error) {
-  auto& response = response_[std::string(kind)];
-  if (response == nullptr)
-    response = &registry_.histogram("tallymill_job_response_seconds",
-                                    "From a job's submit to its end, by kind.",
-                                    {{"kind", std::string(kind)}});
-  response->record(whole);
-  for (const Part& one : parts) part(one.name).record(one.length);
+  auto response = response_.find(kind);
+  if (response == response_.end())
+    response = response_
+                   .emplace(kind, &registry_.histogram("tallymill_job_response_seconds",
+                                                       "From a job's submit to its end, by kind.",
+                                                       {{"kind", std::string(kind)}}))
+                   .first;
+  response->second->record(whole);
+  for (const Part& one : parts) part(one.name, one.stage).record(one.length);
   if (!cuts(parts, whole, clock_error)) anomalies_->add();
 }
 

@@ -7,6 +7,8 @@
 // Threads: the front's loop.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,14 +36,19 @@ class Probe {
             std::int64_t commit_queue);
 
  private:
-  metrics::Histogram& part(std::string_view name);
+  metrics::Histogram& part(std::string_view name, std::string_view stage);
 
   metrics::Registry& registry_;
   metrics::Counter* messages_refused_;
   metrics::Counter* anomalies_;
-  std::unordered_map<std::string, metrics::Histogram*> response_;  // by kind
-  std::unordered_map<std::string, metrics::Histogram*> parts_;     // by part
-  std::unordered_map<int, metrics::Counter*> refused_;             // by code
+  std::map<std::string, metrics::Histogram*, std::less<>> response_;  // by kind
+  struct OfPart {
+    std::string name;
+    std::string stage;
+    metrics::Histogram* histogram;
+  };
+  std::vector<OfPart> parts_;  // five a stage: looked through faster than hashed
+  std::unordered_map<int, metrics::Counter*> refused_;  // by code
 };
 
 }  // namespace tallymill::front

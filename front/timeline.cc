@@ -80,10 +80,15 @@ void add(json& parts, const std::string& name, Duration length) {
   parts[name] = parts.value(name, std::int64_t{0}) + length.count();
 }
 
+constexpr std::size_t parts_of_two_hops = 16;
+
 // Before the job waited for a place the first time.
 std::vector<Part> cut_begin(const FrontStamps& at, Duration earlier) {
-  std::vector<Part> parts{{"intake", at.queued - at.intake}, {"commit", at.accepted - at.queued}};
-  if (earlier > Duration(0)) parts.push_back({"earlier", earlier});
+  std::vector<Part> parts;
+  parts.reserve(parts_of_two_hops);
+  parts.push_back({"intake", {}, at.queued - at.intake});
+  parts.push_back({"commit", {}, at.accepted - at.queued});
+  if (earlier > Duration(0)) parts.push_back({"earlier", {}, earlier});
   return parts;
 }
 
@@ -93,25 +98,25 @@ void cut_attempt(std::vector<Part>& parts, const FrontStamps& at, const std::vec
   // The wait for a place ends when the job is given to the lane's socket, not when it was decided.
   const bool sent = !hops.empty() && hops.front().sent_ns != 0;
   parts.push_back(
-      {"queue", (sent ? instant_from_ns(hops.front().sent_ns) : at.dispatched) - at.ready});
+      {"queue", {}, (sent ? instant_from_ns(hops.front().sent_ns) : at.dispatched) - at.ready});
   for (const bus::Hop& hop : hops) {
     // Each from its own two stamps: one that is missing, or that was taken at another point, leaves
     // a hole between the parts, and the sum does not reach the whole.
     const auto part = [&](const char* name, std::int64_t from_ns, std::int64_t until_ns) {
       if (from_ns != 0 && until_ns != 0)
-        parts.push_back({name + std::string(hop.stage), Duration(until_ns - from_ns)});
+        parts.push_back({name, hop.stage, Duration(until_ns - from_ns)});
     };
-    part("wire:", hop.sent_ns, hop.received_ns);
+    part("wire", hop.sent_ns, hop.received_ns);
     // One that was told to stop before it started waited until it was given back.
     const bool ran = hop.started_ns != 0 || hop.finished_ns != 0;
-    part("wait:", hop.received_ns, ran ? hop.started_ns : hop.handed_ns);
-    part("service:", hop.started_ns, hop.finished_ns);
-    part("handover:", hop.finished_ns, hop.handed_ns);
+    part("wait", hop.received_ns, ran ? hop.started_ns : hop.handed_ns);
+    part("service", hop.started_ns, hop.finished_ns);
+    part("handover", hop.finished_ns, hop.handed_ns);
   }
   if (!told && at.returned > at.dispatched)
-    parts.push_back({"lost attempt", at.returned - at.dispatched});
+    parts.push_back({"lost attempt", {}, at.returned - at.dispatched});
   if (!hops.empty() && hops.back().handed_ns != 0)
-    parts.push_back({"wire:front", at.returned - instant_from_ns(hops.back().handed_ns)});
+    parts.push_back({"wire", "front", at.returned - instant_from_ns(hops.back().handed_ns)});
 }
 
 }  // namespace
@@ -130,6 +135,12 @@ std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
   std::memcpy(header.data(), &s, sizeof s);
   header += outcome;
   return pack_body(header, done_header);
+}
+
+std::string Part::title() const {
+  std::string title(name);
+  if (!stage.empty()) title.append(":").append(stage);
+  return title;
 }
 
 std::vector<Part> parts_of(const FrontStamps& at, const std::vector<bus::Hop>& hops,
@@ -169,11 +180,11 @@ Result<json> timeline_json(const StoredTimeline& stored) {
     const FrontStamps& at = attempt.stamps;
     std::vector<Part> cuts;
     if (last)
-      cuts.push_back({"backoff", at.ready - last->stamps.returned});
+      cuts.push_back({"backoff", {}, at.ready - last->stamps.returned});
     else
       cuts = cut_begin(at, at.ready - at.accepted);
     cut_attempt(cuts, at, attempt.hops, attempt.told);
-    for (const Part& part : cuts) add(parts, part.name, part.length);
+    for (const Part& part : cuts) add(parts, part.title(), part.length);
   };
   for (const std::string& packed : stored.failed_attempts) {
     auto attempt = read_attempt(packed, id);

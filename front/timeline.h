@@ -34,12 +34,17 @@ namespace tallymill::front {
 [[nodiscard]] std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
                                        std::string_view outcome, std::string_view done_header);
 
-// The parts of the attempt that ended in `stamps.returned`, in order, named as on the wire. Not
-// `told`: no worker said anything of it.
+// Views into static names and into the hops.
 struct Part {
-  std::string name;  // "intake", "commit", "queue", "wire:compute", "wait:compute", ...
+  std::string_view name;   // "intake", "commit", "queue", "wire", "wait", ...
+  std::string_view stage;  // of a hop's parts, and "front" for the wire back; else empty
   Duration length{};
+
+  // As on the wire: "queue", "wire:compute".
+  [[nodiscard]] std::string title() const;
 };
+// The parts of the attempt that ended in `stamps.returned`, in order. Not `told`: no worker said
+// anything of it.
 [[nodiscard]] std::vector<Part> parts_of(const FrontStamps& stamps,
                                          const std::vector<bus::Hop>& hops, Duration earlier,
                                          bool told = true);

@@ -118,7 +118,7 @@ TEST_F(CommitterTest, WhatItReportsIsInTheLedgerAndInOrder) {
       const auto& done = std::get<CommitDone>(report);
       EXPECT_GE(done.durable_at, start);
       for (const auto& each : done.entries) {
-        reported.push_back(each.seq);
+        reported.push_back(seq_of(each.entry));
         EXPECT_EQ(each.outcome.what, Outcome::What::stored);
       }
     }
@@ -181,8 +181,8 @@ TEST_F(CommitterTest, OnAFullDiskJobsAreRefusedAndEndsWaitUntilTheyFit) {
     for (const CommitReport& report : wait_for_reports(*committer))
       for (const auto& each : std::get<CommitDone>(report).entries) {
         EXPECT_EQ(each.outcome.what, Outcome::What::disk_full);
-        EXPECT_EQ(each.outcome.job, JobId(each.seq));
-        refused.insert(each.seq);
+        EXPECT_EQ(each.outcome.job, JobId(seq_of(each.entry)));
+        refused.insert(seq_of(each.entry));
       }
   EXPECT_EQ(refused, (std::set<std::int64_t>{1, 3}));
   EXPECT_EQ(committer->queued(), 2);
@@ -191,7 +191,7 @@ TEST_F(CommitterTest, OnAFullDiskJobsAreRefusedAndEndsWaitUntilTheyFit) {
   std::vector<std::int64_t> stored;
   while (stored.size() < 2)
     for (const CommitReport& report : wait_for_reports(*committer))
-      for (const auto& each : std::get<CommitDone>(report).entries) stored.push_back(each.seq);
+      for (const auto& each : std::get<CommitDone>(report).entries) stored.push_back(seq_of(each.entry));
   EXPECT_EQ(stored, (std::vector<std::int64_t>{2, 4}));
   // Room again: jobs too.
   dials.no_room_for_jobs = false;

@@ -56,9 +56,9 @@ TEST(Parts, OfTwoHopsAddUpToTheTimeFromIntakeToReturn) {
   const auto parts = parts_of(front_stamps(), two_hops(), Duration(0));
   EXPECT_EQ(sum_of(parts), microseconds(4000));
   ASSERT_EQ(parts.size(), 12U);
-  EXPECT_EQ(parts[2].name, "queue");
+  EXPECT_EQ(parts[2].title(), "queue");
   EXPECT_EQ(parts[2].length, microseconds(100));
-  EXPECT_EQ(parts[9].name, "service:image");
+  EXPECT_EQ(parts[9].title(), "service:image");
   EXPECT_EQ(parts[9].length, microseconds(2800));
 }
 
@@ -91,14 +91,14 @@ TEST(Parts, OfAJobThatWasStoppedBeforeItStartedAreAWaitUntilItWasGivenBack) {
   hops[1].started_ns = hops[1].finished_ns = 0;
   const auto parts = parts_of(front_stamps(), hops, Duration(0));
   EXPECT_EQ(sum_of(parts), microseconds(4000));
-  EXPECT_EQ(parts[8].name, "wait:image");
+  EXPECT_EQ(parts[8].title(), "wait:image");
   EXPECT_EQ(parts[8].length, microseconds(2890));
 }
 
 TEST(Parts, OfALostAttemptAreOne) {
   const auto parts = parts_of(front_stamps(), {}, Duration(0), false);
   EXPECT_EQ(sum_of(parts), microseconds(4000));
-  EXPECT_EQ(parts.back().name, "lost attempt");
+  EXPECT_EQ(parts.back().title(), "lost attempt");
   // A worker that told of it and gave no stamps is another matter: that time is nobody's.
   EXPECT_LT(sum_of(parts_of(front_stamps(), {}, Duration(0))), microseconds(300));
 }
