@@ -196,9 +196,9 @@ class Front {
   InHand hand_;
   std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
   Bytes cached_{};
-  std::vector<Dispatch> unread_;                      // their bodies are read back from the ledger
-  std::int64_t announced_ = 0;                        // the last number whose end was announced
-  CommitBatch batch_;                                 // of this turn
+  std::vector<Dispatch> unread_;  // their bodies are read back from the ledger
+  std::int64_t announced_ = 0;    // the last number whose end was announced
+  CommitBatch batch_;             // of this turn
   std::vector<CommitReport> reports_;
   bus::Route route_;
   bus::Frames frames_;

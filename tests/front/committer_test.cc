@@ -191,7 +191,8 @@ TEST_F(CommitterTest, OnAFullDiskJobsAreRefusedAndEndsWaitUntilTheyFit) {
   std::vector<std::int64_t> stored;
   while (stored.size() < 2)
     for (const CommitReport& report : wait_for_reports(*committer))
-      for (const auto& each : std::get<CommitDone>(report).entries) stored.push_back(seq_of(each.entry));
+      for (const auto& each : std::get<CommitDone>(report).entries)
+        stored.push_back(seq_of(each.entry));
   EXPECT_EQ(stored, (std::vector<std::int64_t>{2, 4}));
   // Room again: jobs too.
   dials.no_room_for_jobs = false;
