@@ -31,8 +31,9 @@ Result<Fates> Fates::prepare(store::Sqlite& db) {
     const char* sql;
   } const all[] = {
       {fates.select_, "SELECT live, slots FROM fates WHERE block = ?1"},
-      {fates.insert_, "INSERT INTO fates(block, live, slots) VALUES(?1, ?2, ?3)"},
-      {fates.update_, "UPDATE fates SET live = ?2, slots = ?3 WHERE block = ?1"},
+      {fates.insert_, "INSERT INTO fates(block, slots, live) VALUES(?1, ?2, ?3)"},
+      {fates.update_, "UPDATE fates SET slots = ?2 WHERE block = ?1"},
+      {fates.update_live_, "UPDATE fates SET slots = ?2, live = ?3 WHERE block = ?1"},
       {fates.remove_, "DELETE FROM fates WHERE block = ?1"},
   };
   for (const auto& each : all) {
@@ -113,10 +114,11 @@ Fates::Row* Fates::row_of(JobId job) {
     select_.bind(1, block);
     if (select_.step()) {
       const std::string_view slots = select_.blob(1);
-      at->second.stored = true;
-      at->second.live = static_cast<int>(select_.integer(0));
-      const std::size_t size = std::min(slots.size(), row_bytes);
-      std::memcpy(at->second.slots.data(), slots.data(), size);
+      Row& row = at->second;
+      row.stored = true;
+      row.stored_live = select_.integer(0) > 0;
+      std::memcpy(row.slots.data(), slots.data(), std::min(slots.size(), row_bytes));
+      row.live = static_cast<int>(std::ranges::count_if(row.slots, [](auto s) { return s < 0; }));
       select_.reset();
     } else if (!select_.ok()) {
       rows_.erase(at);
@@ -141,11 +143,14 @@ bool Fates::write(std::int64_t block, Row& row) {
     remove_.bind(1, block);
     return remove_.run();
   }
-  store::Statement& statement = row.stored ? update_ : insert_;
+  const bool live = row.live > 0;
+  const bool same = row.stored && row.stored_live == live;
+  store::Statement& statement = same ? update_ : row.stored ? update_live_ : insert_;
   row.stored = true;
+  row.stored_live = live;
   statement.bind(1, block);
-  statement.bind(2, row.live);
-  statement.bind_blob(3, {reinterpret_cast<const char*>(row.slots.data()), row_bytes});
+  statement.bind_blob(2, {reinterpret_cast<const char*>(row.slots.data()), row_bytes});
+  if (!same) statement.bind(3, live ? 1 : 0);
   return statement.run();
 }
 

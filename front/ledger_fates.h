@@ -9,7 +9,8 @@
 // seq of its end. The tag comes back at settlement without a look at the job's row.
 //
 //   invariant: a slot goes 0 -> live -> ended -> 0, never another way
-//   invariant: a row's `live` is the number of its negative slots
+//   invariant: a row's `live` is 1 while one of its slots is negative, else 0: a number would
+//   change, and with it the index, in every commit
 //
 // Threads: the committer's.
 #pragma once
@@ -60,7 +61,8 @@ class Fates {
  private:
   struct Row {
     std::array<std::int64_t, per_row> slots{};
-    int live = 0;
+    int live = 0;              // its negative slots
+    bool stored_live = false;  // as the stored row says
     bool stored = false;
     bool dirty = false;
   };
@@ -68,7 +70,7 @@ class Fates {
   [[nodiscard]] bool write(std::int64_t block, Row& row);
   void changed(JobId job, Row& row);
 
-  store::Statement select_, insert_, update_, remove_;
+  store::Statement select_, insert_, update_, update_live_, remove_;
   std::unordered_map<std::int64_t, Row> rows_;
   std::vector<std::pair<std::int64_t, Row*>> dirty_;
   std::int64_t last_block_ = -1;

@@ -28,15 +28,16 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
       {r.ends_,
        "SELECT seq, job, state, at_ns, length(result), digests FROM ends WHERE seq > ?1"
        " ORDER BY seq LIMIT ?2"},
-      {r.job_, "SELECT digests FROM jobs WHERE id = ?1"},
+      {r.job_, "SELECT digests, submitted_ns, key IS NOT NULL FROM jobs WHERE id = ?1"},
       {r.remove_job_, "DELETE FROM jobs WHERE id = ?1"},
       {r.remove_end_, "DELETE FROM ends WHERE seq = ?1"},
       {r.remove_notes_, "DELETE FROM notes WHERE job = ?1"},
       {r.remove_ref_, "DELETE FROM refs WHERE digest = ?1 AND job = ?2"},
-      {r.key_of_, "SELECT client, key, job, at_ns FROM keys WHERE job = ?1"},
-      {r.remove_key_, "DELETE FROM keys WHERE client = ?1 AND key = ?2"},
-      {r.end_key_, "UPDATE keys SET end = ?3 WHERE client = ?1 AND key = ?2"},
-      {r.keys_, "SELECT client, key, job, at_ns FROM keys WHERE job > ?1 ORDER BY job LIMIT ?2"},
+      {r.keep_key_,
+       "INSERT INTO retired_keys(client, key, job, content_hash, at_ns, end)"
+       " SELECT client, key, id, content_hash, submitted_ns, ?2 FROM jobs WHERE id = ?1"},
+      {r.keys_, "SELECT job, at_ns FROM retired_keys ORDER BY job LIMIT ?1"},
+      {r.remove_keys_, "DELETE FROM retired_keys WHERE job <= ?1"},
       {r.drop_result_, "UPDATE ends SET result = NULL, digests = NULL WHERE seq = ?1"},
       {r.remove_commits_,
        "DELETE FROM commits WHERE head IN (SELECT head FROM commits WHERE head <= ?1 AND"
@@ -48,6 +49,9 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
     each.statement = std::move(*prepared);
   }
   if (auto loaded = r.load(); !loaded) return std::unexpected(std::move(loaded).error());
+  auto keeps = db.number("SELECT EXISTS(SELECT 1 FROM retired_keys)");
+  if (!keeps) return std::unexpected(std::move(keeps).error());
+  r.keeps_keys_ = *keeps != 0;
   return r;
 }
 
@@ -58,8 +62,10 @@ Result<bool> Retirement::piece(const RetainPolicy& policy, WallTime now, const H
   auto ends = remove_ends(policy, now, held, fates);
   auto results = ends ? drop_results(policy, held) : std::move(ends);
   Status swept;
-  if (results) swept = sweep_keys(policy, now, fates);
-  const bool stored = results && swept && fates.flush() && store_gone() && commit_.run();
+  if (results) swept = sweep_keys(policy, now);
+  // With nothing to remove, the transaction writes nothing and costs no sync.
+  const bool counted = gone_ == before || store_gone();
+  const bool stored = results && swept && fates.flush() && counted && commit_.run();
   if (stored) return *ends || *results;
   gone_ = before;
   if (!results) return std::unexpected(std::move(results).error());
@@ -138,11 +144,16 @@ Status Retirement::remove_job(const OldEnd& end, const RetainPolicy& policy, Wal
   job_.bind(1, end.job.raw());
   if (job_.step()) {
     const std::string digests(job_.text(0));
+    const bool old = now - wall_from_ns(job_.integer(1)) > policy.key_age;
+    const bool keyed = job_.integer(2) != 0;
     job_.reset();
     if (auto removed = remove_refs(digests, end.job, {}); !removed) return removed;
+    if (keyed && old) ++gone_.keys;
+    if (keyed && !old) {
+      if (auto kept = keep_key(end); !kept) return kept;
+    }
   }
   if (auto removed = remove_refs(end.digests, end.job, {}); !removed) return removed;
-  if (auto released = release_key(end, policy, now); !released) return released;
   remove_job_.bind(1, end.job.raw());
   remove_notes_.bind(1, end.job.raw());
   remove_end_.bind(1, end.seq);
@@ -151,19 +162,11 @@ Status Retirement::remove_job(const OldEnd& end, const RetainPolicy& policy, Wal
 }
 
 // A key lives as long as its job and at least `key_age`; once its job is gone it says how it ended.
-Status Retirement::release_key(const OldEnd& end, const RetainPolicy& policy, WallTime now) {
-  key_of_.bind(1, end.job.raw());
-  if (!key_of_.step()) return key_of_.ok() ? Status() : Status(failed());
-  const OldKey key{std::string(key_of_.text(0)), std::string(key_of_.text(1)), end.job,
-                   wall_from_ns(key_of_.integer(3))};
-  key_of_.reset();
-  const bool old = now - key.at > policy.key_age;
-  Statement& change = old ? remove_key_ : end_key_;
-  change.bind_text(1, key.client);
-  change.bind_text(2, key.key);
-  if (!old) change.bind(3, static_cast<int>(end.state));
-  if (!change.run()) return failed();
-  if (old) ++gone_.keys;
+Status Retirement::keep_key(const OldEnd& end) {
+  keep_key_.bind(1, end.job.raw());
+  keep_key_.bind(2, static_cast<int>(end.state));
+  if (!keep_key_.run()) return failed();
+  keeps_keys_ = true;
   return {};
 }
 
@@ -188,30 +191,26 @@ Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& he
   return kept > policy.result_bytes && !old_.empty();
 }
 
-// One piece of the keys in order of their jobs, from where the last call stopped.
-Status Retirement::sweep_keys(const RetainPolicy& policy, WallTime now, Fates& fates) {
-  keys_.bind(1, keys_swept_to_);
-  keys_.bind(2, limits::retire_piece);
-  std::vector<OldKey> keys;
-  while (keys_.step())
-    keys.push_back({std::string(keys_.text(0)), std::string(keys_.text(1)), JobId(keys_.integer(2)),
-                    wall_from_ns(keys_.integer(3))});
-  if (!keys_.ok()) return failed();
-  const bool last = keys.size() < static_cast<std::size_t>(limits::retire_piece);
-  keys_swept_to_ = last ? 0 : keys.back().job.raw();
-  for (const OldKey& key : keys) {
-    if (now - key.at <= policy.key_age) {
-      keys_swept_to_ = 0;  // those behind are younger
+// One piece, oldest first. A job that was submitted later but retired earlier keeps the younger
+// ones behind it waiting: a key may stay longer than it must, never shorter.
+Status Retirement::sweep_keys(const RetainPolicy& policy, WallTime now) {
+  if (!keeps_keys_) return {};
+  keys_.bind(1, limits::retire_piece);
+  std::int64_t old = 0;
+  std::int64_t through = 0;
+  while (keys_.step()) {
+    if (now - wall_from_ns(keys_.integer(1)) <= policy.key_age) {
+      keys_.reset();
       break;
     }
-    const auto slot = fates.slot(key.job);
-    if (!slot) return failed();
-    if (*slot != 0) continue;
-    remove_key_.bind_text(1, key.client);
-    remove_key_.bind_text(2, key.key);
-    if (!remove_key_.run()) return failed();
-    ++gone_.keys;
+    through = keys_.integer(0);
+    ++old;
   }
+  if (!keys_.ok()) return failed();
+  if (old == 0) return {};
+  remove_keys_.bind(1, through);
+  if (!remove_keys_.run()) return failed();
+  gone_.keys += old;
   return {};
 }
 

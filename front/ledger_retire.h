@@ -2,8 +2,9 @@
 // bounded piece per call, and drops results when those that are kept outgrow their bound.
 //
 // What is removed stays counted: the table `retired` holds how many of each state went, so that
-// accepted = ends kept + ends retired + live stays a law that can be checked. Idempotency keys
-// outlive their job until they are old enough; then a sweep finds them by their job.
+// accepted = ends kept + ends retired + live stays a law that can be checked. A job's idempotency
+// key stands in its row; one that is still young when the job goes is kept in `retired_keys`, until
+// a sweep finds it old enough.
 //
 //   invariant: ends are retired in the order of their numbers: what is kept has no hole
 //
@@ -39,6 +40,8 @@ class Retirement {
                                    Fates& fates);
 
   [[nodiscard]] std::int64_t keys_removed() const { return gone_.keys; }
+  // Whether keys of retired jobs may be there.
+  [[nodiscard]] bool keeps_keys() const { return keeps_keys_; }
 
  private:
   // The row of `retired`.
@@ -48,6 +51,7 @@ class Retirement {
     std::int64_t result_bytes = 0;
     std::int64_t through_seq = 0;
     std::int64_t results_through_seq = 0;
+    bool operator==(const Gone&) const = default;
   };
   struct OldEnd {
     std::int64_t seq;
@@ -57,20 +61,15 @@ class Retirement {
     std::int64_t result_bytes;
     std::string digests;
   };
-  struct OldKey {
-    std::string client, key;
-    JobId job;
-    WallTime at;
-  };
 
   [[nodiscard]] Status load();
   [[nodiscard]] Status read_ends(std::int64_t after_seq);
   [[nodiscard]] Result<bool> remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
                                          Fates& fates);
   [[nodiscard]] Status remove_job(const OldEnd& end, const RetainPolicy& policy, WallTime now);
-  [[nodiscard]] Status release_key(const OldEnd& end, const RetainPolicy& policy, WallTime now);
+  [[nodiscard]] Status keep_key(const OldEnd& end);
   [[nodiscard]] Result<bool> drop_results(const RetainPolicy& policy, const Held& held);
-  [[nodiscard]] Status sweep_keys(const RetainPolicy& policy, WallTime now, Fates& fates);
+  [[nodiscard]] Status sweep_keys(const RetainPolicy& policy, WallTime now);
   [[nodiscard]] Status remove_refs(std::string_view digests, JobId job, std::string_view but);
   [[nodiscard]] Status store_gone();
   [[nodiscard]] std::unexpected<Error> failed() const;
@@ -78,10 +77,10 @@ class Retirement {
   store::Sqlite* db_ = nullptr;
   store::Statement begin_, commit_, load_, store_;
   store::Statement ends_, job_, remove_job_, remove_end_, remove_notes_, remove_ref_;
-  store::Statement key_of_, remove_key_, end_key_, keys_, drop_result_, remove_commits_;
+  store::Statement keep_key_, keys_, remove_keys_, drop_result_, remove_commits_;
   Gone gone_;
   std::vector<OldEnd> old_;
-  std::int64_t keys_swept_to_ = 0;  // by job
+  bool keeps_keys_ = false;
 };
 
 }  // namespace tallymill::front

@@ -26,10 +26,6 @@ constexpr const char* base_tables =
     "CREATE TABLE notes(job INTEGER NOT NULL, seq INTEGER NOT NULL, what INTEGER NOT NULL,"
     " charges INTEGER NOT NULL, failures INTEGER NOT NULL, due_ns INTEGER, data BLOB,"
     " PRIMARY KEY(job, seq)) WITHOUT ROWID;"
-    "CREATE TABLE keys(client TEXT NOT NULL, key TEXT NOT NULL, job INTEGER NOT NULL,"
-    " content_hash TEXT NOT NULL, at_ns INTEGER NOT NULL, end INTEGER,"
-    " PRIMARY KEY(client, key)) WITHOUT ROWID;"
-    "CREATE INDEX keys_job ON keys(job);"
     "CREATE TABLE refs(digest TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY(digest, job))"
     " WITHOUT ROWID;"
     "CREATE TABLE commits(head INTEGER PRIMARY KEY, accepted INTEGER NOT NULL,"
@@ -43,11 +39,19 @@ constexpr const char* base_tables =
     "INSERT INTO retired VALUES(0, 0, 0, 0, 0, 0, 0, 0);"
     "INSERT INTO meta VALUES('ledger_id', lower(hex(randomblob(16))));";
 
-// Version 1 found ends by an index on their job (tests/front/ledger_v1.sql); version 2 finds them
-// by the job's slot.
+// Version 1 found ends by an index on their job (tests/front/ledger_v1.sql); version 2 found them
+// by the job's slot, and counted a row's live slots (tests/front/ledger_v2.sql).
 constexpr const char* v2_fates =
     "CREATE TABLE fates(block INTEGER PRIMARY KEY, live INTEGER NOT NULL, slots BLOB NOT NULL);"
     "CREATE INDEX fates_live ON fates(block) WHERE live > 0;";
+
+// Versions 1 and 2 kept every key in a table of its own, with an index by job.
+constexpr const char* v3_keys =
+    "CREATE UNIQUE INDEX jobs_key ON jobs(client, key) WHERE key IS NOT NULL;"
+    "CREATE TABLE retired_keys(client TEXT NOT NULL, key TEXT NOT NULL, job INTEGER NOT NULL,"
+    " content_hash TEXT NOT NULL, at_ns INTEGER NOT NULL, end INTEGER NOT NULL,"
+    " PRIMARY KEY(client, key)) WITHOUT ROWID;"
+    "CREATE INDEX retired_keys_job ON retired_keys(job);";
 
 // All of `jobs` by rising id, with the seq of their end: one row of slots after the other.
 Status fill_fates(store::Sqlite& db) {
@@ -77,12 +81,24 @@ Status to_version_2(store::Sqlite& db) {
   return db.exec("DROP INDEX ends_job");
 }
 
+Status to_version_3(store::Sqlite& db) {
+  if (auto made = db.exec(v3_keys); !made) return made;
+  return db.exec(
+      "INSERT INTO retired_keys SELECT client, key, job, content_hash, at_ns, end FROM keys"
+      " WHERE end IS NOT NULL;"
+      "DROP TABLE keys;"
+      "UPDATE fates SET live = 1 WHERE live > 1");
+}
+
 Status bring_up(store::Sqlite& db, std::int64_t found) {
   if (found == 0) {
-    if (auto made = db.exec(std::string(base_tables) + v2_fates); !made) return made;
+    if (auto made = db.exec(std::string(base_tables) + v2_fates + v3_keys); !made) return made;
   }
   if (found == 1) {
     if (auto made = to_version_2(db); !made) return made;
+  }
+  if (found == 1 || found == 2) {
+    if (auto made = to_version_3(db); !made) return made;
   }
   return db.exec("PRAGMA user_version = " + std::to_string(ledger_schema_version) +
                  "; PRAGMA application_id = " + std::to_string(ledger_application_id));

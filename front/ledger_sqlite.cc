@@ -23,6 +23,11 @@ namespace {
 using store::Sqlite;
 using store::Statement;
 
+Status status_of(const Result<bool>& result) {
+  if (!result) return std::unexpected(result.error());
+  return {};
+}
+
 // What the row of the last commit says.
 struct Head {
   std::int64_t seq = 0;
@@ -35,7 +40,7 @@ struct Head {
 struct Writes {
   Statement begin, commit, rollback;
   Statement job, end, note, ref, row, late_wholes;
-  Statement key, find_key, end_state;
+  Statement find_key, find_retired_key, end_state;
 
   [[nodiscard]] static Result<Writes> prepare(Sqlite& db);
 };
@@ -67,7 +72,8 @@ class SqliteLedger final : public Ledger {
   [[nodiscard]] Status store_note(const Note& note, Outcome& outcome);
   [[nodiscard]] Status store_refs(const std::vector<std::string>& digests, JobId job);
   [[nodiscard]] Status store_row(std::span<const Whole> wholes, std::int64_t head);
-  [[nodiscard]] Result<bool> key_is_taken(const NewJob& job, Outcome& outcome);
+  [[nodiscard]] Result<bool> key_is_taken(Statement& find, const NewJob& job, Outcome& outcome);
+  [[nodiscard]] const std::string* missing_blob(const NewJob& job) const;
   [[nodiscard]] Result<std::optional<EndState>> end_of(JobId job);
   [[nodiscard]] Result<std::vector<Outcome>> store_late_wholes(std::span<const Whole> wholes);
 
@@ -107,7 +113,8 @@ Result<Writes> Writes::prepare(Sqlite& db) {
       {w.job,
        "INSERT INTO jobs(id, client, kind, priority, submitted_ns, deadline_ns, not_before_ns,"
        " intake_ns, queued_ns, parent, key, content_hash, trace, digests, body)"
-       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"},
+       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+       " ON CONFLICT(client, key) WHERE key IS NOT NULL DO NOTHING"},
       {w.end,
        "INSERT INTO ends(seq, job, state, attempts, at_ns, code, message, field, digests,"
        " timeline, result) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
@@ -120,12 +127,9 @@ Result<Writes> Writes::prepare(Sqlite& db) {
        " result_bytes, ends, wholes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
       {w.late_wholes,
        "UPDATE commits SET wholes = CAST(coalesce(wholes, x'') || ?2 AS BLOB) WHERE head = ?1"},
-      {w.key, plants(Mutant::no_idempotency)
-                  ? "INSERT OR REPLACE INTO keys(client, key, job, content_hash, at_ns)"
-                    " VALUES(?1, ?2, ?3, ?4, ?5)"
-                  : "INSERT INTO keys(client, key, job, content_hash, at_ns)"
-                    " VALUES(?1, ?2, ?3, ?4, ?5)"},
-      {w.find_key, "SELECT job, content_hash, end FROM keys WHERE client = ?1 AND key = ?2"},
+      {w.find_key, "SELECT id, content_hash, NULL FROM jobs WHERE client = ?1 AND key = ?2"},
+      {w.find_retired_key,
+       "SELECT job, content_hash, end FROM retired_keys WHERE client = ?1 AND key = ?2"},
       {w.end_state, "SELECT state FROM ends WHERE seq = ?1"},
   };
   for (const auto& each : all) {
@@ -291,22 +295,23 @@ Result<std::vector<Outcome>> SqliteLedger::store_all(std::span<const Entry> entr
 
 Status SqliteLedger::store_job(const NewJob& job, Outcome& outcome) {
   outcome.job = job.id;
-  if (!job.key.empty() && !plants(Mutant::no_idempotency)) {
-    auto taken = key_is_taken(job, outcome);
-    if (!taken) return std::unexpected(std::move(taken).error());
-    if (*taken) return {};
+  const bool keyed = !job.key.empty() && !plants(Mutant::no_idempotency);
+  const auto taken_in = [&](Statement& keys) { return key_is_taken(keys, job, outcome); };
+  if (keyed && retirement_->keeps_keys()) {
+    if (auto taken = taken_in(writes_->find_retired_key); !taken || *taken) return status_of(taken);
   }
-  if (options_.blobs) {
-    for (const std::string& digest : job.digests) {
-      if (options_.blobs->has(digest)) continue;
-      outcome.what = Outcome::What::blob_missing;
-      outcome.missing = digest;
-      return {};
-    }
+  const std::string* const missing = missing_blob(job);
+  const bool full = keyed && head_.keys - retirement_->keys_removed() >= options_.keys;
+  if (missing != nullptr || full) {
+    if (keyed)
+      if (auto taken = taken_in(writes_->find_key); !taken || *taken) return status_of(taken);
+    outcome.what = full ? Outcome::What::keys_full : Outcome::What::blob_missing;
+    if (!full) outcome.missing = *missing;
+    return {};
   }
-  const Fates::Change change = fates_->append(job.id, client_tag(job.client));
-  if (change == Fates::Change::failed) return std::unexpected(db_.error("ledger: read fates"));
-  if (change == Fates::Change::refused)
+  const auto slot = fates_->slot(job.id);
+  if (!slot) return std::unexpected(db_.error("ledger: read fates"));
+  if (*slot != 0)
     return fail(Errc::corrupt, "job " + std::to_string(job.id.raw()) + " is stored already");
   Statement& row = writes_->job;
   row.bind(1, job.id.raw());
@@ -319,36 +324,37 @@ Status SqliteLedger::store_job(const NewJob& job, Outcome& outcome) {
   row.bind(8, to_ns(job.intake));
   row.bind(9, to_ns(job.queued));
   job.parent == JobId() ? row.bind_null(10) : row.bind(10, job.parent.raw());
-  row.bind_text_or_null(11, job.key);
+  row.bind_text_or_null(11, keyed ? job.key : std::string_view());
   row.bind_text_or_null(12, job.content_hash);
   row.bind_text_or_null(13, job.trace);
   const std::string digests = join_digests(job.digests);
   row.bind_text_or_null(14, digests);
   row.bind_blob_or_null(15, job.body);
   if (!row.run()) return std::unexpected(db_.error("ledger: append"));
-  ++head_.totals.accepted;
-  if (!job.key.empty()) {
-    Statement& key = writes_->key;
-    key.bind_text(1, job.client);
-    key.bind_text(2, job.key);
-    key.bind(3, job.id.raw());
-    key.bind_text(4, job.content_hash);
-    key.bind(5, to_ns(job.submitted));
-    if (!key.run()) return std::unexpected(db_.error("ledger: key"));
-    ++head_.keys;
+  if (keyed && db_.changes() == 0) {
+    auto taken = taken_in(writes_->find_key);
+    TM_CHECK(!taken || *taken);  // its index refused the row
+    return status_of(taken);
   }
+  TM_CHECK(fates_->append(job.id, client_tag(job.client)) == Fates::Change::made);
+  ++head_.totals.accepted;
+  if (keyed) ++head_.keys;
   return store_refs(job.digests, job.id);
 }
 
-Result<bool> SqliteLedger::key_is_taken(const NewJob& job, Outcome& outcome) {
-  Statement& find = writes_->find_key;
+const std::string* SqliteLedger::missing_blob(const NewJob& job) const {
+  if (!options_.blobs) return nullptr;
+  for (const std::string& digest : job.digests)
+    if (!options_.blobs->has(digest)) return &digest;
+  return nullptr;
+}
+
+Result<bool> SqliteLedger::key_is_taken(Statement& find, const NewJob& job, Outcome& outcome) {
   find.bind_text(1, job.client);
   find.bind_text(2, job.key);
   if (!find.step()) {
     if (!find.ok()) return std::unexpected(db_.error("ledger: find key"));
-    if (head_.keys - retirement_->keys_removed() < options_.keys) return false;
-    outcome.what = Outcome::What::keys_full;
-    return true;
+    return false;
   }
   outcome.job = JobId(find.integer(0));
   const bool same = find.text(1) == job.content_hash;

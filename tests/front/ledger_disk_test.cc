@@ -270,35 +270,76 @@ TEST_F(LedgerDisk, HalfAGigabyteThroughTheWalLeavesItAboutAsLargeAsItWasGrown) {
   EXPECT_LE(largest, std::uintmax_t{72} << 20);
 }
 
-TEST_F(LedgerDisk, ALedgerOfTheSchemaBeforeOpensWithAllItsJobs) {
-  {
-    auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::create);
-    ASSERT_TRUE(db);
-    ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL"));
-    std::ifstream schema(TALLYMILL_SOURCE_DIR "/tests/front/ledger_v1.sql");
-    ASSERT_TRUE(db->exec(std::string(std::istreambuf_iterator<char>(schema), {})));
-    ASSERT_TRUE(db->exec(
-        "INSERT INTO epochs VALUES(1, 0, 'boot', 1);"
-        "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, body)"
-        " VALUES(1, 'a', 'k', 4, 1, 1, 1, 'one'), (2, 'b', 'k', 4, 1, 1, 1, 'two'),"
-        " (1000, 'a', 'k', 4, 1, 1, 1, 'thousand');"
-        "INSERT INTO ends(seq, job, state, attempts, at_ns) VALUES(1001, 2, 1, 1, 5);"
-        "INSERT INTO commits VALUES(1000, 3, 0, 0, 0, 0, 0, 0, NULL, NULL)"));
-    auto row = db->prepare("INSERT INTO commits VALUES(1001, 3, 0, 1, 0, 0, 0, 0, ?1, NULL)");
-    ASSERT_TRUE(row);
-    const PackedEnd end{0, client_tag("b")};
-    row->bind_blob(1, {reinterpret_cast<const char*>(&end), sizeof end});
-    ASSERT_TRUE(row->run());
+// A ledger as a front of that schema left it: 1 and 1000 are live, 2 has failed, and with version 2
+// 3 is retired; 1 and 3 have keys.
+void write_old_ledger(const fs::path& folder, int version) {
+  auto db = store::Sqlite::open(folder / "ledger.db", store::Sqlite::Mode::create);
+  ASSERT_TRUE(db);
+  ASSERT_TRUE(db->exec("PRAGMA journal_mode = WAL"));
+  std::ifstream schema(std::string(TALLYMILL_SOURCE_DIR "/tests/front/ledger_v") +
+                       std::to_string(version) + ".sql");
+  ASSERT_TRUE(db->exec(std::string(std::istreambuf_iterator<char>(schema), {})));
+  ASSERT_TRUE(db->exec(
+      "INSERT INTO epochs VALUES(1, 0, 'boot', 1);"
+      "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, key,"
+      " content_hash, body) VALUES(1, 'a', 'k', 4, 1, 1, 1, 'key', 'hash', 'one'),"
+      " (2, 'b', 'k', 4, 1, 1, 1, NULL, NULL, 'two'),"
+      " (1000, 'a', 'k', 4, 1, 1, 1, NULL, NULL, 'thousand');"
+      "INSERT INTO keys VALUES('a', 'key', 1, 'hash', 1, NULL), ('a', 'old', 3, 'hash', 1, 0);"
+      "INSERT INTO ends(seq, job, state, attempts, at_ns) VALUES(1001, 2, 1, 1, 5);"
+      "INSERT INTO commits VALUES(1000, 4, 1, 0, 0, 0, 2, 0, NULL, NULL);"
+      "UPDATE retired SET done = 1, through_seq = 4"));
+  auto row = db->prepare("INSERT INTO commits VALUES(1001, 4, 1, 1, 0, 0, 2, 0, ?1, NULL)");
+  ASSERT_TRUE(row);
+  const PackedEnd end{0, client_tag("b")};
+  row->bind_blob(1, {reinterpret_cast<const char*>(&end), sizeof end});
+  ASSERT_TRUE(row->run());
+  if (version == 1) return;
+  auto fates = db->prepare("INSERT INTO fates VALUES(?1, ?2, ?3)");
+  ASSERT_TRUE(fates);
+  const auto slots = [&](std::int64_t block, int live, std::vector<std::int64_t> of_jobs) {
+    of_jobs.resize(Fates::per_row);
+    fates->bind(1, block);
+    fates->bind(2, live);
+    fates->bind_blob(3, {reinterpret_cast<const char*>(of_jobs.data()), Fates::row_bytes});
+    ASSERT_TRUE(fates->run());
+  };
+  const std::int64_t live = -1 - std::int64_t{client_tag("a")};
+  slots(0, 1, {0, live, 1001});
+  std::vector<std::int64_t> last(Fates::per_row);
+  last[1000 % Fates::per_row] = live;
+  slots(1000 / Fates::per_row, 1, last);
+}
+
+TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
+  for (const int version : {1, 2}) {
+    const TempFolder old;
+    write_old_ledger(old.path(), version);
+    const auto opened = open_ledger(options_in(old.path()));
+    EXPECT_EQ(opened.found.epoch, 2);
+    EXPECT_EQ(opened.found.head, 1001);
+    const auto live = replay(*opened.ledger);
+    ASSERT_EQ(live.size(), 2U);
+    EXPECT_EQ(live[0].id, JobId(1));
+    EXPECT_EQ(live[1].id, JobId(1000));
+    const auto keyed = [](std::int64_t id, std::string key) {
+      NewJob job = job_with(id);
+      job.client = "a";
+      job.key = std::move(key);
+      job.content_hash = "hash";
+      return job;
+    };
+    const auto outcomes = commit(*opened.ledger, {end_of_job(1002, 1000), keyed(1003, "key"),
+                                                  keyed(1004, "old"), keyed(1005, "new")});
+    EXPECT_EQ(outcomes[1].what, Outcome::What::known) << "version " << version;
+    EXPECT_EQ(outcomes[1].job, JobId(1));
+    EXPECT_EQ(outcomes[2].what, Outcome::What::known) << "version " << version;
+    EXPECT_EQ(outcomes[2].end, EndState::done);
+    EXPECT_EQ(outcomes[3].what, Outcome::What::stored);
+    const auto report = check_ledger({old.path()});
+    ASSERT_TRUE(report);
+    for (const Violation& v : report->violations) ADD_FAILURE() << v.law << ": " << v.what;
   }
-  const auto opened = open_ledger(options_in(folder.path()));
-  EXPECT_EQ(opened.found.epoch, 2);
-  EXPECT_EQ(opened.found.head, 1001);
-  const auto live = replay(*opened.ledger);
-  ASSERT_EQ(live.size(), 2U);
-  EXPECT_EQ(live[0].id, JobId(1));
-  EXPECT_EQ(live[1].id, JobId(1000));
-  commit(*opened.ledger, {end_of_job(1002, 1000)});
-  expect_clean();
 }
 
 TEST_F(LedgerDisk, ANewerSchemaAndAnotherProgramsDatabaseAreRefused) {
