@@ -5,7 +5,7 @@
 // client
 //    -> front -> compute -> front -> client; every job is synced twice (accepted, end), as Redis
 //    with AOF always does. As many jobs under way for each, one client, server and worker process.
-// 2. latency: one job at a time, the same way.
+// 2. latency: one job at a time, the same way; where its time goes, and what a sync alone takes.
 // 3. two_speeds: 400 jobs on a worker of 1 ms and one of 10 ms; against the ideal, both busy to the
 //    end, and against bare PUSH.
 // 4. reservation: what places taken ahead at a second hop cost, when the first is slow.
@@ -15,6 +15,7 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -22,6 +23,7 @@
 
 #include "base/limits.h"
 #include "bench/figures.h"
+#include "bench/floor/disk_sync.h"
 #include "bench/floor/processes.h"
 #include "bench/floor/redis_streams.h"
 #include "bench/floor/zmq_chain.h"
@@ -80,7 +82,9 @@ class Driver {
     auto up = client_.connect(endpoint, std::chrono::seconds(10));
     TM_CHECK(up.has_value());
     client_.on_event([this](const bus::Event& event, const bus::Item&) {
-      if (event.what == "done") ++done_;
+      if (event.what != "done") return;
+      ++done_;
+      last_ = JobId(event.job);
     });
   }
   void until_served(const std::string& kind, int workers) {
@@ -128,6 +132,22 @@ class Driver {
     }
     return micros;
   }
+  // Of each part, in microseconds, of as many jobs, one at a time.
+  [[nodiscard]] std::map<std::string, std::vector<double>> parts(int jobs) {
+    std::vector<JobId> ids;
+    for (int i = 0; i < jobs; ++i) {
+      (void)latencies(1);
+      ids.push_back(last_);
+    }
+    std::map<std::string, std::vector<double>> micros;
+    for (const JobId id : ids) {
+      const auto timeline = client_.timeline(id);
+      TM_CHECK(timeline.has_value());
+      for (const auto& [part, ns] : (*timeline)["parts"].items())
+        micros[part].push_back(ns.get<double>() / 1000);
+    }
+    return micros;
+  }
   [[nodiscard]] std::string put(const std::string& bytes) {
     auto digest = client_.put(bytes);
     TM_CHECK(digest);
@@ -168,6 +188,7 @@ class Driver {
  private:
   bus::Client client_;
   std::int64_t done_ = 0;
+  JobId last_;
   std::string params_ = job_params();
 };
 
@@ -207,7 +228,8 @@ double two_speeds(double fast_ms, double slow_ms, int jobs) {
   return driver.burst("nap", jobs);
 }
 
-constexpr int window = 4000;
+// Enough for either to have a commit at work and the next one gathered at each end of a job.
+constexpr int window = 8000;
 
 void against_peers(const Asked& asked) {
   const Folder always_folder, no_folder, chain_folder;
@@ -239,17 +261,20 @@ void against_peers(const Asked& asked) {
     print("durable round trips / bare ZeroMQ chain", "x", ratios(t_ours, t_chain));
   }
   if (asked.wants("latency")) {
-    std::vector<double> l_ours, l_always, l_no, l_chain;
+    std::vector<double> l_ours, l_always, l_no, l_chain, syncs;
     for (int round = 0; round < asked.rounds; ++round) {
       l_ours.push_back(median(ours.latencies(500)));
       l_always.push_back(median(always.latencies(500)));
       l_no.push_back(median(no.latencies(500)));
       l_chain.push_back(median(chain.latencies(500)));
+      syncs.push_back(synced_write_us(chain_folder.path(), std::size_t{16} << 10, 500));
     }
     print("one job at a time, p50", "us", l_ours);
     print("one job at a time, p50, Redis Streams with AOF always", "us", l_always);
     print("one job at a time, p50, Redis Streams without AOF", "us", l_no);
     print("one job at a time, p50, bare ZeroMQ chain", "us", l_chain);
+    print("a write of 16 KiB and its sync, p50", "us", syncs);
+    for (const auto& [part, micros] : ours.parts(300)) print("part " + part, "us", micros);
     print("p50 / Redis AOF always", "x", ratios(l_ours, l_always));
     print("p50 / bare ZeroMQ chain", "x", ratios(l_ours, l_chain));
   }

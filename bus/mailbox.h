@@ -2,18 +2,18 @@
 //
 // The reader is a loop (poll fd()) or a thread that waits. The fd is signalled only when the box
 // goes from empty to full of something, so a busy reader is not woken once per value, and it takes
-// all there is in one go.
+// all there is in one go. It may be woken for nothing.
 //
 //   invariant: size() <= bound; a value is taken exactly once, in the order it was put
 //
 // Threads: put() from any; take() and wait() by the one reader.
 #pragma once
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -58,34 +58,23 @@ class Mailbox {
     return !out.empty();
   }
 
-  // As take(), but sleeps until there is something or wake() was called.
+  // As take(), but sleeps until there is something or somebody nudged.
   bool wait(std::vector<T>& out) {
-    out.clear();
-    std::unique_lock lock(values_mutex_);
-    filled_.wait(lock, [&] { return !values_.empty() || woken_; });
-    woken_ = false;
-    values_.swap(out);
-    return !out.empty();
+    sleep(nullptr);
+    return take(out);
   }
 
   // As wait(), but not longer than `patience`.
   bool wait_for(std::vector<T>& out, std::chrono::nanoseconds patience) {
-    out.clear();
-    std::unique_lock lock(values_mutex_);
-    filled_.wait_for(lock, patience, [&] { return !values_.empty() || woken_; });
-    woken_ = false;
-    values_.swap(out);
-    return !out.empty();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(patience);
+    const timespec most{static_cast<time_t>(seconds.count()),
+                        static_cast<long>((patience - seconds).count())};
+    sleep(&most);
+    return take(out);
   }
 
   // Makes the reader look, also when there is nothing: to stop it.
-  void nudge() {
-    {
-      const std::lock_guard lock(values_mutex_);
-      woken_ = true;
-    }
-    wake();
-  }
+  void nudge() { wake(); }
 
   [[nodiscard]] std::size_t size() const {
     const std::lock_guard lock(values_mutex_);
@@ -97,17 +86,19 @@ class Mailbox {
 
  private:
   void wake() {
-    filled_.notify_one();
     const std::uint64_t one = 1;
     (void)!::write(fd_, &one, sizeof one);
   }
 
+  void sleep(const timespec* most) const {
+    pollfd filled{fd_, POLLIN, 0};
+    (void)::ppoll(&filled, 1, most, nullptr);
+  }
+
   const std::size_t bound_;
   const int fd_;
-  mutable std::mutex values_mutex_;  // guards values_, woken_
-  std::condition_variable filled_;
+  mutable std::mutex values_mutex_;  // guards values_
   std::vector<T> values_;
-  bool woken_ = false;
 };
 
 }  // namespace tallymill::bus

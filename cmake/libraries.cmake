@@ -20,4 +20,8 @@ foreach(module opencv_core opencv_imgproc)
   set_target_properties(${module} PROPERTIES IMPORTED_LOCATION ${${module}_FILE}
                         INTERFACE_INCLUDE_DIRECTORIES ${OPENCV_INCLUDE})
 endforeach()
+# Sanitizers bring an allocator of their own.
+if(NOT TALLYMILL_SANITIZE)
+  pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+endif()
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)

@@ -562,8 +562,11 @@ void Front::end_turn() {
     TM_CHECK(committer_->put(std::exchange(batch_, {})));
     wholes_due_ = loop_.now() + limits::wholes_delay;
   }
-  stages_->flush();
+  // Who waits is woken first: a worker for its job, a client for its answer, then the workers for
+  // what has been settled.
+  stages_->flush_jobs();
   desk_->flush();
+  stages_->flush_verdicts();
 }
 
 // Leases, deadlines, due times. What the workers said while this process was away is heard first.

@@ -360,12 +360,15 @@ void StageDoor::send_jobs(WorkerId worker) {
   }
 }
 
-void StageDoor::flush() {
+void StageDoor::flush_jobs() {
   if (std::exchange(lanes_changed_, false)) send_lanes();
+  for (const WorkerId id : dirty_) send_jobs(id);
+}
+
+void StageDoor::flush_verdicts() {
   for (const WorkerId id : dirty_) {
     Slot& at = slots_[id];
     at.dirty = false;
-    send_jobs(id);
     if (at.verdicts.empty() && at.beat_ns == 0 && !at.rebind) continue;
     // A verdict list is bounded by the decoder's limit on lists.
     for (std::size_t begin = 0; begin == 0 || begin < at.verdicts.size();

@@ -67,8 +67,9 @@ class StageDoor {
   void rebind(WorkerId worker);
   void close_lane(WorkerId worker);
 
-  // Sends what the turn gathered.
-  void flush();
+  // Send what the turn gathered: lanes and jobs; what was decided of the workers' tokens.
+  void flush_jobs();
+  void flush_verdicts();
   // Looks after workers whose lane broke: a dead process is reported as such, with its last words.
   void look_after_suspects();
 

@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "base/check.h"
+#include "base/thread.h"
 
 namespace tallymill::store {
 namespace {
@@ -73,11 +74,10 @@ Status make_folder(const fs::path& folder) {
 
 std::string hex_of(std::span<const unsigned char> bytes) {
   constexpr char digits[] = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * bytes.size());
-  for (const unsigned char byte : bytes) {
-    hex += digits[byte >> 4];
-    hex += digits[byte & 15];
+  std::string hex(2 * bytes.size(), '0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    hex[2 * i] = digits[bytes[i] >> 4];
+    hex[2 * i + 1] = digits[bytes[i] & 15];
   }
   return hex;
 }
@@ -172,9 +172,15 @@ Status check_digest(std::string_view untrusted) {
 }
 
 std::string digest_of(std::string_view bytes) {
+  // Finding the algorithm and making a context cost more than the hash of a small job.
+  static const auto sha256 =
+      unique_handle<EVP_MD, EVP_MD_free>(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+  thread_local const auto context = unique_handle<EVP_MD_CTX, EVP_MD_CTX_free>(EVP_MD_CTX_new());
   unsigned char hash[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  TM_CHECK(EVP_Digest(bytes.data(), bytes.size(), hash, &size, EVP_sha256(), nullptr) == 1);
+  TM_CHECK(EVP_DigestInit_ex2(context.get(), sha256.get(), nullptr) == 1 &&
+           EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
+           EVP_DigestFinal_ex(context.get(), hash, &size) == 1);
   return hex_of({hash, size});
 }
 

@@ -79,6 +79,7 @@ TEST(Mailbox, ANudgeWakesAReaderOfAnEmptyBox) {
   std::thread reader([&] { EXPECT_FALSE(box.wait(out)); });
   box.nudge();
   reader.join();
+  box.nudge();
   pollfd ready{box.fd(), POLLIN, 0};
   EXPECT_EQ(::poll(&ready, 1, 0), 1);
   EXPECT_FALSE(box.take(out));
