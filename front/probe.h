@@ -47,7 +47,8 @@ class Probe {
     std::string stage;
     metrics::Histogram* histogram;
   };
-  std::vector<OfPart> parts_;  // five a stage: looked through faster than hashed
+  std::vector<OfPart> parts_;
+  std::size_t next_part_ = 0;
   std::unordered_map<int, metrics::Counter*> refused_;  // by code
 };
 
