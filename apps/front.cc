@@ -63,6 +63,16 @@ int fail(const tallymill::Error& error, int exit_code) {
   return exit_code;
 }
 
+// To the supervisor, if there is one: all that a start needs was there. An end from now on is one
+// that another start may mend.
+void say_ready() {
+  const char* fd = std::getenv("TALLYMILL_READY_FD");
+  if (fd == nullptr) return;
+  const int ready = std::atoi(fd);
+  (void)!::write(ready, "r", 1);
+  ::close(ready);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -107,5 +117,6 @@ int main(int argc, char** argv) {
     signalfd_siginfo signal;
     while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();
   });
+  say_ready();
   return front.run();
 }

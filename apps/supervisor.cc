@@ -51,6 +51,14 @@ std::string how_it_ended(int status) {
   return fmt::format("exit {}", WEXITSTATUS(status));
 }
 
+// Closes it as well.
+bool holds_a_byte(int& pipe) {
+  char byte = 0;
+  const bool holds = pipe >= 0 && ::read(pipe, &byte, 1) == 1;
+  if (pipe >= 0) ::close(std::exchange(pipe, -1));
+  return holds;
+}
+
 // Text that JSON can hold, whatever a dying process wrote.
 std::string as_json(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -66,6 +74,7 @@ Supervisor::Supervisor(SupervisorOptions options, std::vector<ChildSpec> childre
 Supervisor::~Supervisor() {
   for (const auto& child : children_) {
     if (child.output >= 0) ::close(child.output);
+    if (child.ready >= 0) ::close(child.ready);
   }
 }
 
@@ -100,29 +109,35 @@ int Supervisor::run() {
 
 void Supervisor::start(Child& child) {
   std::array<int, 2> ends{};
-  TM_CHECK(::pipe2(ends.data(), O_CLOEXEC) == 0);
-  TM_CHECK(::fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+  std::array<int, 2> ready{};
+  for (auto* pipe : {&ends, &ready}) {
+    TM_CHECK(::pipe2(pipe->data(), O_CLOEXEC) == 0);
+    TM_CHECK(::fcntl(pipe->front(), F_SETFL, O_NONBLOCK) == 0);
+  }
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) become(child, ends[1], parent);
+  if (pid == 0) become(child, ends[1], ready[1], parent);
   const int why = errno;
   ::close(ends[1]);
+  ::close(ready[1]);
   child.due.reset();
   child.started = clock_.now();
   child.last_lines.clear();
   child.partial.clear();
   if (pid < 0) {  // out of processes or memory: as if it had died at once
     ::close(ends[0]);
+    ::close(ready[0]);
     plan_restart(child, "cannot fork: " + std::generic_category().message(why));
     return;
   }
   child.pid = pid;
   child.output = ends[0];
+  child.ready = ready[0];
   log::debug(fmt::format("{} started, pid {}", child.spec.name, pid));
 }
 
 // In the child, between fork and exec.
-void Supervisor::become(const Child& child, int output, pid_t parent) {
+void Supervisor::become(const Child& child, int output, int ready, pid_t parent) {
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(exit_cannot_run);  // it died before that took effect
   // A terminal's Ctrl-C is for the supervisor, which then ends its children in order.
@@ -138,6 +153,9 @@ void Supervisor::become(const Child& child, int output, pid_t parent) {
   }
   // A front whose disk failed must not trust what the page cache shows: it is told how it ended.
   ::setenv("TALLYMILL_LAST_END", child.last_end.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+  (void)::fcntl(ready, F_SETFD, 0);
+  ::setenv("TALLYMILL_READY_FD", std::to_string(ready).c_str(),
+           1);  // NOLINT(concurrency-mt-unsafe)
   std::vector<char*> argv;
   argv.reserve(child.spec.argv.size() + 1);
   for (const auto& word : child.spec.argv) argv.push_back(const_cast<char*>(word.c_str()));
@@ -278,7 +296,7 @@ void Supervisor::on_death(Child& child, int status) {
 
   const Duration lived = clock_.now() - child.started;
   const bool young = lived < options_.healthy_after;
-  child.was_healthy = child.was_healthy || !young;
+  child.can_run = holds_a_byte(child.ready) || !young || child.can_run;
   child.young_deaths = young ? child.young_deaths + 1 : 0;
   const std::string how = how_it_ended(status);
   child.last_end = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
@@ -295,8 +313,7 @@ void Supervisor::on_death(Child& child, int status) {
   }
   if (phase_ == Phase::stopping || phase_ == Phase::killing) return;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-  if (!child.was_healthy &&
-      (code == exit_usage || code == exit_cannot_run || code == exit_not_found)) {
+  if (!child.can_run && (code == exit_usage || code == exit_cannot_run || code == exit_not_found)) {
     return give_up(child, code == exit_usage ? exit_usage : exit_cannot_run);
   }
   plan_restart(child, fmt::format("pid {}, {} after {:.1f} s", pid, how, seconds(lived)));

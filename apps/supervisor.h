@@ -3,8 +3,10 @@
 // A child that dies is started again after a random delay within a bound that doubles while it
 // keeps dying young (full jitter), so that a crash loop costs little and is said aloud. Before the
 // restart its last words are left in run_dir/deaths/PID.json, where the front reads why a worker
-// was lost. What no restart would mend (a usage error, a port in use at the very first start) ends
-// the whole tree with that exit code.
+// was lost. What no restart would mend (a usage error, a port in use) ends the whole tree with that
+// exit code, for as long as the child has not shown that it can run: by having lived a while, or by
+// a byte to the descriptor that TALLYMILL_READY_FD names. A front whose disk fails a moment after
+// its start ends with the code of a port in use, and that one word tells the two apart.
 //
 //   running --SIGTERM--> front told, drains --front gone--> stages told --all gone--> exit 0
 //   a second SIGTERM, in any state: all are killed, exit 130
@@ -67,17 +69,18 @@ class Supervisor {
     ChildSpec spec;
     pid_t pid = -1;   // -1: not running
     int output = -1;  // the read end of its stdout and stderr
+    int ready = -1;   // the read end of what it says it is ready by
     Instant started{};
     std::optional<Instant> due;  // when to start it again
     int young_deaths = 0;        // in a row
-    bool was_healthy = false;    // once, ever
+    bool can_run = false;        // it was ready or lived long enough, once, ever
     std::string last_end;        // "signal 9", "exit 70"; for its successor
     std::string partial;         // a line that has not ended
     std::deque<std::string> last_lines;
   };
 
   void start(Child& child);
-  [[noreturn]] void become(const Child& child, int output, pid_t parent);
+  [[noreturn]] void become(const Child& child, int output, int ready, pid_t parent);
   void start_due();
   void wait_for_event(int signals);
   void read_output(Child& child);

@@ -286,6 +286,25 @@ TEST_F(UpTest, WhatCannotRunEndsTheTreeWithItsCodeAndLastWords) {
   EXPECT_NE(said().find("tallymill-stage-image: No such file"), std::string::npos);
 }
 
+TEST_F(UpTest, AFrontThatWasReadyIsStartedAgainHoweverSoonItsDiskFailed) {
+  // A failed sync ends it with 70, as a port in use does; what it said before tells them apart.
+  script("tallymill-front", "[ -e " + events() + "-mended ] && { " + waits("front") + " }\n" +
+                                "echo start front $$ $TALLYMILL_LAST_END >>" + events() + "\n" +
+                                "[ \"$TALLYMILL_LAST_END\" = 'exit 70' ] ||" +
+                                " echo ready >/proc/self/fd/$TALLYMILL_READY_FD\n" +
+                                "echo the disk failed >&2\nexit 70\n");
+  start_up();
+  // That it can run is known from its first start on: the next ones do not even come so far.
+  ASSERT_TRUE(
+      eventually([&] { return said().find("front is in a crash loop") != std::string::npos; }));
+  EXPECT_NE(happened().find(" exit 70\n"), std::string::npos) << happened();
+  std::ofstream(events() + "-mended") << "\n";
+  ASSERT_TRUE(eventually([&] { return all_ready(); }));
+  ::kill(up_, SIGTERM);
+  EXPECT_EQ(exit_of_up(), 0);
+  EXPECT_LE(count(happened(), "start front"), 20) << "the crash loop is bounded";
+}
+
 TEST_F(UpTest, APortInUseIsExit70WithThePortAndWhoHasIt) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
