@@ -47,6 +47,16 @@ Status remove_if_there(const fs::path& path) {
   return {};
 }
 
+// The copy that is being written, with SQLite's own journal of it. All there ever is of it: a disk
+// that fails at each start is not filled with what those starts left.
+Status remove_copying(const fs::path& folder) {
+  Status all;
+  for (const char* suffix : {"", "-journal", "-wal", "-shm"})
+    if (auto removed = remove_if_there(folder / (std::string(copying_name) + suffix)); !removed)
+      all = removed;
+  return all;
+}
+
 Status rename_to(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return failed("rename", from);
   return {};
@@ -114,7 +124,7 @@ void LedgerFiles::mark_failed(std::string_view reason) const {
 }
 
 Status LedgerFiles::finish_copy() const {
-  (void)remove_if_there(folder_ / copying_name);
+  (void)remove_copying(folder_);
   if (!fs::exists(folder_ / copy_name)) return {};
   // The old WAL must be gone for good before the copy has the name that it belongs to.
   for (const char* name : {"ledger.db-wal", "ledger.db-shm"})
@@ -127,16 +137,12 @@ Status LedgerFiles::finish_copy() const {
 
 Status LedgerFiles::copy(const std::string& vfs) const {
   const fs::path writing = folder_ / copying_name;
-  if (auto copied = back_up(database(), writing, vfs); !copied) {
-    (void)remove_if_there(writing);
-    return copied;
-  }
-  // SQLite's own journal of the copy, and then the copy itself.
-  for (const char* suffix : {"-journal", "-wal", "-shm"})
-    (void)remove_if_there(folder_ / (std::string(copying_name) + suffix));
-  if (auto synced = sync_path(writing, O_RDWR); !synced) return synced;
-  if (auto renamed = rename_to(writing, folder_ / copy_name); !renamed) return renamed;
-  if (auto synced = sync_folder(folder_); !synced) return synced;
+  auto copied = back_up(database(), writing, vfs);
+  if (copied) copied = sync_path(writing, O_RDWR);
+  if (copied) copied = rename_to(writing, folder_ / copy_name);
+  if (auto removed = remove_copying(folder_); copied && !removed) copied = removed;
+  if (copied) copied = sync_folder(folder_);
+  if (!copied) return copied;
   return finish_copy();
 }
 

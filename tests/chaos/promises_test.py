@@ -235,7 +235,8 @@ class TheDisk(Pipeline):
         self.wait_all(running, 30)
         self.all_places_free()
 
-    def test_a_failing_fsync_ends_the_front_and_loses_nothing(self):
+    def start_on_a_disk_that_can_fail(self):
+        """The file whose rule makes syncs of the front fail while it exists."""
         library = pathlib.Path(PROGRAMS).absolute().parent / "tests" / "libslow_calls.so"
         self.assertTrue(library.exists(), library)
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-fsync-"))
@@ -246,8 +247,23 @@ class TheDisk(Pipeline):
                 return {}
             return {"LD_PRELOAD": library, "TM_SLOW_CALLS": rule}
         self.start(environment=environment)
-        # A front that never lived for 3 s cannot run at all, in the eyes of its supervisor.
-        self.wait_all(self.submit(1, {"service_us": 3_500_000, "route": "compute"}))
+        return rule
+
+    def disk_is_mended(self, rule, jobs):
+        rule.unlink()
+
+        def back():
+            self.client.connect()
+            return self.client.hello(0.5)
+        until(back, 30, "the front answers again")
+        self.mill.ready(self.client)
+        self.wait_all(jobs)
+        self.assertEqual(self.mill.stop(), 0)
+        self.mill.command("ledger", "check", self.mill.data)
+
+    def test_a_failing_fsync_ends_the_front_and_loses_nothing(self):
+        rule = self.start_on_a_disk_that_can_fail()
+        # At once: that a front was ready tells its supervisor that it can run, not how long it lived.
         jobs = self.submit(200, {"service_us": 1000, "route": "compute"})
         front = self.mill.children("front")[0]
         # Open, so that no new file can be given its number.
@@ -259,18 +275,35 @@ class TheDisk(Pipeline):
         self.client.pump(0.2)
         self.assertFalse([r for r in late if r in self.client.accepted], "accepted without a sync")
         until(lambda: "exit 70" in self.mill.last_log(), 5, "it ended with exit 70")
-        rule.unlink()
-
-        def back():
-            self.client.connect()
-            return self.client.hello(0.5)
-        until(back, 30, "the front answers again")
-        self.mill.ready(self.client)
-        self.wait_all(jobs)
+        self.disk_is_mended(rule, jobs)
         self.assertFalse(os.path.sameopenfile(before.fileno(), self.enterContext(
             open(self.mill.data / "ledger.db", "rb")).fileno()), "the ledger was not copied")
-        self.assertEqual(self.mill.stop(), 0)
-        self.mill.command("ledger", "check", self.mill.data)
+
+    def test_a_disk_that_stays_broken_is_not_filled_by_the_starts(self):
+        rule = self.start_on_a_disk_that_can_fail()
+        jobs = self.submit(200, {"service_us": 1000, "route": "compute"})
+        self.client.wait_for(lambda: all(self.client.ends[j] for j in jobs), 20)
+
+        def ends():
+            return (self.mill.folder / "up.log").read_text(errors="replace").count("front died")
+        # A sync of the log, then of the copy that each start makes, then of the folder that it is in.
+        for text in ("-wal", "ledger.copy", self.mill.data.name):
+            rule.with_suffix(".new").write_text(f"fail 0 {text}")
+            rule.with_suffix(".new").rename(rule)
+            before = ends()
+            self.client.submit("synthetic", {"service_us": 0, "route": "compute"})
+            until(lambda: ends() >= before + 2, 30, f"two starts met a failing sync of {text}")
+        self.assertIsNone(self.mill.up.poll(), "the supervisor gave up")
+        left = {f.name for f in self.mill.data.iterdir() if f.is_file()}
+        copies = sorted(left & {"ledger.copy", "ledger.copy.tmp"})
+        print(f"after {ends()} ends of the front: {sorted(left)}", flush=True)
+        self.assertLessEqual(len(copies), 1)
+        self.assertLessEqual(left, {
+            "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.lock", "ledger.reserve",
+            "ledger.failed", "kinds.json", *copies})
+        self.disk_is_mended(rule, jobs)
+        left = [f.name for f in self.mill.data.iterdir() if f.name.startswith("ledger.copy")]
+        self.assertEqual(left, [])
 
 
 class TheLedger(Pipeline):

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -130,6 +131,41 @@ TEST_F(LedgerDisk, ACopyThatFailsLeavesTheLedgerAndTheMark) {
   const auto opened = open_ledger(failing());
   EXPECT_TRUE(opened.found.copied);
   EXPECT_EQ(replay(*opened.ledger).size(), 1U);
+}
+
+// A front in a crash loop copies at each start, and may be killed at any of them.
+TEST_F(LedgerDisk, ADiskThatFailsAtEachStartIsNotFilledWithCopies) {
+  std::vector<Entry> jobs;
+  for (int id = 1; id <= 50; ++id) jobs.emplace_back(job_with(id, std::string(4000, 'b')));
+  commit(*open_ledger(failing()).ledger, jobs);
+  std::ofstream(folder.path() / "ledger.failed") << "the last run saw a sync fail";
+  const std::set<std::string> known{"ledger.db",   "ledger.db-wal",  "ledger.db-shm",
+                                    "ledger.lock", "ledger.reserve", "ledger.failed"};
+  bool opens = false;
+  int starts = 0;
+  for (; !opens; ++starts) {
+    ASSERT_LT(starts, 100);
+    // What a start before this one left when it was killed.
+    for (const char* left : {"", "-journal", "-wal", "-shm"})
+      std::ofstream(folder.path() / (std::string("ledger.copy.tmp") + left)) << "half a copy";
+    FailingVfs::reset();
+    // One sync, or one write, further each time.
+    if (starts % 2 == 0)
+      FailingVfs::database_syncs_left = starts / 2;
+    else
+      FailingVfs::writes_left = starts / 2;
+    const auto opened = open_sqlite_ledger(failing());
+    opens = opened.has_value() && starts % 2 == 0;
+    std::set<std::string> found;
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+      found.insert(entry.path().filename());
+    EXPECT_TRUE(std::ranges::includes(known, found)) << "after start " << starts;
+  }
+  std::cout << "opened at start " << starts << "\n";
+  EXPECT_GT(starts, 1);
+  FailingVfs::reset();
+  EXPECT_EQ(replay(*open_ledger(failing()).ledger).size(), 50U);
+  expect_clean();
 }
 
 TEST_F(LedgerDisk, ASwapThatACrashInterruptedIsFinishedBeforeTheOldFileIsRead) {
