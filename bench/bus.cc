@@ -210,6 +210,7 @@ class PingLink {
       packer_.add(submit, params);
       bus::Frames frames = packer_.take();
       // Refused until it is connected.
+      // NOLINTNEXTLINE(bugprone-use-after-move): send() moves only what it takes
       while (!bus::send(client_, std::move(frames)))
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       zmq::pollitem_t polled{client_.handle(), 0, ZMQ_POLLIN, 0};

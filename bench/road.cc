@@ -312,7 +312,7 @@ void reservation(const Asked& asked) {
       driver.until_served("nap", 4);
       (void)driver.burst("nap", 40);
       // The last job still crosses the second hop.
-      const double ideal = (jobs / 2 * 5.0 + second_ms) / 1000;
+      const double ideal = (jobs * 5.0 / 2 + second_ms) / 1000;
       (second_ms < 5 ? fast_second : equal).push_back(driver.burst("nap", jobs) / ideal);
     }
   print("two hops, 2 x 5 ms then 2 x 1 ms, 400 jobs / ideal", "x", fast_second);

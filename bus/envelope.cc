@@ -151,10 +151,10 @@ void write_header(Buffer& out, Verb verb, const M& message) {
   const std::uint32_t pairs = count.fields + 1;
   if (pairs + 2 <= 15) {
     const char fixmap = static_cast<char>(0x80 | pairs);
-    out.append(&fixmap, 1);
+    out.append({&fixmap, 1});
   } else {
     const char map16[3] = {static_cast<char>(0xde), 0, static_cast<char>(pairs)};
-    out.append(map16, 3);
+    out.append({map16, sizeof map16});
   }
   FieldWriter write(out);
   write.key("t");
@@ -185,8 +185,7 @@ Status Packer::try_add(Verb verb, const M& message, std::string_view params) {
   s.last_begin = begin;
   s.last_blobs = 0;
   if (s.messages++ == 0) s.first_end = s.headers.size();
-  const std::string_view body = params.empty() ? empty_map : params;
-  s.params.append(body.data(), body.size());
+  s.params.append(params.empty() ? empty_map : params);
   return {};
 }
 
@@ -205,7 +204,7 @@ std::int32_t Packer::add_blob(zmq::message_t&& blob) {
   if (index == 0) {
     count_one_more_pair(s.headers.data() + s.last_begin);
     const char entry[4] = {static_cast<char>(0xa1), 'B', static_cast<char>(0xcc), 0};
-    s.headers.append(entry, sizeof entry);
+    s.headers.append({entry, sizeof entry});
     if (s.messages == 1) s.first_end = s.headers.size();
   }
   s.headers.data()[s.headers.size() - 1] = static_cast<char>(s.last_blobs);

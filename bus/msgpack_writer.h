@@ -19,9 +19,10 @@ namespace tallymill::bus {
 
 class Buffer {
  public:
-  void append(const char* bytes, std::size_t n) {
-    std::memcpy(room(n), bytes, n);
-    size_ += n;
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+    size_ += bytes.size();
   }
   // Space for n more bytes at the end; they count when grow() says so.
   [[nodiscard]] char* room(std::size_t n) {
@@ -94,7 +95,7 @@ class MsgpackWriter {
       put<std::uint16_t>(0xda, n);
     else
       put<std::uint32_t>(0xdb, n);
-    if (n != 0) out_.append(text.data(), n);
+    out_.append(text);
   }
   // The elements, or pairs, come next.
   void list(std::size_t elements) { container(0x90, 0xdc, elements); }

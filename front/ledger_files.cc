@@ -150,7 +150,7 @@ void LedgerFiles::grow_wal(Bytes size) const {
   // Closing a descriptor of the WAL drops no lock: SQLite's are on the database and the -shm file.
   const int fd = ::open(wal().c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
-  static constexpr std::array<char, 64 * 1024> zeros{};
+  static constexpr std::array<char, 65536> zeros{};
   off_t end = ::lseek(fd, 0, SEEK_END);
   while (end >= 0 && end < size.raw()) {
     const auto piece =

@@ -60,7 +60,7 @@ Result<bool> Retirement::piece(const RetainPolicy& policy, WallTime now, const H
   if (!begin_.run()) return failed();
   const Gone before = gone_;
   auto ends = remove_ends(policy, now, held, fates);
-  auto results = ends ? drop_results(policy, held) : std::move(ends);
+  auto results = ends ? drop_results(policy, held) : std::unexpected(ends.error());
   Status swept;
   if (results) swept = sweep_keys(policy, now);
   // With nothing to remove, the transaction writes nothing and costs no sync.

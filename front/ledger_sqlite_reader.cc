@@ -255,7 +255,7 @@ Result<std::vector<JobEnd>> SqliteReader::ends_since(std::int64_t since, std::st
       if (seq <= since || seq <= oldest || broken || std::ssize(ends) >= limit) return;
       if (!client.empty() && end_tag != tag) return;
       auto end = end_at(seq, true);
-      if (!end) broken = std::move(end).error();
+      if (!end) broken = end.error();
       if (broken || !*end) return;
       if (!client.empty()) {
         row_.bind(1, (*end)->job.raw());

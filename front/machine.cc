@@ -133,7 +133,7 @@ void Machine::forget(JobId id) {
 void Machine::committed(std::int64_t seq, const Outcome& outcome, Instant now) {
   const auto entry = pending_.find(seq);
   TM_CHECK(entry != pending_.end());
-  const Pending pending = std::move(entry->second);
+  const Pending pending = entry->second;
   pending_.erase(entry);
   switch (pending.what) {
     case Pending::What::append: {
