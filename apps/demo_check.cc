@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/exit_codes.h"
 #include "base/schema.h"
 #include "stages/compute/engrave_kind.h"
 #include "stages/compute/gcode.h"
@@ -36,9 +37,6 @@ using nlohmann::json;
 using stages::image::Raster;
 using stages::image::Size;
 
-constexpr int exit_differs = 1;
-constexpr int exit_usage = 2;
-constexpr int exit_cannot_run = 70;
 
 using Dots = std::vector<std::vector<bool>>;  // true: dark, burnt
 
@@ -221,7 +219,7 @@ int run(const std::vector<std::string>& words) {
     return exit_cannot_run;
   }
   fmt::print("{}\n", report->dump());
-  return report->contains("wrong") ? exit_differs : 0;
+  return report->contains("wrong") ? exit_negative : 0;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "apps/exit_codes.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "front/front.h"
@@ -91,11 +92,11 @@ int main(int argc, char** argv) {
   const Config& config = loaded->config;
   log::start("front", *log::level_named(config.log.level), *log::format_named(config.log.format));
   if (config.data_dir.empty())
-    return fail({Errc::bad_params, "say where the ledger rests: --data-dir DIR"}, 2);
+    return fail({Errc::bad_params, "say where the ledger rests: --data-dir DIR"}, tallymill::exit_usage);
   std::error_code made;
   for (const std::string& folder : {config.data_dir, config.run_dir})
     if (!folder.empty()) std::filesystem::create_directories(folder, made);
-  if (made) return fail({Errc::disk, "cannot make a folder: " + made.message()}, 70);
+  if (made) return fail({Errc::disk, "cannot make a folder: " + made.message()}, tallymill::exit_cannot_run);
 
   // Before any thread starts, so that all of them leave these signals to the loop.
   sigset_t signals;
@@ -112,7 +113,7 @@ int main(int argc, char** argv) {
   options.copy_ledger = last_end != nullptr && std::string_view(last_end) == "exit 70";
   const tallymill::SystemClock clock;
   tallymill::front::Front front(std::move(options), clock);
-  if (auto opened = front.open(); !opened) return fail(opened.error(), 70);
+  if (auto opened = front.open(); !opened) return fail(opened.error(), tallymill::exit_cannot_run);
   front.loop().watch(signal_fd, [&] {
     signalfd_siginfo signal;
     while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();

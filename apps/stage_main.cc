@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "apps/exit_codes.h"
 #include "base/address.h"
 #include "base/config.h"
 #include "base/log.h"
@@ -104,7 +105,7 @@ int stage_main(int argc, char** argv, const std::string& stage,
   const Config& config = loaded->config;
   log::start(stage, *log::level_named(config.log.level), *log::format_named(config.log.format));
   const auto threads = threads_of(*loaded);
-  if (!threads) return fail_with(threads.error(), 2);
+  if (!threads) return fail_with(threads.error(), exit_usage);
 
   stages::WorkerOptions options = options_of(*loaded, stage);
   options.concurrency = *threads;
@@ -120,11 +121,13 @@ int stage_main(int argc, char** argv, const std::string& stage,
          fmt::format("cannot make the folder {}: {}", options.run_dir.string(), made.message()),
          "",
          {}},
-        70);
+        exit_cannot_run);
 
   const SystemClock clock;
   auto worker = stages::Worker::make(std::move(options), clock);
-  if (!worker) return fail_with(worker.error(), worker.error().code == Errc::bad_params ? 2 : 70);
+  if (!worker)
+    return fail_with(worker.error(),
+                     worker.error().code == Errc::bad_params ? exit_usage : exit_cannot_run);
   log::info(fmt::format("{} serves", (*worker)->incarnation()));
   (*worker)->run();
   return 0;

@@ -18,6 +18,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "apps/exit_codes.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -25,10 +26,7 @@
 namespace tallymill::apps {
 namespace {
 
-constexpr int exit_usage = 2;
-constexpr int exit_cannot_run = 70;
 constexpr int exit_not_found = 127;  // of the shell's making: the program could not be started
-constexpr int exit_interrupted = 130;
 
 // From so many young deaths in a row it is a crash loop, and is called one.
 constexpr int crash_loop = 5;

@@ -12,10 +12,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "apps/exit_codes.h"
+
 namespace {
 
-constexpr int exit_usage = 2;
-constexpr int exit_cannot_run = 70;
+using namespace tallymill;
 
 // Subcommands with a program of their own. All others are the command line's.
 struct Program {
@@ -38,7 +39,22 @@ std::string own_folder() {
   return std::string(whole.substr(0, whole.rfind('/')));
 }
 
-void print_version() { std::printf("tallymill %s\n", TALLYMILL_VERSION); }
+int print_version(bool json) {
+  std::printf(json ? "{\"version\": \"%s\"}\n" : "tallymill %s\n", TALLYMILL_VERSION);
+  if (std::fflush(stdout) == 0) return 0;
+  std::fprintf(stderr, "tallymill: the output cannot be written: %s\n",
+               std::generic_category().message(errno).c_str());
+  return exit_cannot_run;
+}
+
+int version(int argc, char** argv) {
+  const std::string_view flag = argc > 2 ? argv[2] : "";
+  if (argc == 2 || (argc == 3 && flag == "--json")) return print_version(argc == 3);
+  const bool help = argc == 3 && (flag == "--help" || flag == "-h");
+  std::fprintf(help ? stdout : stderr,
+               "usage: tallymill version [--json]\nwhich version this is\n");
+  return help ? 0 : exit_usage;
+}
 
 // Which program, and how many words named it.
 struct Choice {
@@ -58,8 +74,8 @@ Choice choose(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
-  if (first == "version" && argc == 2) return print_version(), 0;
-  if (first == "--version") return print_version(), 0;
+  if (first == "version") return version(argc, argv);
+  if (first == "--version") return print_version(false);
   if (first == "stage" && choose(argc, argv).words == 0) {
     std::fprintf(stderr,
                  "tallymill: which stage? `tallymill stage compute` or `... stage image`\n");

@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "apps/supervisor.h"
+#include "apps/exit_codes.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/port_owner.h"
@@ -24,8 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int exit_usage = 2;
-constexpr int exit_cannot_run = 70;
 
 std::string upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

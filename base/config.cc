@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "base/address.h"
 #include "base/config_keys.h"
@@ -247,14 +247,20 @@ class FileReader {
   explicit FileReader(std::string name) : name_(std::move(name)) {}
 
   Result<std::vector<Setting>> read() {
-    std::ifstream in(name_);
-    std::ostringstream text;
-    if (!in || !(text << in.rdbuf()).good()) {
-      // An empty file sets failbit on the stream that it is copied to, and is a fine one.
-      if (!in.is_open()) return fail(Errc::not_found, name_ + ": cannot be read");
-    }
+    std::error_code ignored;
+    if (std::filesystem::is_directory(name_, ignored))
+      return fail(Errc::bad_params, name_ + ": is a folder, not a file");
+    std::ifstream in(name_, std::ios::binary);
+    if (!in.is_open()) return fail(Errc::not_found, name_ + ": cannot be read");
+    const auto most = static_cast<std::size_t>(limits::config_bytes.raw());
+    std::string text(most + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (in.bad()) return fail(Errc::not_found, name_ + ": cannot be read");
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    if (text.size() > most)
+      return fail(Errc::too_big, fmt::format("{}: more than {} bytes", name_, most));
     try {
-      const YAML::Node root = YAML::Load(text.str());
+      const YAML::Node root = YAML::Load(text);
       if (!root || root.IsNull()) return settings_;
       if (auto status = walk(root, ""); !status) return std::unexpected(std::move(status).error());
     } catch (const YAML::Exception& broken) {

@@ -155,6 +155,9 @@ inline constexpr int max_kind_choices = 256;
 inline constexpr int max_kind_route = 8;
 inline constexpr int max_kind_text = 1'024;
 
+// A configuration file. One that a person wrote has a hundredth of it.
+inline constexpr Bytes config_bytes = 1_MiB;
+
 // Processes that `up` starts for one stage, and kinds that the configuration names: an operator's
 // typing error should not take the machine down.
 inline constexpr std::int64_t workers_per_stage = 1024;

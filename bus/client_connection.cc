@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "bus/client_state.h"
 #include "bus/endpoints.h"
 #include "bus/frames.h"
@@ -237,6 +238,8 @@ std::string Client::State::where() const {
 Status Client::start(const std::string& endpoint) {
   State& s = *state_;
   TM_CHECK(s.endpoint.empty());
+  if (!is_utf8(s.options.name))
+    return fail(Errc::bad_params, "a client's name is UTF-8 text", "/client");
   if (s.options.name.size() > limits::client_name_bytes)
     return fail(Errc::bad_params,
                 fmt::format("a client's name has at most {} bytes", limits::client_name_bytes));

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <system_error>
 
 #include "apps/cli/terminal.h"
@@ -68,12 +69,14 @@ int tell(const Common& common, const Error& error) {
     json value{{"code", about.name}, {"message", error.message}};
     if (!error.field.empty()) value["field"] = error.field;
     if (error.retry_after.count() > 0) value["retry_after_ms"] = error.retry_after.count();
-    fmt::print(stderr, "{}\n", json{{"error", value}}.dump());
+    // A message may quote a file's name, which need not be UTF-8.
+    fmt::print(stderr, "{}\n",
+               json{{"error", value}}.dump(-1, ' ', false, json::error_handler_t::replace));
   } else {
     fmt::print(
         stderr, "{} {}{}{}\n",
         coloured(fmt::format("tallymill {}: {}:", common.command, about.name), Colour::red, 2),
-        printable(error.message), error.field.empty() ? "" : "  at ", printable(error.field));
+        printable_lines(error.message), error.field.empty() ? "" : "  at ", printable(error.field));
   }
   return about.exit;
 }
@@ -149,11 +152,14 @@ Result<json> params_of(const std::vector<std::string>& pairs, const std::string&
     if (!params.is_object())
       return fail(Errc::bad_params, "--params takes a JSON object, as '{\"width_mm\": 80}'");
   }
+  std::set<std::string> names;
   for (const std::string& pair : pairs) {
     const auto equals = pair.find('=');
     if (equals == std::string::npos || equals == 0)
       return fail(Errc::bad_params, fmt::format("--param takes name=value, not '{}'", pair));
     const std::string name = pair.substr(0, equals);
+    if (!names.insert(name).second)
+      return fail(Errc::bad_params, fmt::format("--param {} is given twice", name), "/" + name);
     const std::string text = pair.substr(equals + 1);
     const ParamSpec* spec = nullptr;
     if (kind != nullptr)
@@ -196,13 +202,15 @@ bool is_file_name(std::string_view name) {
          name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
+std::unexpected<Error> is_there(const std::string& path) {
+  return fail(Errc::wrong_state,
+              fmt::format("'{}' is there already; say --force to write over it", path));
+}
+
 Status write_file(const std::string& path, std::string_view bytes, bool force) {
   const auto wrong = [&] {
     return fail(Errc::disk, fmt::format("cannot write '{}': {}", path, reason()));
   };
-  if (!force && ::access(path.c_str(), F_OK) == 0)
-    return fail(Errc::wrong_state,
-                fmt::format("'{}' is there already; say --force to write over it", path));
   // Aside first: nobody ever sees half a file under the name.
   std::string aside = path + ".XXXXXX";
   const int fd = ::mkstemp(aside.data());
@@ -216,9 +224,10 @@ Status write_file(const std::string& path, std::string_view bytes, bool force) {
   }
   ok = ok && ::fchmod(fd, 0644) == 0;
   ok = ::close(fd) == 0 && ok;
-  ok = ok && ::rename(aside.c_str(), path.c_str()) == 0;
+  ok = ok && ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, path.c_str(),
+                         force ? 0 : RENAME_NOREPLACE) == 0;
   if (ok) return {};
-  auto error = wrong();
+  auto error = !force && errno == EEXIST ? is_there(path) : wrong();
   ::unlink(aside.c_str());
   return error;
 }
@@ -228,15 +237,18 @@ Status write_file(const std::string& path, std::string_view bytes, bool force) {
 Result<std::vector<std::string>> write_files(bus::Client& client, const bus::JobResult& result,
                                              const std::string& folder, bool force) {
   std::vector<std::string> paths;
+  // All names before any file: new ones beside an old one would look like one result.
   for (const bus::ResultFile& file : result.files) {
     if (!is_file_name(file.name))
       return fail(Errc::bad_frame, fmt::format("'{}' is no file name", printable(file.name)));
-    auto bytes = client.fetch(file);
-    if (!bytes) return std::unexpected(std::move(bytes).error().in(file.name));
-    std::string path = (fs::path(folder) / file.name).lexically_normal().string();
-    if (auto written = write_file(path, *bytes, force); !written)
+    paths.push_back((fs::path(folder) / file.name).lexically_normal().string());
+    if (!force && ::access(paths.back().c_str(), F_OK) == 0) return is_there(paths.back());
+  }
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    auto bytes = client.fetch(result.files[i]);
+    if (!bytes) return std::unexpected(std::move(bytes).error().in(result.files[i].name));
+    if (auto written = write_file(paths[i], *bytes, force); !written)
       return std::unexpected(std::move(written).error());
-    paths.push_back(std::move(path));
   }
   return paths;
 }

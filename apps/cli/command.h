@@ -14,18 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/exit_codes.h"
 #include "base/result.h"
 #include "base/schema.h"
 #include "bus/client.h"
 
 namespace tallymill::cli {
-
-inline constexpr int exit_ok = 0;
-inline constexpr int exit_negative = 1;  // the job failed, the check found something
-inline constexpr int exit_usage = 2;
-inline constexpr int exit_inconsistent = 7;
-inline constexpr int exit_cannot_run = 70;
-inline constexpr int exit_interrupted = 130;
 
 struct Common {
   std::string command;  // "jobs": for errors

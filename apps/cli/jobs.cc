@@ -52,7 +52,7 @@ void print_status(const json& s) {
   line("state", coloured(state, colour_of_state(state)));
   if (s.contains("code"))
     line("error",
-         fmt::format("{}: {}{}{}", text_at(s, "code"), printable(text_at(s, "message")),
+         fmt::format("{}: {}{}{}", text_at(s, "code"), printable_lines(text_at(s, "message")),
                      text_at(s, "field").empty() ? "" : "  at ", printable(text_at(s, "field"))));
   line("client", printable(text_at(s, "client")));
   line("priority", fmt::format("{}", number_at(s, "priority")));
@@ -104,7 +104,7 @@ int wait(const IdArgs& args) {
       print(fmt::format("{}  {}{}\n", job.raw(), coloured(end->state, colour_of_state(end->state)),
                         end->done() ? ""
                                     : fmt::format("  {}: {}", info(end->error.code).name,
-                                                  printable(end->error.message))));
+                                                  printable_lines(end->error.message))));
     return answer;
   });
 }
@@ -112,10 +112,26 @@ int wait(const IdArgs& args) {
 int result(const IdArgs& args) {
   if (auto writable = prepare_folder(args.out); !writable)
     return tell(args.common, writable.error());
-  return for_each_job(args, [&](bus::Client& client, JobId job, int&) -> Result<json> {
+  return for_each_job(args, [&](bus::Client& client, JobId job, int& code) -> Result<json> {
     auto end = client.result(job);
-    if (!end) return std::unexpected(std::move(end).error());
-    auto paths = write_files(client, *end, args.out, args.force);
+    if (!end) {
+      // The error of a job that did not get done is not the command's: told as `run` tells it.
+      const auto status = client.status(job);
+      const std::string state = status ? text_at(*status, "state") : "";
+      if (state != "failed" && state != "cancelled" && state != "expired")
+        return std::unexpected(std::move(end).error());
+      Error why = std::move(end).error();
+      why.message = fmt::format("job {} {}: {}", job.raw(), state, why.message);
+      (void)tell(args.common, why);
+      code = exit_negative;
+      return json();
+    }
+    // Names repeat from job to job.
+    const std::string folder =
+        args.jobs.size() == 1 ? args.out : fmt::format("{}/{}", args.out, job.raw());
+    if (auto ready = prepare_folder(folder); !ready)
+      return std::unexpected(std::move(ready).error());
+    auto paths = write_files(client, *end, folder, args.force);
     if (!paths) return std::unexpected(std::move(paths).error());
     if (!args.common.json)
       for (const std::string& path : *paths) print(printable(path) + "\n");
@@ -143,14 +159,44 @@ int retry(const IdArgs& args) {
   });
 }
 
+namespace {
+
+// Page by page, until there are as many as were asked for.
+Result<json> list_of(bus::Client& client, const JobsArgs& args) {
+  // States of the table that the ledger does not know apart.
+  const bool live_one =
+      args.state == "waiting" || args.state == "in_flight" || args.state == "settling";
+  json all = json::array();
+  json answer;
+  JobId before(args.before);
+  while (true) {
+    const int left = args.limit - static_cast<int>(all.size());
+    auto page = client.jobs(live_one ? "live" : args.state, args.kind, left, before);
+    if (!page) return page;
+    answer = std::move(*page);
+    const auto rows = answer.find("jobs");
+    if (rows == answer.end() || !rows->is_array())
+      return fail(Errc::bad_frame, "the front's answer has no jobs");
+    for (json& row : *rows) {
+      before = JobId(number_at(row, "job"));
+      if (!live_one || text_at(row, "state") == args.state) all.push_back(std::move(row));
+    }
+    if (rows->empty() || static_cast<int>(all.size()) >= args.limit) break;
+  }
+  answer["jobs"] = std::move(all);
+  return answer;
+}
+
+}  // namespace
+
 int jobs(const JobsArgs& args) {
   const Session client = open_session(args.common);
   if (!client) return client.exit_code;
-  const auto answer = client->jobs(args.state, args.kind, args.limit, JobId(args.before));
+  const auto answer = list_of(*client.client, args);
   if (!answer) return tell(args.common, answer.error());
   if (args.common.json) return print_json(*answer), exit_ok;
   const auto list = answer->find("jobs");
-  if (list == answer->end() || !list->is_array() || list->empty()) {
+  if (list->empty()) {
     fmt::print(stderr, "no jobs{}\n", args.state.empty() && args.kind.empty() ? " yet" : " match");
     return exit_ok;
   }

@@ -1,6 +1,7 @@
 // tallymill-cli: the commands of a user, each in its own file; this one knows their flags.
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdint>
@@ -32,6 +33,24 @@ std::string job_id(const std::string& word) {
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
   if (error == std::errc() && end == word.data() + word.size() && id > 0) return {};
   return "'" + word + "' is not a job's number";
+}
+
+// Of durations from now: the ledger's clock ends in the year 2262.
+std::string seconds(const std::string& word) {
+  constexpr double most = 100 * 365.0 * 86400;
+  double value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error == std::errc() && end == word.data() + word.size() && value > 0 && value <= most)
+    return {};
+  return "'" + word + "' is no number of seconds above 0 and up to 100 years";
+}
+
+// What nobody could read is not an answer that was given.
+int flushed(int exit_code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  std::fprintf(stderr, "tallymill: the output cannot be written: %s\n",
+               std::generic_category().message(errno).c_str());
+  return exit_cannot_run;
 }
 
 // All flags of all commands, and which command was asked for.
@@ -70,7 +89,7 @@ class Commands {
     sub.add_option("--client", common_.client,
                    "client name, for idempotency keys and\nfairness (default: TALLYMILL_CLIENT)");
     sub.add_option("--timeout", common_.timeout_s, "seconds to wait for an answer, or for\nthe job")
-        ->check(CLI::PositiveNumber);
+        ->check(seconds);
     sub.add_flag("--insecure", common_.insecure, "connect to another host, in the clear");
   }
 
@@ -83,9 +102,9 @@ class Commands {
     sub.add_option("--priority", job_.priority, "0 (lowest) to 9")->check(CLI::Range(0, 9));
     sub.add_option("--key", job_.key, "idempotency key: the same key is the same job");
     sub.add_option("--deadline", job_.deadline_s, "seconds from now after which it expires")
-        ->check(CLI::PositiveNumber);
+        ->check(seconds);
     sub.add_option("--delay", job_.delay_s, "seconds from now before which it does\nnot start")
-        ->check(CLI::PositiveNumber);
+        ->check(seconds);
   }
 
   void add_out(CLI::App& sub, std::string& out, bool& force) {
@@ -122,10 +141,12 @@ class Commands {
       list_.common = common_;
       return cli::jobs(list_);
     });
-    jobs->add_option("--state", list_.state, "live, done, failed, cancelled or expired");
+    jobs->add_option("--state", list_.state,
+                     "live (or waiting, in_flight, settling of\nthese), done, failed, cancelled or "
+                     "expired");
     jobs->add_option("--kind", list_.kind, "only of this kind");
     jobs->add_option("-n,--limit", list_.limit, "how many (default 20)")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1, 1'000'000));
     jobs->add_option("--before", list_.before, "only ids below this one: the next page");
     id_command("cancel", "end jobs that wait, stop jobs that run", cli::cancel);
     id_command("retry", "run a dead letter once more, as a new job", cli::retry);
@@ -144,7 +165,8 @@ class Commands {
       snapshot_.common = common_;
       return cli::snapshot(snapshot_);
     });
-    snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text");
+    snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text")
+        ->excludes(snapshot->get_option("--json"));
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
   }
@@ -191,15 +213,16 @@ int run_main(int argc, char** argv) {
       "Tallymill runs image and compute jobs and shows where their time went.\n"
       "\n"
       "Programs: `tallymill up` starts the pipeline, `tallymill demo` shows it at work,\n"
-      "`tallymill front` and `tallymill stage compute|image` start one process of it.\n",
+      "`tallymill front` and `tallymill stage compute|image` start one process of it,\n"
+      "`tallymill version` says which version this is.\n",
       "tallymill");
   Commands commands(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
+    return flushed(app.exit(e));
   } catch (const CLI::CallForAllHelp& e) {
-    return app.exit(e);
+    return flushed(app.exit(e));
   } catch (const CLI::ParseError& e) {
     const auto is_first = [&](const CLI::App* sub) { return sub->check_name(argv[1]); };
     const bool no_such_command =
@@ -212,7 +235,7 @@ int run_main(int argc, char** argv) {
                  what.c_str());
     return exit_usage;
   }
-  return commands.run();
+  return flushed(commands.run());
 }
 
 }  // namespace

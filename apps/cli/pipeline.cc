@@ -105,9 +105,10 @@ void print_kind(const KindSpec& kind, bool whole) {
     constexpr std::size_t widest = 36;
     if (columns_of(type) > widest) type = type.substr(0, widest - 3) + "...";
     table.row({"  " + printable(p.name), printable(type),
-               p.fallback.is_null()     ? coloured("required", Colour::yellow)
-               : p.fallback.is_string() ? printable(p.fallback.get<std::string>())
-                                        : printable(p.fallback.dump()),
+               p.fallback.is_null() ? coloured("required", Colour::yellow)
+               : p.fallback.is_string()
+                   ? printable(p.fallback.get<std::string>())
+                   : printable(p.fallback.dump(-1, ' ', false, json::error_handler_t::replace)),
                printable(p.help)});
   }
   if (!kind.params.empty()) print(table.text());

@@ -125,7 +125,7 @@ int submit(const JobArgs& args) {
 }
 
 int run(const JobArgs& args) {
-  // Before anything is sent: a result that cannot be written is work for nothing.
+  // Before anything is sent: a folder that cannot be written to makes the work be for nothing.
   if (auto writable = prepare_folder(args.out); !writable)
     return tell(args.common, writable.error());
   const Session client = open_session(args.common);

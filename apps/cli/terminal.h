@@ -26,7 +26,9 @@ enum class Colour : std::uint8_t { plain, dim, bold, red, green, yellow, blue, c
 [[nodiscard]] bool is_terminal(int fd);
 [[nodiscard]] bool speaks_utf8();
 
-[[nodiscard]] std::string printable(std::string_view text);   // control characters as \x1b
+[[nodiscard]] std::string printable(std::string_view text);
+// Of several lines: each printable, all but the first indented.
+[[nodiscard]] std::string printable_lines(std::string_view text);  // control characters as \x1b
 [[nodiscard]] std::size_t columns_of(std::string_view text);  // code points; escapes do not count
 
 [[nodiscard]] std::string human(Duration length);  // "18 µs", "3.42 ms", "1.25 s", "2 h 05 min"
