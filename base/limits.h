@@ -204,9 +204,18 @@ inline constexpr int starvation_turn = 16;
 // sockets.
 inline constexpr int dispatches_per_turn = 2048;
 
-// Jobs handed back in a row because one worker could not reach another, before that one's lane is
-// given up and it binds a new one. A few come back whenever a worker is new.
-inline constexpr std::int32_t lane_refusals = 8;
+// A link between two workers over which jobs were handed back is shut that long (full jitter, from
+// the first to the longest): a new worker's lane is connected within a millisecond here and a round
+// trip elsewhere, and a cable that was mended is used again within seconds.
+inline constexpr std::chrono::milliseconds link_backoff_base{10};
+inline constexpr std::chrono::milliseconds link_backoff_cap{10'000};
+// So often before the lane is given up and another is bound: a few come back whenever one is new,
+// for jobs may overtake the word that it is there. So often in a row and the link is called broken.
+inline constexpr int link_refusals = 4;
+// What a link refused is forgotten when a job came through and none was handed back for so long.
+inline constexpr std::chrono::seconds link_quiet{30};
+// How often the operator is told of the same link.
+inline constexpr std::chrono::seconds link_told{60};
 
 // A worker that was not heard of for so long is struck off; should it come back, it is a new one.
 inline constexpr std::chrono::seconds worker_forgotten{60};

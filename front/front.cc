@@ -511,6 +511,7 @@ void Front::give_up(const Dispatch& dispatch, const Error& error) {
 void Front::act(const TellWorker& tell) { stages_->tell(tell); }
 void Front::act(const CloseLane& close) { stages_->close_lane(close.worker); }
 void Front::act(const Rebind& rebind) { stages_->rebind(rebind.worker); }
+void Front::act(const LinkNews& news) { stages_->say(news); }
 void Front::act(const Drained&) {
   if (draining_) stop(0);
 }

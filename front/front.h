@@ -153,6 +153,7 @@ class Front {
   void act(const Announce& announce);
   void act(const CloseLane& close);
   void act(const Rebind& rebind);
+  void act(const LinkNews& news);
   void act(const Drained& drained);
   void commit(Entry&& entry);
   void keep_body(NewJob&& job);

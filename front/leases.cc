@@ -37,10 +37,10 @@ bool Machine::try_send(JobId id, Instant now) {
   JobEntry& job = jobs_.at(id.raw());
   const RouteId route = route_of_kind_[job.kind];
   if (job.state == State::alone) {
-    if (!pool_.take_alone(routes_[route], job.kind, job.size, id, taken_)) return false;
+    if (!pool_.take_alone(routes_[route], job.kind, job.size, id, now, taken_)) return false;
     waiting_.erase_alone(route, id);
   } else {
-    if (!pool_.take(routes_[route], job.kind, job.size, taken_)) return false;
+    if (!pool_.take(routes_[route], job.kind, job.size, now, taken_)) return false;
     waiting_.pop(route);
   }
   if constexpr (plants(Mutant::drop_queue_entry))
@@ -222,7 +222,7 @@ void Machine::bury(WorkerId id) {
 }
 
 // The job is known to be at `hop` (`received`) or on its way there.
-void Machine::reach(Lease& lease, int hop, bool received) {
+void Machine::reach(Lease& lease, int hop, bool received, Instant now) {
   for (int h = 0; h <= hop; ++h) {
     LeaseHop& at = lease.hops[static_cast<std::size_t>(h)];
     if (at.freed) continue;
@@ -232,9 +232,8 @@ void Machine::reach(Lease& lease, int hop, bool received) {
     }
     if (!at.received && (received || h < hop)) {
       at.received = true;
-      LaneTotals& totals = lane(lease, h);
-      ++totals.count.received;
-      totals.refused = 0;
+      ++lane(lease, h).count.received;
+      if (h > 0) reached(lease, h, now);
     }
     if (h < hop) leave_hop(lease, h);
   }
@@ -299,7 +298,7 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
     emit(TellWorker{worker, token, Word::void_});
     return;
   }
-  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, job)) {
+  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, job, now)) {
     emit(TellWorker{worker, token, Word::void_});
     return;
   }
@@ -307,7 +306,7 @@ void Machine::listed(WorkerId worker, const Held& held, Instant now) {
   lease.listed = now;
   lease.link_broke = false;
   if (hop >= lease.at) {
-    reach(lease, hop, true);
+    reach(lease, hop, true, now);
     lease.started = lease.started || held.phase >= 1;
     if (held.phase == 2 && ++lease.finished_beats > 1) emit(TellWorker{worker, token, Word::keep});
   }
@@ -372,7 +371,7 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
 
 // An adopted job was handed on: the lease gains the hop that its route had taken before the
 // restart. False for a hop that it has left already, or that is not of its route.
-bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job) {
+bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job, Instant now) {
   if (lease.token.epoch >= epoch_ || lease.n >= limits::route_hops) return false;
   const auto& route = routes_[route_of_kind_[job.kind]];
   const auto stage =
@@ -382,7 +381,7 @@ bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job) {
   LeaseHop& next = lease.hops[static_cast<std::size_t>(lease.n)];
   next.place = pool_.force(worker, job.kind, job.size);
   ++lease.n;
-  reach(lease, lease.n - 1, true);
+  reach(lease, lease.n - 1, true, now);
   return true;
 }
 
@@ -391,24 +390,24 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
   if (entry == leases_.end() || entry->second.token != token) return;
   Lease& lease = entry->second;
   const JobId id(token.job);
-  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, jobs_.at(token.job))) return;
+  if (hop_at(lease, worker) < 0 && !move_on(lease, worker, jobs_.at(token.job), now)) return;
   const int hop = hop_at(lease, worker);
   lease.listed = now;
   switch (point) {
     case Point::received:
-      if (hop >= lease.at) reach(lease, hop, true);
+      if (hop >= lease.at) reach(lease, hop, true, now);
       break;
     case Point::started:
       if (hop >= lease.at) {
-        reach(lease, hop, true);
+        reach(lease, hop, true, now);
         lease.started = true;
       }
       break;
     case Point::finished:
       if (hop < lease.at) break;
-      reach(lease, hop, true);
+      reach(lease, hop, true, now);
       if (hop + 1 == lease.n) break;
-      reach(lease, hop + 1, false);
+      reach(lease, hop + 1, false, now);
       // It went into a lane that its worker has given up since.
       if (const LeaseHop& next = lease.hops[static_cast<std::size_t>(hop + 1)];
           !next.received && next.lane != pool_.at(next.place.worker).info.lane)
@@ -416,9 +415,9 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
       break;
     case Point::back:
       if (hop < lease.at && lease.hops[static_cast<std::size_t>(lease.at)].received) break;
-      if (hop >= lease.at) reach(lease, hop, true);
+      if (hop >= lease.at) reach(lease, hop, true, now);
       ++counts_.handed_back;
-      if (hop + 1 < lease.n && !pool_.at(worker).leaving) refused(lease, hop + 1);
+      if (hop + 1 < lease.n && !pool_.at(worker).leaving) refused(lease, hop + 1, now);
       lose(id, Loss::free, "handed back", now);
       break;
   }
@@ -426,10 +425,21 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
 
 // A worker could not reach the next hop's. Links between workers are not seen from here: when it
 // goes on, the lane is given up, so that a new one is bound.
-void Machine::refused(const Lease& lease, int hop) {
-  if (++lane(lease, hop).refused < limits::lane_refusals) return;
-  lane(lease, hop).refused = 0;
-  close_lane(lease.hops[static_cast<std::size_t>(hop)].place.worker, "unreachable");
+void Machine::refused(const Lease& lease, int hop, Instant now) {
+  const LeaseHop& next = lease.hops[static_cast<std::size_t>(hop)];
+  const WorkerId from = lease.hops[static_cast<std::size_t>(hop - 1)].place.worker;
+  const WorkerId to = next.place.worker;
+  // Of a lane that was given up already.
+  if (!pool_.at(to).open || pool_.at(to).info.lane != next.lane) return;
+  const Links::Refused what = pool_.links().refused(from, to, next.lane, now, jitter_);
+  if (what.tell) emit(LinkNews{from, to, false});
+  if (what.give_up) close_lane(to, "unreachable");
+}
+
+void Machine::reached(const Lease& lease, int hop, Instant now) {
+  const WorkerId from = lease.hops[static_cast<std::size_t>(hop - 1)].place.worker;
+  const WorkerId to = lease.hops[static_cast<std::size_t>(hop)].place.worker;
+  if (pool_.links().reached(from, to, now)) emit(LinkNews{from, to, true});
 }
 
 // Whether the worker beat in time, twice at least, since the front sent the job to it: then a job

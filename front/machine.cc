@@ -355,6 +355,7 @@ void Machine::tick(Instant now) {
 Instant Machine::next_due() const {
   Instant next = last_tick_ + limits::heartbeat / 4;
   if (!replaying_ && !waiting_.held.empty()) next = std::min(next, recovered_at_);
+  next = std::min(next, pool_.links().next_open(last_tick_));
   for (const auto* due : {&waiting_.backoff, &waiting_.scheduled, &deadlines_})
     if (!due->empty()) next = std::min(next, due->begin()->at);
   return next;
@@ -379,6 +380,7 @@ Snapshot Machine::snapshot() const {
   snapshot.waiting = waiting_.counts();
   snapshot.in_flight = static_cast<std::int64_t>(leases_.size());
   snapshot.settling = settling_;
+  snapshot.broken_links = pool_.links().broken();
   snapshot.replaying = replaying_;
   std::map<LaneKey, std::int64_t> in_flight;
   for (const auto& [id, lease] : leases_)

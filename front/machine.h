@@ -156,10 +156,15 @@ struct CloseLane {  // LINGER 0, never reused
 struct Rebind {  // this living worker's lane is closed: it must bind another
   WorkerId worker = no_worker;
 };
+struct LinkNews {  // for the operator: what `from` hands on does not reach `to`, or does again
+  WorkerId from = no_worker;
+  WorkerId to = no_worker;
+  bool reached = false;
+};
 struct Drained {};  // nothing is leased and nothing waits for a commit
 
 using Effect = std::variant<Append, Settle, Remark, Accept, Refuse, Cancelled, Dispatch, TellWorker,
-                            Announce, CloseLane, Rebind, Drained>;
+                            Announce, CloseLane, Rebind, LinkNews, Drained>;
 
 // ---- what is seen of it ----
 
@@ -189,6 +194,7 @@ struct Snapshot {
   Waiting::Counts waiting;
   std::int64_t in_flight = 0;
   std::int64_t settling = 0;
+  std::int64_t broken_links = 0;
   bool replaying = false;  // jobs of the ledger are still coming: the law cannot be judged yet
   struct Lane {
     WorkerId from = no_worker;  // no_worker: the front
@@ -394,7 +400,6 @@ class Machine {
   struct LaneTotals {
     LaneCount count;
     StageId stage = 0;
-    std::int32_t refused = 0;  // jobs handed back in a row because the lane could not be reached
   };
   using LaneKey = std::pair<WorkerId, WorkerId>;  // from, to; of the dead: stage, no_worker
 
@@ -411,9 +416,9 @@ class Machine {
   void listed(WorkerId worker, const Held& held, Instant now);
   void claim(WorkerId worker, const Held& held, Instant now);
   void adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, Instant now);
-  [[nodiscard]] bool move_on(Lease& lease, WorkerId worker, const JobEntry& job);
+  [[nodiscard]] bool move_on(Lease& lease, WorkerId worker, const JobEntry& job, Instant now);
   [[nodiscard]] int hop_at(const Lease& lease, WorkerId worker) const;
-  void reach(Lease& lease, int hop, bool received);
+  void reach(Lease& lease, int hop, bool received, Instant now);
   void leave_hop(Lease& lease, int hop);
   void end_lease(JobId id, Lease& lease, std::string_view reason);
   enum class Loss : std::uint8_t { free, charged };
@@ -421,7 +426,8 @@ class Machine {
   void lapse(JobId id, Instant now);
   [[nodiscard]] bool must_have_got(const Lease& lease, WorkerId worker) const;
   void close_lane(WorkerId worker, std::string_view reason);
-  void refused(const Lease& lease, int hop);
+  void refused(const Lease& lease, int hop, Instant now);
+  void reached(const Lease& lease, int hop, Instant now);
   void bury(WorkerId worker);
   static void hurry(Lease& lease, Instant now);
   [[nodiscard]] bool on_its_way_from(const Lease& lease, WorkerId worker) const;

@@ -93,13 +93,26 @@ int Pool::width(StageId stage) const {
   return threads;
 }
 
-WorkerId Pool::best(StageId stage, KindId kind, Bytes size, int upstream) const {
+bool Pool::is_linked(WorkerId from, WorkerId worker, std::span<const StageId> after,
+                     Instant now) const {
+  if (links_.empty()) return true;
+  if (from != no_worker && links_.shut(from, worker, now)) return false;
+  if (after.empty() || after.front() >= by_stage_.size()) return true;
+  return std::ranges::any_of(by_stage_[after.front()], [&](WorkerId next) {
+    return workers_[next].open && !links_.shut(worker, next, now);
+  });
+}
+
+WorkerId Pool::best(std::span<const StageId> route, std::size_t hop, WorkerId from, KindId kind,
+                    Bytes size, Instant now) const {
+  const StageId stage = route[hop];
   if (stage >= by_stage_.size()) return no_worker;
+  const int upstream = hop == 0 ? 0 : width(route[hop - 1]);
   WorkerId chosen = no_worker;
   Duration least = Duration::max();
   for (const WorkerId id : by_stage_[stage]) {
     const Worker& worker = workers_[id];
-    if (!may_take(worker, JobId(0))) continue;
+    if (!may_take(worker, JobId(0)) || !is_linked(from, id, route.subspan(hop + 1), now)) continue;
     const Duration one = expected(worker, kind);
     const Duration work = worker.work_here + worker.work_ahead + one;
     if (work < least && has_room(worker, size, one, upstream)) least = work, chosen = id;
@@ -107,11 +120,12 @@ WorkerId Pool::best(StageId stage, KindId kind, Bytes size, int upstream) const 
   return chosen;
 }
 
-bool Pool::take(std::span<const StageId> route, KindId kind, Bytes size,
+bool Pool::take(std::span<const StageId> route, KindId kind, Bytes size, Instant now,
                 std::vector<Taken>& taken) {
   taken.clear();
   for (std::size_t hop = 0; hop < route.size(); ++hop) {
-    const WorkerId id = best(route[hop], kind, size, hop == 0 ? 0 : width(route[hop - 1]));
+    const WorkerId from = hop == 0 ? no_worker : taken.back().worker;
+    const WorkerId id = best(route, hop, from, kind, size, now);
     if (id == no_worker) {
       for (Taken& place : taken) give_back(place);
       taken.clear();
@@ -123,12 +137,14 @@ bool Pool::take(std::span<const StageId> route, KindId kind, Bytes size,
 }
 
 bool Pool::take_alone(std::span<const StageId> route, KindId kind, Bytes size, JobId job,
-                      std::vector<Taken>& taken) {
+                      Instant now, std::vector<Taken>& taken) {
   TM_CHECK(kept_ == JobId(0) || kept_ == job);
   taken.clear();
   std::vector<WorkerId> chosen;
   bool all_empty = true;
-  for (const StageId stage : route) {
+  for (std::size_t hop = 0; hop < route.size(); ++hop) {
+    const StageId stage = route[hop];
+    const WorkerId from = hop == 0 ? no_worker : chosen.back();
     // The one with the least to do until it is empty; one that is kept for the job already first.
     WorkerId quietest = no_worker;
     const auto rank = [&](const Worker& worker) {
@@ -137,7 +153,7 @@ bool Pool::take_alone(std::span<const StageId> route, KindId kind, Bytes size, J
     };
     if (stage < by_stage_.size())
       for (const WorkerId id : by_stage_[stage])
-        if (may_take(workers_[id], job) &&
+        if (may_take(workers_[id], job) && is_linked(from, id, route.subspan(hop + 1), now) &&
             (quietest == no_worker || rank(workers_[id]) < rank(workers_[quietest])))
           quietest = id;
     if (quietest == no_worker) {
@@ -214,6 +230,7 @@ void Pool::bury(WorkerId id) {
   Worker& worker = at(id);
   worker.gone = true;
   worker.open = false;
+  links_.forget(id);
   std::erase(by_stage_[worker.info.stage], id);
 }
 

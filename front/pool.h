@@ -10,6 +10,9 @@
 // arrives only after the hops before it, and a slow first stage must not idle a fast second. Both
 // counts are kept shallow, so that a fast first stage does not flood a slow second either.
 //
+// A worker whose jobs cannot reach the next hop's worker (front/links.h) has no place for that
+// route meanwhile; another that can takes it.
+//
 //   invariant: the places taken are exactly those of the live leases (the machine checks it)
 //
 // Threads: the front's loop.
@@ -30,15 +33,12 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "front/credit.h"
+#include "front/links.h"
 
 namespace tallymill::front {
 
 using KindId = std::uint16_t;
 using StageId = std::uint16_t;
-// A worker incarnation's slot; never reused while the front lives.
-using WorkerId = std::uint32_t;
-inline constexpr WorkerId no_worker = ~WorkerId{0};
-
 struct WorkerInfo {
   std::string incarnation;
   StageId stage = 0;
@@ -93,14 +93,14 @@ class Pool {
   [[nodiscard]] std::span<const Worker> all() const { return workers_; }
 
   // Takes a place on each stage of `route` for a job of `size`, all or none; in `taken`, in order.
-  [[nodiscard]] bool take(std::span<const StageId> route, KindId kind, Bytes size,
+  [[nodiscard]] bool take(std::span<const StageId> route, KindId kind, Bytes size, Instant now,
                           std::vector<Taken>& taken);
   // The same at workers that hold nothing else, which take nothing else until release_alone(job).
   // False when they are not empty yet: they are kept for the job meanwhile, and it is kept(); or
   // when a stage has no worker for it: then none is kept. REQUIRES: no other job is kept(). Two
   // that each keep what the other needs would wait for ever.
   [[nodiscard]] bool take_alone(std::span<const StageId> route, KindId kind, Bytes size, JobId job,
-                                std::vector<Taken>& taken);
+                                Instant now, std::vector<Taken>& taken);
   // The job that waits for its workers to be empty; 0: none.
   [[nodiscard]] JobId kept() const { return kept_; }
   // Takes a place whatever the limits say: the worker holds the job already (adopted at restart).
@@ -119,11 +119,19 @@ class Pool {
   // together.
   void measured(WorkerId worker, KindId kind, Duration service);
 
+  [[nodiscard]] Links& links() { return links_; }
+  [[nodiscard]] const Links& links() const { return links_; }
+
  private:
+  // Of the stage at `hop` of the route; `from`: the worker of the hop before.
+  [[nodiscard]] WorkerId best(std::span<const StageId> route, std::size_t hop, WorkerId from,
+                              KindId kind, Bytes size, Instant now) const;
   // `upstream`: how many jobs may be under way to it; 0 for a first hop.
-  [[nodiscard]] WorkerId best(StageId stage, KindId kind, Bytes size, int upstream) const;
   [[nodiscard]] bool has_room(const Worker& worker, Bytes size, Duration one, int upstream) const;
   [[nodiscard]] bool may_take(const Worker& worker, JobId alone) const;
+  // Whether `from` can hand on to `worker`, and `worker` to anyone of the hop after.
+  [[nodiscard]] bool is_linked(WorkerId from, WorkerId worker, std::span<const StageId> after,
+                               Instant now) const;
   [[nodiscard]] int width(StageId stage) const;
   void place(WorkerId id, KindId kind, Bytes size, bool first, std::vector<Taken>& taken);
 
@@ -131,6 +139,7 @@ class Pool {
   JobId kept_{};
   std::map<std::string, WorkerId, std::less<>> by_incarnation_;
   std::vector<std::vector<WorkerId>> by_stage_;  // living ones
+  Links links_;
 };
 
 }  // namespace tallymill::front

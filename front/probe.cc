@@ -94,6 +94,8 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, std::siz
           counts.adopted);
   counter("tallymill_jobs_handed_back_total", "Jobs that a worker gave back unstarted.",
           counts.handed_back);
+  gauge("tallymill_links_broken", "Pairs of workers of which one cannot hand jobs to the other.",
+        snapshot.broken_links);
   gauge("tallymill_front_connections", "Clients that the front knows.",
         static_cast<std::int64_t>(connections));
   gauge("tallymill_commit_queue", "Entries that wait for their commit.", commit_queue);

@@ -1,8 +1,8 @@
 // Settlement: the end of an attempt becomes the end of the job, or another attempt.
 #include <algorithm>
-#include <random>
 
 #include "base/check.h"
+#include "front/full_jitter.h"
 #include "front/machine.h"
 #include "front/mutant.h"
 
@@ -39,7 +39,7 @@ void Machine::done(const Finished& finished, Instant now) {
     job.deadline_passed = true;
   Lease lease = entry->second;
   const int hop = finished.worker == no_worker ? -1 : hop_at(lease, finished.worker);
-  if (hop >= 0) reach(lease, hop, true);
+  if (hop >= 0) reach(lease, hop, true, now);
   for (std::size_t h = 0; h < finished.service.size() && static_cast<int>(h) < lease.n; ++h)
     if (finished.service[h] > Duration(0))
       pool_.measured(lease.hops[h].place.worker, job.kind, finished.service[h]);
@@ -97,14 +97,8 @@ void Machine::unreadable(const Token& token, Error error, Instant now) {
 void Machine::retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease,
                     Instant now) {
   const Kind& kind = kinds_[job.kind];
-  // Full jitter: uniform in [0, min(cap, base * 2^n)].
-  const int doublings = std::min<int>(job.failures, 30);
-  const Duration most =
-      std::min(kind.backoff_cap, kind.backoff_base * (std::int64_t{1} << doublings));
-  std::uniform_int_distribution<std::int64_t> delay(0, std::max<std::int64_t>(0, most.count()));
-  ++job.failures;
   ++counts_.retried;
-  job.due = now + Duration(delay(jitter_));
+  job.due = now + full_jitter(kind.backoff_base, kind.backoff_cap, job.failures++, jitter_);
   remark(id, job, Note::What::retry_at, "failed", now, &lease);
   auto& note = std::get<Remark>(effects_.back());
   note.due = job.due;

@@ -343,6 +343,23 @@ void StageDoor::rebind(WorkerId worker) {
   if (!std::exchange(at.dirty, true)) dirty_.push_back(worker);
 }
 
+void StageDoor::say(const LinkNews& news) const {
+  const WorkerFacts* from = facts(news.from);
+  const WorkerFacts* to = facts(news.to);
+  if (from == nullptr || to == nullptr) return;
+  if (news.reached) {
+    log::info(fmt::format("worker {} reaches worker {} again", from->incarnation, to->incarnation));
+    return;
+  }
+  const bool ipc = to->endpoint.starts_with("ipc://");
+  log::warn(fmt::format(
+      "worker {} on {} cannot reach worker {} at {}: its jobs come back and wait, nobody is charged"
+      ", and it is tried again after {} s at most{}",
+      from->incarnation, from->host, to->incarnation, to->endpoint,
+      limits::link_backoff_cap.count() / 1000,
+      ipc ? "; another host does not see that socket: --lane-address gives it a tcp lane" : ""));
+}
+
 void StageDoor::close_lane(WorkerId worker) { drop_lane(worker); }
 
 void StageDoor::reply(const bus::Route& to, bus::Packer& packer) {

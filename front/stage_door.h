@@ -66,6 +66,8 @@ class StageDoor {
   void tell(const TellWorker& tell);
   void rebind(WorkerId worker);
   void close_lane(WorkerId worker);
+  // To the operator, in the log.
+  void say(const LinkNews& news) const;
 
   // Send what the turn gathered: lanes and jobs; what was decided of the workers' tokens.
   void flush_jobs();

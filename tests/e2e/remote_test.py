@@ -9,6 +9,7 @@ usage: remote_test.py PROGRAMS
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,39 @@ class Remote(unittest.TestCase):
         self.end_worker(near)
         self.start_near_compute()
         self.hosts.end(compute)
+
+    def counter(self, name):
+        text = self.client.ask("snapshot", state="prometheus")["prometheus"]
+        return float(re.search(rf"^{name} (\S+)$", text, re.M)[1])
+
+    def test_a_lane_that_another_host_cannot_see_is_said_and_its_jobs_wait(self):
+        h = self.hosts
+        compute = h.start(*self.far_command("compute"))
+        self.end_near_compute()
+        # With a run directory its lane is an ipc socket, which is not there on the other host.
+        near = self.image_worker(h.front, PROGRAMS / "tallymill-stage-image", "--run-dir", h.run)
+        kind, params = JOBS[0]
+        r = self.client.submit(kind, params, [PHOTO], B=1,
+                               **{"in": [{"n": "sample.jpg", "b": len(PHOTO), "i": 0}]})
+        until(lambda: " cannot reach worker " in self.log_text(), 20, "the operator is told")
+        self.client.pump(0.1)
+        job = self.client.accepted[r]["id"]
+        self.assertEqual(self.client.ask("status", id=job)["state"], "waiting")
+        self.assertFalse(self.client.ends[job])
+        self.assertEqual(self.counter("tallymill_links_broken"), 1)
+        self.assertIn("another host does not see that socket: --lane-address", self.log_text())
+        # One that can reach it does the job, however long the other link stays cut.
+        self.start_near_compute()
+        self.assertTrue(self.client.wait_for(lambda: self.client.ends[job], 20))
+        self.assertEqual(self.client.ends[job][0][0]["w"], "done")
+        self.assertEqual(self.client.ask("status", id=job)["charges"], 0)
+        self.assertLess(self.counter("tallymill_jobs_handed_back_total"), 50)
+        self.assertTrue(self.client.ask("snapshot")["balanced"])
+        self.end_worker(near)
+        self.hosts.end(compute)
+
+    def log_text(self):
+        return (self.hosts.folder / "log").read_text(errors="replace")
 
     def image_worker(self, *command):
         """Starts one, and returns it when its lane is open."""

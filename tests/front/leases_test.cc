@@ -250,21 +250,183 @@ TEST_F(Leases, AJobThatIsHandedBackIsNeitherChargedNorSuspected) {
   EXPECT_TRUE(dispatch_all(6).empty());
 }
 
-TEST_F(Leases, ALaneThatOthersCannotReachIsGivenUpAfterSoManyRefusals) {
-  const WorkerId first = worker("compute", 0);
-  const WorkerId second = worker("image", 0, {}, image_);
-  Submission two = submission(0);
-  two.kind = two_hops_;
-  submit(two, 0);
-  for (int n = 1; n <= limits::lane_refusals; ++n) {
-    const Token token = dispatch(n);
-    machine_.hop(first, token, Point::received, at(n));
-    machine_.effects().clear();
-    machine_.hop(first, token, Point::back, at(n));
-    EXPECT_EQ(take<CloseLane>().size(), n == limits::lane_refusals ? 1U : 0U) << n;
+// A compute worker whose jobs do not reach the image worker.
+class CutLink : public Leases {
+ protected:
+  CutLink() : from_(worker("compute", 0)), to_(worker("image", 0, {}, image_)) {}
+  JobId submit_two_hops(std::int64_t ms) {
+    Submission two = submission(ms);
+    two.kind = two_hops_;
+    return submit(two, ms);
   }
-  EXPECT_FALSE(machine_.pool().at(second).open);
-  EXPECT_TRUE(machine_.pool().at(first).open);
+  // What is sent now comes back at once; how many.
+  std::size_t refuse_all(std::int64_t ms) {
+    const auto sent = dispatch_all(ms);
+    for (const Dispatch& one : sent) {
+      machine_.hop(one.workers[0], one.token, Point::received, at(ms));
+      machine_.hop(one.workers[0], one.token, Point::back, at(ms));
+    }
+    return sent.size();
+  }
+  WorkerId from_;
+  WorkerId to_;
+};
+
+TEST_F(CutLink, ALaneThatOthersCannotReachIsGivenUpAfterSoManyRefusals) {
+  submit_two_hops(0);
+  int bursts = 0;
+  std::vector<LinkNews> news;
+  for (int ms = 0; machine_.pool().at(to_).open; ++ms) {
+    ASSERT_LT(ms, 1000);
+    bursts += refuse_all(ms) > 0;
+    for (const Effect& effect : machine_.effects())
+      if (const auto* one = std::get_if<LinkNews>(&effect)) news.push_back(*one);
+  }
+  EXPECT_EQ(bursts, limits::link_refusals);
+  EXPECT_EQ(take<CloseLane>().size(), 1U);
+  ASSERT_EQ(news.size(), 1U);
+  EXPECT_EQ(news[0].from, from_);
+  EXPECT_EQ(news[0].to, to_);
+  EXPECT_FALSE(news[0].reached);
+  EXPECT_TRUE(machine_.pool().at(from_).open);
+  EXPECT_EQ(machine_.snapshot().broken_links, 1);
+}
+
+TEST_F(CutLink, AJobWhoseNextHopIsNeverReachedWaitsAndNeitherSpinsNorIsCharged) {
+  const JobId job = submit_two_hops(0);
+  constexpr std::int64_t hour = 3'600'000;
+  std::int64_t attempts = 0, news = 0;
+  std::int32_t lane = 1;
+  for (std::int64_t ms = 0; ms <= hour; ms += 20) {
+    beat(from_, {}, ms);
+    beat(to_, {}, ms);
+    machine_.tick(at(ms));
+    attempts += static_cast<std::int64_t>(refuse_all(ms));
+    for (const Effect& effect : machine_.effects())
+      news += std::holds_alternative<LinkNews>(effect);
+    if (machine_.pool().at(to_).broken) worker("image", ms, {}, image_, ++lane);
+    if (ms == 5000) {
+      EXPECT_LE(attempts, 30);
+    }
+  }
+  // About one in five seconds, which is half the longest wait.
+  EXPECT_LT(attempts, 1000);
+  EXPECT_GT(attempts, 500) << "a link that is mended is found again";
+  EXPECT_GE(news, 50) << "not in silence";
+  EXPECT_LE(news, 61) << "nor in every second";
+  EXPECT_EQ(machine_.state(job), State::ready);
+  EXPECT_EQ(machine_.counts().charged, 0);
+  EXPECT_EQ(machine_.counts().handed_back, attempts);
+  EXPECT_TRUE(machine_.snapshot().balanced());
+  EXPECT_EQ(places_taken(from_), 0);
+  EXPECT_EQ(machine_.pool().at(to_).ahead, Credits(0));
+}
+
+TEST_F(CutLink, ABacklogIsTriedByAFewJobsAtATimeAndOtherRoutesGoOn) {
+  for (int n = 0; n < 500; ++n) submit_two_hops(0);
+  std::size_t attempts = 0;
+  std::int32_t lane = 1;
+  for (std::int64_t ms = 0; ms <= 60'000; ms += 20) {
+    beat(from_, {}, ms);
+    beat(to_, {}, ms);
+    machine_.tick(at(ms));
+    attempts += refuse_all(ms);
+    if (machine_.pool().at(to_).broken) worker("image", ms, {}, image_, ++lane);
+  }
+  EXPECT_LT(attempts, 300U);
+  // While the link is shut, what does not go over it is sent.
+  while (refuse_all(60'000) > 0) machine_.tick(at(60'000));
+  const JobId other = submit(60'000);
+  EXPECT_EQ(dispatch(60'000).job, other.raw());
+}
+
+TEST_F(CutLink, AnotherWorkerThatCanReachTheNextHopTakesTheJob) {
+  submit_two_hops(0);
+  while (!machine_.pool().links().shut(from_, to_, at(0))) ASSERT_EQ(refuse_all(0), 1U);
+  EXPECT_TRUE(dispatch_all(0).empty());
+  const WorkerId other = worker("other", 0);
+  const auto sent = dispatch_all(0);
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].workers[0], other);
+}
+
+TEST_F(CutLink, ALinkThatIsMendedIsSaidAndForgottenWhenItWasQuiet) {
+  submit_two_hops(0);
+  std::int64_t ms = 0;
+  for (; machine_.pool().at(to_).open; ++ms) refuse_all(ms);
+  worker("image", ms, {}, image_, 2);
+  Token token{};
+  for (; token == Token{}; ++ms)
+    if (const auto sent = dispatch_all(ms); !sent.empty()) token = sent[0].token;
+  machine_.hop(from_, token, Point::finished, at(ms));
+  EXPECT_EQ(take<LinkNews>().size(), 0U) << "sent is not received";
+  machine_.hop(to_, token, Point::received, at(ms));
+  const auto news = take<LinkNews>();
+  ASSERT_EQ(news.size(), 1U);
+  EXPECT_TRUE(news[0].reached);
+  EXPECT_EQ(machine_.snapshot().broken_links, 0);
+  ok(to_, token, ms);
+  commit_all(ms);
+  submit_two_hops(ms);
+  ms += std::chrono::milliseconds(limits::link_quiet).count() + 1;
+  beat(from_, {}, ms);
+  beat(to_, {}, ms);
+  const Token quiet = dispatch(ms);
+  machine_.hop(from_, quiet, Point::finished, at(ms));
+  machine_.hop(to_, quiet, Point::received, at(ms));
+  EXPECT_TRUE(machine_.pool().links().empty());
+}
+
+TEST_F(CutLink, OneBrokenSocketOfManyIsFoundAlthoughTheOthersGetThrough) {
+  // As from a sender with two threads: what is sent comes back every second time.
+  int bursts = 0;
+  for (int n = 0; machine_.pool().at(to_).open; ++n) {
+    ASSERT_LT(n, 100);
+    const std::int64_t ms = n * 100;
+    beat(from_, {}, ms);
+    beat(to_, {}, ms);
+    submit_two_hops(ms);
+    if (n % 2 == 1) {
+      bursts += refuse_all(ms) > 0;
+      continue;
+    }
+    for (const Dispatch& one : dispatch_all(ms)) {
+      machine_.hop(from_, one.token, Point::finished, at(ms));
+      ok(to_, one.token, ms);
+    }
+    commit_all(ms);
+  }
+  EXPECT_EQ(bursts, limits::link_refusals);
+  EXPECT_EQ(machine_.snapshot().broken_links, 0) << "some come through";
+}
+
+TEST_F(CutLink, ANewLaneMayRefuseAFewToo) {
+  submit_two_hops(0);
+  std::int64_t ms = 0;
+  for (; machine_.pool().at(to_).open; ++ms) refuse_all(ms);
+  for (int n = 0; n < limits::link_refusals; ++n) {
+    if (n == 0) worker("image", ms, {}, image_, 2);
+    EXPECT_TRUE(machine_.pool().at(to_).open) << n;
+    while (refuse_all(ms) == 0) {
+      ms += 10;
+      beat(from_, {}, ms);
+      beat(to_, {}, ms);
+    }
+  }
+  EXPECT_FALSE(machine_.pool().at(to_).open);
+}
+
+TEST_F(CutLink, AJobThatMustRunAloneWaitsForALinkToo) {
+  const JobId job = submit_two_hops(0);
+  machine_.hop(from_, dispatch(0), Point::started, at(0));
+  machine_.died(from_, "signal SIGKILL", at(0));
+  commit_all(0);
+  ASSERT_EQ(machine_.state(job), State::alone);
+  from_ = worker("compute again", 0);
+  while (!machine_.pool().links().shut(from_, to_, at(0))) ASSERT_EQ(refuse_all(0), 1U);
+  EXPECT_TRUE(dispatch_all(0).empty());
+  EXPECT_EQ(machine_.pool().kept(), JobId(0));
+  EXPECT_EQ(machine_.pool().at(from_).alone, JobId(0));
 }
 
 // ---- routes ----

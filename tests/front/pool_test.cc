@@ -41,7 +41,7 @@ class PoolTest : public ::testing::Test {
     return *id;
   }
   bool take(const std::vector<StageId>& route, Bytes size = Bytes(1)) {
-    return pool.take(route, kind, size, taken);
+    return pool.take(route, kind, size, at(0), taken);
   }
   // Takes until no place is free; how many.
   int take_all(const std::vector<StageId>& route, std::vector<Taken>& out) {
@@ -225,11 +225,11 @@ TEST_F(PoolTest, AJobThatRunsAloneWaitsForAnEmptyWorkerWhichTakesNothingElseMean
   const WorkerId id = add("compute", compute);
   ASSERT_TRUE(take(compute_only));
   Taken other = taken[0];
-  EXPECT_FALSE(pool.take_alone(compute_only, kind, Bytes(1), JobId(5), taken));
+  EXPECT_FALSE(pool.take_alone(compute_only, kind, Bytes(1), JobId(5), at(0), taken));
   EXPECT_EQ(pool.kept(), JobId(5));
   EXPECT_FALSE(take(compute_only));
   pool.give_back(other);
-  ASSERT_TRUE(pool.take_alone(compute_only, kind, Bytes(1), JobId(5), taken));
+  ASSERT_TRUE(pool.take_alone(compute_only, kind, Bytes(1), JobId(5), at(0), taken));
   EXPECT_EQ(pool.kept(), JobId(0));
   EXPECT_EQ(taken.at(0).worker, id);
   EXPECT_FALSE(take(compute_only));
@@ -242,7 +242,7 @@ TEST_F(PoolTest, AJobThatRunsAloneWaitsForAnEmptyWorkerWhichTakesNothingElseMean
 TEST_F(PoolTest, AJobThatRunsAloneKeepsNoWorkerWhileAStageOfItsRouteHasNone) {
   const WorkerId first = add("compute", compute);
   ASSERT_TRUE(take(compute_only));
-  EXPECT_FALSE(pool.take_alone(both, kind, Bytes(1), JobId(5), taken));
+  EXPECT_FALSE(pool.take_alone(both, kind, Bytes(1), JobId(5), at(0), taken));
   EXPECT_EQ(pool.kept(), JobId(0));
   EXPECT_EQ(pool.at(first).alone, JobId(0));
   EXPECT_TRUE(take(compute_only));

@@ -546,6 +546,9 @@ void Shell::perform(front::Effect& effect) {
             events.trace("rebind", index_of(rebind.worker));
             tell(rebind.worker, [this](int to) { world_.worker(to).on_rebind(); });
           },
+          [&](const front::LinkNews& news) {
+            events.trace("link", index_of(news.from), index_of(news.to), news.reached);
+          },
           [&](const front::Drained&) { drained_ = true; },
       },
       effect);

@@ -1,0 +1,25 @@
+// Full jitter: how long to wait before something is tried for the n-th time again.
+//
+// Uniform in [0, min(cap, base * 2^n)]: many that failed together do not come back together.
+//
+// Threads: the caller's; `random` is used.
+// Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
+
+#include "base/clock.h"
+
+namespace tallymill::front {
+
+// `n`: how often it was tried again before.
+[[nodiscard]] inline Duration full_jitter(Duration base, Duration cap, int n,
+                                          std::mt19937_64& random) {
+  const Duration most = std::min(cap, base * (std::int64_t{1} << std::clamp(n, 0, 30)));
+  return Duration(std::uniform_int_distribution<std::int64_t>(
+      0, std::max<std::int64_t>(0, most.count()))(random));
+}
+
+}  // namespace tallymill::front
