@@ -76,13 +76,13 @@ void Machine::send(JobId id, JobEntry& job, std::span<const Taken> places, Insta
     if (id.raw() % 50 == 0) {
       for (LeaseHop& hop : lease.hops)
         if (hop.place.worker != no_worker) pool_.give_back(hop.place);
-      emit(std::move(effect));
+      emit(effect);
       return;
     }
   leases_.emplace(id.raw(), lease);
   if constexpr (plants(Mutant::swallow_lane_message))
     if (id.raw() % 50 == 0) return;
-  emit(std::move(effect));
+  emit(effect);
 }
 
 // ---- workers ----
@@ -123,7 +123,7 @@ void Machine::hurry(Lease& lease, Instant now) {
   lease.listed = std::min(lease.listed, now - limits::lease + limits::heartbeat);
 }
 
-void Machine::died(WorkerId id, std::string how, Instant now) {
+void Machine::died(WorkerId id, const std::string& how, Instant now) {
   if (pool_.at(id).gone) return;
   close_lane(id, "died");
   bury(id);

@@ -294,7 +294,7 @@ class Machine {
   void lane_up(WorkerId worker, Instant now);
   void lane_broke(WorkerId worker, Instant now);
   // The process is known to be dead; `how`: its signal and last words.
-  void died(WorkerId worker, std::string how, Instant now);
+  void died(WorkerId worker, const std::string& how, Instant now);
   void leaving(WorkerId worker) { pool_.at(worker).leaving = true; }
   void beat(WorkerId worker, std::span<const Held> held, double busy_ratio, std::int64_t missing,
             Instant now);

@@ -303,7 +303,8 @@ Status Blobs::verify(std::string_view digest) const {
 
 Result<int> Blobs::collect(
     Duration age, WallTime now, int limit,
-    std::function<Result<std::vector<std::string>>(std::span<const std::string>)> unreferenced) {
+    const std::function<Result<std::vector<std::string>>(std::span<const std::string>)>&
+        unreferenced) {
   const auto old = [&](const fs::path& path) {
     struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return false;

@@ -77,7 +77,8 @@ class Blobs {
   // next call. How many were removed.
   [[nodiscard]] Result<int> collect(
       Duration age, WallTime now, int limit,
-      std::function<Result<std::vector<std::string>>(std::span<const std::string>)> unreferenced);
+      const std::function<Result<std::vector<std::string>>(std::span<const std::string>)>&
+          unreferenced);
 
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 

@@ -16,7 +16,6 @@ Errc errc_of_sqlite(int code) {
   if (code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN) return Errc::disk;
   switch (code & 0xff) {
     case SQLITE_FULL:
-      return Errc::disk;
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
       return Errc::disk;

@@ -161,7 +161,7 @@ Result<ImageInfo> probe_png(std::string_view bytes) {
   if (libdeflate_crc32(0, bytes.data() + 12, 17) != big_endian(bytes, 29))
     return bad_picture("PNG: the header fails its checksum");
   const std::uint32_t width = big_endian(bytes, 16), height = big_endian(bytes, 20);
-  const int colour_type = bytes[25];
+  const int colour_type = static_cast<unsigned char>(bytes[25]);
   constexpr std::uint32_t int_max = 0x7fffffff;
   if (width > int_max || height > int_max) return bad_picture("PNG: the size is not a size");
   const Size size{static_cast<int>(width), static_cast<int>(height)};
@@ -195,6 +195,7 @@ Result<std::string> encode_png(const Raster& picture) {
                      picture.channels() == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
                      PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
         png_write_info(png, info);
+        // NOLINTNEXTLINE(bugprone-inc-dec-in-conditions): there is none, setjmp's macro confuses it
         for (int y = 0; y < picture.height(); ++y) png_write_row(png, picture.row(y));
         png_write_end(png, nullptr);
       });

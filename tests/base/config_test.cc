@@ -91,7 +91,7 @@ TEST_F(ConfigTest, EveryKeyIsReadFromEachSourceAndPrintedAsItWasRead) {
     if (name == "front.listen" || name == "front.results" || name == "front.control") {
       value = "ipc://x";
     }
-    by_flag.args = {"--" + name + "=" + value};
+    by_flag.args = {std::string("--").append(name).append("=").append(value)};
     ConfigSources by_variable;
     std::string variable = "TALLYMILL_";
     for (const char c : name) {

@@ -81,6 +81,7 @@ TEST_F(FramesTest, APeerThatIsNotThereIsAwayAndTheFramesStay) {
   const auto sent = send(router_, {.peer = "nobody"}, std::move(frames));
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().code, Errc::away);
+  // NOLINTNEXTLINE(bugprone-use-after-move): this is what is tested
   EXPECT_TRUE(Envelope::decode(std::move(frames)));
 }
 
@@ -91,6 +92,7 @@ TEST_F(FramesTest, AnUnconnectedSocketIsBusyAtOnceAndTheFramesStay) {
   const auto sent = send(*push, std::move(frames));
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().code, Errc::busy);
+  // NOLINTNEXTLINE(bugprone-use-after-move): this is what is tested
   EXPECT_TRUE(Envelope::decode(std::move(frames)));
 }
 

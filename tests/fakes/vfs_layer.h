@@ -28,6 +28,9 @@ struct VfsFile {
 
 template <class Fake>
 class VfsLayer {
+  friend Fake;
+  VfsLayer() = default;
+
  public:
   // Registers it once.
   static void install() {

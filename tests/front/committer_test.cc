@@ -95,7 +95,7 @@ class CommitterTest : public ::testing::Test {
     made.disk_retry = std::chrono::milliseconds(1);
     return made;
   }
-  [[nodiscard]] std::unique_ptr<Committer> make(CommitterOptions with,
+  [[nodiscard]] std::unique_ptr<Committer> make(const CommitterOptions& with,
                                                 store::Blobs* blobs = nullptr) {
     return std::make_unique<Committer>(std::make_unique<FaultyLedger>(dials), blobs, clock, with);
   }

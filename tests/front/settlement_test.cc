@@ -324,7 +324,8 @@ TEST(Backoff, IsUniformUpToABoundThatDoublesToItsCap) {
   for (const Drawn& of : drawn) {
     ASSERT_EQ(of.n, jobs) << "seed " << seed;
     double chi_square = 0;
-    for (const int n : of.histogram) chi_square += std::pow(n - jobs / bins, 2) / (jobs / bins);
+    constexpr double expected = static_cast<double>(jobs) / bins;
+    for (const int n : of.histogram) chi_square += std::pow(n - expected, 2) / expected;
     // 9 degrees of freedom: above 27.9 in one of 1,000 draws.
     EXPECT_LT(chi_square, 27.9) << "seed " << seed;
     EXPECT_NEAR(of.sum / jobs, 0.5, 0.02) << "seed " << seed;

@@ -3,10 +3,10 @@
 namespace tallymill::sim {
 namespace {
 
-constexpr std::array<std::string_view, static_cast<std::size_t>(JobState::count)> state_names = {
+constexpr std::array<const char*, static_cast<std::size_t>(JobState::count)> state_names = {
     "none",      "committing", "held",    "ready",    "alone",   "backoff",
     "scheduled", "leased",     "adopted", "stopping", "settling"};
-constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)> event_names = {
+constexpr std::array<const char*, static_cast<std::size_t>(JobEvent::count)> event_names = {
     "stored",       "refused",    "noted",     "ended",        "cancel",     "deadline",
     "due",          "dispatch",   "listed",    "listed_other", "received",   "started",
     "finished",     "back",       "hop_other", "done_ok",      "done_error", "done_retry",
@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)
 // The pairs that a thousand seeds meet (x), and those that ten thousand do (o). Not those that
 // cannot be (a job whose commit is outstanding has no token that anybody could list), nor those of
 // chance upon chance, which ten thousand seeds meet less than 30 times.
-constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)> must_be_met = {
+constexpr std::array<const char*, static_cast<std::size_t>(JobEvent::count)> must_be_met = {
     // none committing held ready alone backoff scheduled leased adopted stopping settling
     " x         ",  // stored
     " x         ",  // refused
@@ -47,10 +47,10 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(JobEvent::count)
 int Coverage::print(std::FILE* out, std::uint64_t seeds) const {
   int must = 0, missed = 0;
   std::fprintf(out, "%-13s", "");
-  for (const auto name : state_names) std::fprintf(out, "%11s", name.data());
+  for (const char* name : state_names) std::fprintf(out, "%11s", name);
   std::fprintf(out, "\n");
   for (std::size_t event = 0; event < event_names.size(); ++event) {
-    std::fprintf(out, "%-13s", event_names[event].data());
+    std::fprintf(out, "%-13s", event_names[event]);
     for (std::size_t state = 0; state < state_names.size(); ++state) {
       const auto hits = static_cast<long long>(hits_[state][event]);
       const char mark = must_be_met[event][state];
