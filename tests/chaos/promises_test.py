@@ -1,6 +1,7 @@
 """One fault at a time, each against the promise that it must not break (docs/life-of-a-job.md).
 
 usage: promises_test.py PROGRAMS [TEST ...]
+TALLYMILL_LINK_CUTS: how often the link between two stages is cut (20).
 """
 
 import os
@@ -149,51 +150,97 @@ class TheFront(Pipeline):
 
 
 class TheLink(Pipeline):
-    """A worker that meets the front over TCP alone; its connections are cut by the kernel."""
+    """Workers that meet the front, and one another, over TCP; the kernel cuts their connections."""
 
-    def cut(self, pid):
-        """Ends every established TCP connection of the process; how many."""
-        listed = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True,
-                                text=True, check=True).stdout
-        ports = {line.split()[2].rsplit(":", 1)[1] for line in listed.splitlines()
-                 if f"pid={pid}," in line}
-        for port in ports:
-            subprocess.run(["ss", "-HKt", "state", "established", f"sport = :{port}"],
-                           capture_output=True, check=True)
-        return len(ports)
-
-    def test_a_link_that_breaks_twenty_times(self):
+    def setUp(self):
         if os.geteuid() != 0 or not shutil.which("ss"):
             self.skipTest("SKIPPED: cutting connections needs root and ss")
+
+    def start_workers(self, *stages):
+        """A pipeline with one worker of each stage, started alone: their pids."""
         self.start(compute=0, image=0)
         config = self.mill.config.read_text()
         doors = {key: re.search(rf"^  {key}: (\S+)$", config, re.M)[1] for key in ("control", "results")}
-        worker = subprocess.Popen(
-            [self.mill.programs / "tallymill-stage-compute", "--threads", "8", "--control",
-             doors["control"], "--results", doors["results"], "--diagnostics", "true"],
-            stderr=self.mill.log)
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.terminate)
-        self.mill.expected_workers = 1
+        pids = []
+        for stage in stages:
+            worker = subprocess.Popen(
+                [self.mill.programs / f"tallymill-stage-{stage}", "--threads", "8", "--control",
+                 doors["control"], "--results", doors["results"], "--diagnostics", "true"],
+                stderr=self.mill.log)
+            self.addCleanup(worker.wait)
+            self.addCleanup(worker.terminate)
+            pids.append(worker.pid)
+        self.mill.expected_workers = len(stages)
         self.mill.ready(self.client)
+        return pids
+
+    def connections(self, pid):
+        """(own port, the other's) of every established TCP connection of the process."""
+        listed = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True,
+                                text=True, check=True).stdout
+        return {tuple(end.rsplit(":", 1)[1] for end in line.split()[2:4])
+                for line in listed.splitlines() if f"pid={pid}," in line}
+
+    def cut(self, connections):
+        """Ends them, all in one call: jobs run on meanwhile. How many."""
+        ends = " or ".join(f"( sport = :{own} and dport = :{other} )" for own, other in connections)
+        if ends:
+            subprocess.run(["ss", "-HKt", "state", "established", ends], capture_output=True, check=True)
+        return len(connections)
+
+    def test_a_link_that_breaks_twenty_times(self):
+        worker, = self.start_workers("compute")
         jobs, cuts = [], 0
         while cuts < 20:
-            jobs += self.submit(50, {"service_us": 10_000, "route": "compute"})
+            between = self.connections(worker)  # slow to list: before there are jobs
+            jobs += self.submit(200, {"service_us": 10_000, "route": "compute"})
             self.flying(4)
-            n = self.cut(worker.pid)
-            if n == 0:
+            if self.cut(between) == 0:
                 continue
-            self.assertGreater(n, 0)
+            self.flying(1)
             cuts += 1
-            self.client.wait_for(lambda: self.ready_again(), 20)
+            self.mill.ready(self.client)
         self.wait_all(jobs, 60)
         self.assertEqual(self.counter("tallymill_charges_total"), 0)
         print(f"{cuts} cuts, {len(jobs)} jobs: {self.counter('tallymill_redeliveries_total'):.0f} sent "
               f"again, {self.counter('tallymill_results_fenced_total'):.0f} results fenced", flush=True)
         self.all_places_free()
 
-    def ready_again(self):
-        return any(w["open"] for w in self.client.ask("workers")["workers"])
+    def test_a_link_between_two_stages_that_breaks(self):
+        compute, image = self.start_workers("compute", "image")
+        cuts = int(os.environ.get("TALLYMILL_LINK_CUTS", "20"))
+        total, met, slowest = 0, 0, 0.0
+        for cut in range(cuts):
+            ends = self.connections(image)  # slow to list: before there are jobs
+            between = {(own, other) for own, other in self.connections(compute) if (other, own) in ends}
+            self.assertTrue(between, f"cut {cut}: no link between the two")
+            jobs = self.submit(300, {"service_us": 5000, "route": "compute,image"})
+
+            def under_way():
+                """Some at either stage, and some of them through the link already."""
+                held = {w["stage"]: w["held"] for w in self.client.ask("workers")["workers"]}
+                return held["compute"] >= 4 and held["image"] >= 4
+            self.assertTrue(self.client.wait_for(under_way, 20), f"cut {cut}")
+            self.cut(between)
+            began = time.monotonic()
+            met += self.snapshot()["in_flight"] > 0
+            # Not the ends themselves: nothing of this link may be met by the next cut.
+            self.wait_all(jobs, 30)
+            self.all_places_free()
+            slowest = max(slowest, time.monotonic() - began)
+            total += len(jobs)
+            for name in ("charges", "results_fenced"):
+                self.assertEqual(self.counter(f"tallymill_{name}_total"), 0, f"cut {cut}: {name}")
+            missing = {w["incarnation"]: w["missing"] for w in self.client.ask("workers")["workers"]}
+            self.assertFalse(any(missing.values()), f"cut {cut}: {missing}")
+        jobs = self.snapshot()
+        self.assertEqual((jobs["accepted"], jobs["done"]), (total, total))
+        back = self.counter("tallymill_jobs_handed_back_total")
+        self.assertGreaterEqual(back, cuts, "too few jobs met a cut link")
+        self.assertGreaterEqual(met, cuts - 1, "too few cuts met jobs under way")
+        print(f"{cuts} cuts of the link between compute and image, {total} jobs: {back:.0f} handed back, "
+              f"{self.counter('tallymill_leases_lapsed_total'):.0f} lost in it, all places free after "
+              f"{slowest:.1f} s at most", flush=True)
 
 
 class TheDisk(Pipeline):
