@@ -14,6 +14,7 @@ Links::Refused Links::refused(WorkerId from, WorkerId to, std::int32_t lane, Ins
   link.refused_at = now;
   link.until = now + full_jitter(limits::link_backoff_base, limits::link_backoff_cap,
                                  link.refusals++, jitter);
+  next_open_ = std::min(next_open_, link.until);
   if (std::exchange(link.lane, lane) != lane) link.of_lane = 0;
   Refused what;
   what.give_up = ++link.of_lane >= limits::link_refusals;
@@ -51,10 +52,11 @@ std::int64_t Links::broken() const {
 }
 
 Instant Links::next_open(Instant now) const {
-  Instant next = Instant::max();
+  if (next_open_ > now) return next_open_;
+  next_open_ = Instant::max();
   for (const auto& [ends, link] : links_)
-    if (link.until > now) next = std::min(next, link.until);
-  return next;
+    if (link.until > now) next_open_ = std::min(next_open_, link.until);
+  return next_open_;
 }
 
 }  // namespace tallymill::front

@@ -70,6 +70,8 @@ class Links {
     bool told = false;    // and not yet that it is reached again
   };
   std::map<std::pair<WorkerId, WorkerId>, Link> links_;
+  // Not after the next `until` that is to come: every turn of the loop asks.
+  mutable Instant next_open_ = Instant::max();
 };
 
 }  // namespace tallymill::front
