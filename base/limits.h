@@ -285,7 +285,8 @@ inline constexpr std::size_t clients = 100'000;
 inline constexpr std::size_t watched_jobs = 100'000;
 inline constexpr std::size_t key_bytes = 128;
 inline constexpr std::size_t trace_bytes = 64;
-// Submits of one client that may be unanswered, and their bytes; said in the welcome.
+// Submits of one connection that may be unanswered, and the bytes of their params and blobs; said
+// in the welcome. One larger than that goes alone; what is above is told E_RATE.
 inline constexpr std::int32_t submit_window_jobs = 4096;
 inline constexpr Bytes submit_window_bytes = 16_MiB;
 // Bodies of waiting jobs that are kept in memory; the others are read back when they are sent.
@@ -296,7 +297,7 @@ inline constexpr std::size_t errands = 4096;
 inline constexpr int replay_piece = 500;
 inline constexpr int jobs_page = 500;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
-inline constexpr std::uint32_t held_tokens = 16'384;
+inline constexpr std::uint32_t held_tokens = 20'480;
 // How long the whole time of an ended job may wait in memory for a commit to ride on.
 inline constexpr std::chrono::milliseconds wholes_delay{500};
 // A file up to this size travels in the message and is a part of the job's row; a larger one rests

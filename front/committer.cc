@@ -31,6 +31,7 @@ Committer::Committer(std::unique_ptr<Ledger> ledger, store::Blobs* blobs, const 
       box_(static_cast<std::size_t>(limits::commit_queue)),
       reports_(static_cast<std::size_t>(limits::commit_queue)),
       free_bytes_(front::free_bytes(options_.folder).raw()),
+      keys_(ledger_->keys()),
       upkeep_at_(clock.now() + options_.idle),
       thread_([this] { run(); }) {}
 
@@ -127,6 +128,7 @@ bool Committer::commit_next() {
   disk_full_ = false;
   wholes_.clear();
   ++commits_;
+  keys_ = ledger_->keys();
   if (slice.empty()) return true;
   CommitDone done;
   done.durable_at = clock_.now();
@@ -184,6 +186,7 @@ bool Committer::upkeep() {
     return false;
   }
   retire_more_ = more && *more;
+  keys_ = ledger_->keys();
   if (!due) return true;
   upkeep_at_ = now + options_.idle;
   free_bytes_ = front::free_bytes(options_.folder).raw();

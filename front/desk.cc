@@ -45,14 +45,27 @@ void Desk::forget(ConnId id) {
   conns_.erase(entry);
 }
 
-ReplyTo Desk::ask(ConnId conn, std::int64_t request) {
+ReplyTo Desk::ask(ConnId conn, std::int64_t request) { return keep({conn, request}); }
+
+std::optional<ReplyTo> Desk::ask_submit(ConnId id, std::int64_t request, Bytes size) {
+  Conn* conn = find(id);
+  TM_CHECK(conn != nullptr);
+  if (conn->open_submits >= limits::submit_window_jobs) return std::nullopt;
+  if (conn->open_submits > 0 && conn->open_bytes + size > limits::submit_window_bytes)
+    return std::nullopt;
+  ++conn->open_submits;
+  conn->open_bytes += size;
+  return keep({id, request, size});
+}
+
+ReplyTo Desk::keep(const Asked& asked) {
   if (free_.empty()) {
-    asked_.push_back({conn, request});
+    asked_.push_back(asked);
     return asked_.size();
   }
   const std::uint32_t slot = free_.back();
   free_.pop_back();
-  asked_[slot] = {conn, request};
+  asked_[slot] = asked;
   return slot + 1U;
 }
 
@@ -60,7 +73,12 @@ Desk::Asked Desk::answer(ReplyTo handle) {
   TM_CHECK(handle > 0 && handle <= asked_.size());
   const auto slot = static_cast<std::uint32_t>(handle - 1);
   free_.push_back(slot);
-  return std::exchange(asked_[slot], Asked{});
+  const Asked asked = std::exchange(asked_[slot], Asked{});
+  if (Conn* conn = asked.of_window ? find(asked.conn) : nullptr; conn != nullptr) {
+    --conn->open_submits;
+    conn->open_bytes -= *asked.of_window;
+  }
+  return asked;
 }
 
 void Desk::mark(ConnId id, Conn& conn) {

@@ -6,6 +6,7 @@
 // its sequence number when it comes back.
 //
 //   invariant: each question gets exactly one answer, by its ReplyTo
+//   invariant: the submits of a connection that have no answer yet fit in its window
 //   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
 //
 // Threads: the front's loop.
@@ -38,6 +39,8 @@ struct Conn {
   bool replaying = false;  // ends are read back; live ones wait until they are through
   std::int64_t watched_from = 0;
   std::unordered_set<std::int64_t> ids;
+  std::int32_t open_submits = 0;
+  Bytes open_bytes{};  // of those
   bus::Packer out;
   bool dirty = false;
   Instant last_seen;
@@ -54,10 +57,14 @@ class Desk {
 
   // A question of this connection; its handle for the machine.
   ReplyTo ask(ConnId conn, std::int64_t request);
+  // The same of a submit, which takes a part of its connection's window until it is answered;
+  // nothing when the window has no room for it. One that is larger than the window goes alone.
+  [[nodiscard]] std::optional<ReplyTo> ask_submit(ConnId conn, std::int64_t request, Bytes size);
   // Whose question it was; the handle is free again. Nothing when the connection is gone.
   struct Asked {
     ConnId conn = 0;
     std::int64_t request = 0;
+    std::optional<Bytes> of_window = {};  // a submit's
   };
   [[nodiscard]] Asked answer(ReplyTo handle);
 
@@ -100,6 +107,7 @@ class Desk {
   [[nodiscard]] std::int64_t dropped() const { return dropped_; }
 
  private:
+  ReplyTo keep(const Asked& asked);
   void flush(Conn& conn);
   void mark(ConnId id, Conn& conn);
   void forget(ConnId id);

@@ -110,6 +110,9 @@ Status Front::open() {
   committer.retain = options_.retain;
   committer_ =
       std::make_unique<Committer>(std::move(ledger->ledger), blobs_.get(), clock_, committer);
+  count_connections(jobs_.front(), "jobs");
+  count_connections(results_.front(), "results");
+  count_connections(control_.front(), "control");
   loop_.watch(jobs_.front(), [this] { on_client(); });
   loop_.watch(control_.front(), [this] { (void)stages_->read_control(); });
   loop_.watch(results_.front(), [this] { on_results(); });
@@ -117,6 +120,21 @@ Status Front::open() {
   loop_.every(limits::heartbeat / 8, [this] { stages_->look_after_suspects(); });
   loop_.at_turn_end([this] { end_turn(); });
   return {};
+}
+
+// libzmq closes a connection by itself, and says no more than that: after a frame above
+// limits::max_zmq_frame_bytes, or when a peer was silent in its handshake for limits::handshake.
+void Front::count_connections(zmq::socket_t& door, std::string_view name) {
+  bus::Monitor* monitor =
+      monitors_.emplace_back(std::make_unique<bus::Monitor>(context_, door)).get();
+  loop_.watch(monitor->socket(), [this, monitor, counts = probe_->door(name)] {
+    bus::Monitor::Event event{};
+    while (monitor->next(event))
+      if (event == bus::Monitor::Event::disconnected)
+        counts.ended->add();
+      else if (event == bus::Monitor::Event::failed)
+        counts.handshake_failed->add();
+  });
 }
 
 // A million live jobs take a second or two to read: the doors open first, and they join as they
@@ -386,17 +404,7 @@ void Front::act(const Append& append) {
 
 // Most jobs are dispatched soon after their commit; the others' bodies are read back.
 void Front::keep_body(NewJob&& job) {
-  const Bytes size(static_cast<std::int64_t>(job.body.size()));
-  if (cached_ + size > options_.cached_bodies || machine_->live_state(job.id) != "waiting") return;
-  cached_ += size;
-  bodies_.emplace(job.id.raw(), std::move(job.body));
-}
-
-void Front::drop_body(JobId job) {
-  const auto body = bodies_.find(job.raw());
-  if (body == bodies_.end()) return;
-  cached_ -= Bytes(static_cast<std::int64_t>(body->second.size()));
-  bodies_.erase(body);
+  if (machine_->live_state(job.id) == "waiting") bodies_.keep(job.id, std::move(job.body));
 }
 
 void Front::act(const Settle& settle) {
@@ -425,7 +433,7 @@ void Front::act(const Settle& settle) {
     end.result = pack_body({}, hand_.params, hand_.blobs);
     end.digests = hand_.digests;
   }
-  drop_body(settle.job);
+  bodies_.drop(settle.job);
   commit(std::move(end));
 }
 
@@ -452,11 +460,7 @@ void Front::act(const Accept& accept) {
                                         accept.known, state});
 }
 
-void Front::act(const Refuse& refuse) {
-  const Desk::Asked asked = desk_->answer(refuse.reply_to);
-  probe_->submit_refused(refuse.error.code);
-  desk_->fail(asked.conn, asked.request, refuse.job, refuse.error);
-}
+void Front::act(const Refuse& refuse) { refuse_submit(refuse.reply_to, refuse.job, refuse.error); }
 
 void Front::act(const Cancelled& cancelled) {
   const Desk::Asked asked = desk_->answer(cancelled.reply_to);
@@ -465,15 +469,15 @@ void Front::act(const Cancelled& cancelled) {
 }
 
 void Front::act(const Dispatch& dispatch) {
-  const auto cached = bodies_.find(dispatch.token.job);
-  if (cached == bodies_.end()) {
+  const std::string* kept = bodies_.find(JobId(dispatch.token.job));
+  if (kept == nullptr) {
     unread_.push_back(dispatch);
     return;
   }
-  const auto body = read_body(cached->second);
+  const auto body = read_body(*kept);
   TM_CHECK(body.has_value());
   stages_->dispatch(dispatch, *body);
-  drop_body(JobId(dispatch.token.job));
+  bodies_.drop(JobId(dispatch.token.job));
 }
 
 // Jobs whose bodies did not fit in memory, or that are sent again: one errand for all of a turn.
@@ -595,6 +599,19 @@ void Front::plan_judgement() {
 }
 
 // ---- what is seen ----
+
+void Front::measure() {
+  probe_->copy(machine_->snapshot(), machine_->counts(),
+               {.connections = static_cast<std::int64_t>(desk_->connections()),
+                .commit_queue = committer_->queued(),
+                .live_bytes = machine_->live_bytes(),
+                .kept_bodies = bodies_.bytes(),
+                .idempotency_keys = committer_->keys(),
+                .questions = static_cast<std::int64_t>(errands_->waiting()),
+                .blobs = static_cast<std::int64_t>(porters_->waiting()),
+                .messages_dropped = desk_->dropped(),
+                .control_refused = stages_->refused()});
+}
 
 json Front::snapshot_json() const {
   const Snapshot s = machine_->snapshot();

@@ -34,6 +34,7 @@
 #include "bus/envelope.h"
 #include "bus/errands.h"
 #include "bus/loop.h"
+#include "front/bodies.h"
 #include "front/body.h"
 #include "front/committer.h"
 #include "front/desk.h"
@@ -58,7 +59,6 @@ struct FrontOptions {
   std::map<std::string, KindPolicy> policies;  // by kind; others have the defaults
   RetainPolicy retain;
   std::int64_t idempotency_keys = limits::idempotency_keys;
-  Bytes cached_bodies = limits::cached_bodies;
   Bytes disk_floor = limits::disk_floor;
   bool copy_ledger = false;  // the last front ended with a failed sync
 };
@@ -106,6 +106,7 @@ class Front {
 
   [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                             const std::vector<std::string>& endpoints);
+  void count_connections(zmq::socket_t& door, std::string_view name);
   void read_kinds();
   void write_kinds();
   void learn(std::vector<KindSpec>&& kinds);
@@ -117,9 +118,11 @@ class Front {
   void on_item(ConnId conn, const bus::Item& item);
   void on_hello(ConnId conn, const bus::Item& item);
   void on_submit(ConnId conn, const bus::Item& item);
-  void take_submit(ConnId conn, const bus::Submit& submit, std::string_view header,
-                   std::string_view params, std::span<const zmq::message_t> blobs);
-  void spill(ConnId conn, const bus::Submit& submit, const bus::Item& item);
+  void take_submit(ConnId conn, ReplyTo reply_to, const bus::Submit& submit,
+                   std::string_view header, std::string_view params,
+                   std::span<const zmq::message_t> blobs);
+  void refuse_submit(ReplyTo reply_to, JobId job, const Error& error);
+  void spill(ConnId conn, ReplyTo reply_to, const bus::Item& item);
   [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);
   void on_watch(ConnId conn, const bus::Item& item);
   void replay_ends(ConnId conn, std::int64_t since);
@@ -157,7 +160,6 @@ class Front {
   void act(const Drained& drained);
   void commit(Entry&& entry);
   void keep_body(NewJob&& job);
-  void drop_body(JobId job);
   void count_end(const Announce& announce, const StoredEnd& end, Duration whole, Instant settled);
   void read_bodies();
   void give_up(const Dispatch& dispatch, const Error& error);
@@ -165,6 +167,7 @@ class Front {
   void judge();
   void plan_judgement();
 
+  void measure();
   [[nodiscard]] nlohmann::json snapshot_json() const;
   [[nodiscard]] nlohmann::json topology_json() const;
   [[nodiscard]] nlohmann::json kinds_json() const;
@@ -176,6 +179,7 @@ class Front {
   std::vector<zmq::socket_t> jobs_;  // each one socket, bound to all its endpoints
   std::vector<zmq::socket_t> results_;
   std::vector<zmq::socket_t> control_;
+  std::vector<std::unique_ptr<bus::Monitor>> monitors_;  // of these three
   std::unique_ptr<store::Blobs> blobs_;
   Opened opened_;
   std::unique_ptr<Committer> committer_;
@@ -195,8 +199,7 @@ class Front {
 
   std::map<std::string, KindSpec> kinds_;
   InHand hand_;
-  std::unordered_map<std::int64_t, std::string> bodies_;  // of jobs that wait, as many as fit
-  Bytes cached_{};
+  Bodies bodies_{limits::cached_bodies};
   std::vector<Dispatch> unread_;  // their bodies are read back from the ledger
   std::int64_t announced_ = 0;    // the last number whose end was announced
   CommitBatch batch_;             // of this turn

@@ -40,6 +40,13 @@ std::string content_hash(const bus::Submit& submit, std::string_view params,
   return store::digest_of(bytes);
 }
 
+// What a submit takes of its connection's window: what the client gave, not how it was packed.
+Bytes size_in_window(const bus::Item& item) {
+  std::size_t size = item.params.size();
+  for (const zmq::message_t& blob : item.blobs) size += blob.size();
+  return Bytes(static_cast<std::int64_t>(size));
+}
+
 json status_json(const JobRow& row, std::string_view live_state, std::int32_t attempts) {
   json status{{"job", row.id.raw()},
               {"kind", row.kind},
@@ -203,21 +210,32 @@ void Front::on_submit(ConnId conn, const bus::Item& item) {
   const bool large = std::ranges::any_of(item.blobs, [](const zmq::message_t& blob) {
     return Bytes(static_cast<std::int64_t>(blob.size())) > limits::inline_bytes;
   });
-  if (large) return spill(conn, submit_, item);
-  take_submit(conn, submit_, item.header, item.params, item.blobs);
+  const auto reply_to = desk_->ask_submit(conn, submit_.request, size_in_window(item));
+  if (!reply_to) {
+    probe_->submit_refused(Errc::rate_limited);
+    return desk_->fail(conn, submit_.request, JobId(0),
+                       {Errc::rate_limited,
+                        "more submits are without an answer than the welcome allows",
+                        {},
+                        milliseconds(10)});
+  }
+  if (large) return spill(conn, *reply_to, item);
+  take_submit(conn, *reply_to, submit_, item.header, item.params, item.blobs);
 }
 
-void Front::take_submit(ConnId conn, const bus::Submit& submit, std::string_view header,
-                        std::string_view params, std::span<const zmq::message_t> blobs) {
+void Front::refuse_submit(ReplyTo reply_to, JobId job, const Error& error) {
+  const Desk::Asked asked = desk_->answer(reply_to);
+  probe_->submit_refused(error.code);
+  desk_->fail(asked.conn, asked.request, job, error);
+}
+
+void Front::take_submit(ConnId conn, ReplyTo reply_to, const bus::Submit& submit,
+                        std::string_view header, std::string_view params,
+                        std::span<const zmq::message_t> blobs) {
+  const auto refuse = [&](const Error& error) { refuse_submit(reply_to, JobId(0), error); };
   const Conn* at = desk_->find(conn);
-  if (at == nullptr) return;
-  const auto refuse = [&](const Error& error) {
-    probe_->submit_refused(error.code);
-    desk_->fail(conn, submit.request, JobId(0), error);
-  };
-  const std::string field = at->name.empty() ? "/t" : "";
-  if (at->name.empty())
-    return refuse({Errc::bad_frame, "say hello before the first submit", field});
+  if (at == nullptr) return refuse({Errc::away, "its client is gone"});
+  if (at->name.empty()) return refuse({Errc::bad_frame, "say hello before the first submit", "/t"});
   if (submit.priority < 0 || submit.priority >= priorities)
     return refuse({Errc::bad_params, "priority is 0 (lowest) to 9", "/prio"});
   if (submit.key.size() > limits::key_bytes)
@@ -251,7 +269,7 @@ void Front::take_submit(ConnId conn, const bus::Submit& submit, std::string_view
     return now + (wall_from_ns(unix_ns) - clock_.wall());
   };
   Submission submission;
-  submission.reply_to = desk_->ask(conn, submit.request);
+  submission.reply_to = reply_to;
   submission.client = hand_.client;
   submission.kind = *kind;
   submission.priority = submit.priority;
@@ -266,7 +284,7 @@ void Front::take_submit(ConnId conn, const bus::Submit& submit, std::string_view
 
 // Inputs that are too large for a row go to the blob store first; then the submit goes on as if the
 // client had put them there itself.
-void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item) {
+void Front::spill(ConnId conn, ReplyTo reply_to, const bus::Item& item) {
   struct Parcel {
     std::string header;
     std::string params;
@@ -279,7 +297,7 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
   parcel->params = std::string(item.params);
   parcel->intake = hand_.intake;
   for (const auto& blob : item.blobs) parcel->blobs.emplace_back(blob.to_string_view());
-  (void)errand(*porters_, conn, submit.request, [this, conn, parcel]() -> bus::Errands::Answer {
+  const bool taken = porters_->put([this, conn, reply_to, parcel]() -> bus::Errands::Answer {
     std::optional<Error> error;
     for (const std::string& blob : parcel->blobs) {
       auto digest = blobs_->put(blob);
@@ -289,10 +307,10 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
       }
       parcel->digests.push_back(std::move(*digest));
     }
-    return [this, conn, parcel, error] {
+    return [this, conn, reply_to, parcel, error] {
+      if (error) return refuse_submit(reply_to, JobId(0), *error);
       auto stored = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
-      if (!stored) return;
-      if (error) return desk_->fail(conn, stored->request, JobId(0), *error);
+      TM_CHECK(stored.has_value());
       for (bus::FileRef& input : stored->inputs)
         if (input.digest.empty()) {
           const auto blob = static_cast<std::size_t>(input.blob);
@@ -302,14 +320,17 @@ void Front::spill(ConnId conn, const bus::Submit& submit, const bus::Item& item)
         }
       bus::Packer packer;
       if (auto added = packer.try_add(*stored, parcel->params); !added)
-        return desk_->fail(conn, stored->request, JobId(0), added.error());
+        return refuse_submit(reply_to, JobId(0), added.error());
       auto envelope = bus::Envelope::decode(packer.take());
       TM_CHECK(envelope.has_value());
       const bus::Item& whole = envelope->items().front();
       hand_.intake = parcel->intake;
-      take_submit(conn, *stored, whole.header, whole.params, {});
+      take_submit(conn, reply_to, *stored, whole.header, whole.params, {});
     };
   });
+  if (!taken)
+    refuse_submit(reply_to, JobId(0),
+                  {Errc::busy, "as many blobs wait as may wait", {}, milliseconds(50)});
 }
 
 bool Front::errand(bus::Errands& who, ConnId conn, std::int64_t request,
@@ -434,8 +455,7 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
     case bus::Verb::snapshot: {
       json snapshot = snapshot_json();
       if (ask->state == "prometheus") {
-        probe_->copy(machine_->snapshot(), machine_->counts(), desk_->connections(),
-                     committer_->queued());
+        measure();
         snapshot["prometheus"] = metrics::to_prometheus(registry_.snapshot());
       }
       return reply_json(conn, ask->request, snapshot);
@@ -558,7 +578,8 @@ void Front::retry_job(ConnId conn, std::int64_t request, JobId job) {
       auto envelope = bus::Envelope::decode(packer.take());
       TM_CHECK(envelope.has_value());
       hand_.intake = clock_.now();
-      take_submit(conn, *submit, envelope->items().front().header, parts->params, blobs);
+      take_submit(conn, desk_->ask(conn, request), *submit, envelope->items().front().header,
+                  parts->params, blobs);
     };
   });
 }

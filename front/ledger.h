@@ -229,6 +229,9 @@ class Ledger {
   [[nodiscard]] virtual Result<std::vector<std::string>> unreferenced(
       std::span<const std::string> digests) = 0;
 
+  // Idempotency keys that it holds.
+  [[nodiscard]] virtual std::int64_t keys() const = 0;
+
   [[nodiscard]] virtual Result<std::unique_ptr<LedgerReader>> reader() = 0;
 };
 

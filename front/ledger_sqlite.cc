@@ -58,6 +58,7 @@ class SqliteLedger final : public Ledger {
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override;
   Result<bool> retire(const RetainPolicy& policy, WallTime now) override;
   Result<std::vector<std::string>> unreferenced(std::span<const std::string> digests) override;
+  std::int64_t keys() const override { return head_.keys - retirement_->keys_removed(); }
   Result<std::unique_ptr<LedgerReader>> reader() override;
 
  private:
@@ -301,7 +302,7 @@ Status SqliteLedger::store_job(const NewJob& job, Outcome& outcome) {
     if (auto taken = taken_in(writes_->find_retired_key); !taken || *taken) return status_of(taken);
   }
   const std::string* const missing = missing_blob(job);
-  const bool full = keyed && head_.keys - retirement_->keys_removed() >= options_.keys;
+  const bool full = keyed && keys() >= options_.keys;
   if (missing != nullptr || full) {
     if (keyed)
       if (auto taken = taken_in(writes_->find_key); !taken || *taken) return status_of(taken);

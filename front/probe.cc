@@ -12,8 +12,6 @@ void set_to(metrics::Counter& counter, std::int64_t value) {
 
 Probe::Probe(metrics::Registry& registry)
     : registry_(registry),
-      messages_refused_(&registry.counter("tallymill_front_messages_refused_total",
-                                          "Messages that were not of the protocol.")),
       anomalies_(&registry.counter(
           "tallymill_timing_anomalies_total",
           "Jobs whose parts are no cut of their whole: a sum 1 % and 20 microseconds off, or a "
@@ -56,8 +54,15 @@ void Probe::submit_refused(Errc code) {
   counter->add();
 }
 
-void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, std::size_t connections,
-                 std::int64_t commit_queue) {
+Probe::Door Probe::door(std::string_view name) {
+  const metrics::Labels labels{{"door", std::string(name)}};
+  return {&registry_.counter("tallymill_front_disconnects_total",
+                             "Connections that ended, at either end, by door.", labels),
+          &registry_.counter("tallymill_front_handshakes_failed_total",
+                             "Connections that ended in their handshake, by door.", labels)};
+}
+
+void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Measures& measures) {
   const auto counter = [&](const char* name, const char* help, std::int64_t value,
                            metrics::Labels labels = {}) {
     set_to(registry_.counter(name, help, std::move(labels)), value);
@@ -96,9 +101,21 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, std::siz
           counts.handed_back);
   gauge("tallymill_links_broken", "Pairs of workers of which one cannot hand jobs to the other.",
         snapshot.broken_links);
-  gauge("tallymill_front_connections", "Clients that the front knows.",
-        static_cast<std::int64_t>(connections));
-  gauge("tallymill_commit_queue", "Entries that wait for their commit.", commit_queue);
+  gauge("tallymill_jobs_live_bytes", "Bytes of the jobs that have not ended.",
+        measures.live_bytes.raw());
+  gauge("tallymill_jobs_kept_bytes", "Bytes of waiting jobs that are kept in memory.",
+        measures.kept_bodies.raw());
+  gauge("tallymill_idempotency_keys", "Idempotency keys that the ledger holds.",
+        measures.idempotency_keys);
+  constexpr const char* errands_help = "Questions that wait for a disk, by what they need of it.";
+  gauge("tallymill_front_errands", errands_help, measures.questions, {{"for", "ledger"}});
+  gauge("tallymill_front_errands", errands_help, measures.blobs, {{"for", "blobs"}});
+  gauge("tallymill_front_connections", "Clients that the front knows.", measures.connections);
+  gauge("tallymill_commit_queue", "Entries that wait for their commit.", measures.commit_queue);
+  counter("tallymill_front_messages_refused_total", "Messages that were not of the protocol.",
+          messages_refused_ + measures.control_refused);
+  counter("tallymill_front_messages_dropped_total",
+          "Messages to clients that were gone or did not read.", measures.messages_dropped);
 }
 
 }  // namespace tallymill::front

@@ -20,6 +20,19 @@
 
 namespace tallymill::front {
 
+// How full the front is, and what others than the machine count.
+struct Measures {
+  std::int64_t connections = 0;
+  std::int64_t commit_queue = 0;
+  Bytes live_bytes{};
+  Bytes kept_bodies{};
+  std::int64_t idempotency_keys = 0;
+  std::int64_t questions = 0;  // that wait for the ledger
+  std::int64_t blobs = 0;      // that wait to be stored or read
+  std::int64_t messages_dropped = 0;
+  std::int64_t control_refused = 0;  // messages at the control door
+};
+
 class Probe {
  public:
   explicit Probe(metrics::Registry& registry);
@@ -29,17 +42,21 @@ class Probe {
   void job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
                  Duration clock_error);
   void submit_refused(Errc code);
-  void message_refused() { messages_refused_->add(); }
+  void message_refused() { ++messages_refused_; }
+  // What is counted of the connections of one door.
+  struct Door {
+    metrics::Counter* ended;
+    metrics::Counter* handshake_failed;
+  };
+  [[nodiscard]] Door door(std::string_view name);
 
-  // Copies what the machine counts.
-  void copy(const Snapshot& snapshot, const MachineCounts& counts, std::size_t connections,
-            std::int64_t commit_queue);
+  // Copies what others count.
+  void copy(const Snapshot& snapshot, const MachineCounts& counts, const Measures& measures);
 
  private:
   metrics::Histogram& part(std::string_view name, std::string_view stage);
 
   metrics::Registry& registry_;
-  metrics::Counter* messages_refused_;
   metrics::Counter* anomalies_;
   std::map<std::string, metrics::Histogram*, std::less<>> response_;  // by kind
   struct OfPart {
@@ -47,6 +64,7 @@ class Probe {
     std::string stage;
     metrics::Histogram* histogram;
   };
+  std::int64_t messages_refused_ = 0;
   std::vector<OfPart> parts_;
   std::size_t next_part_ = 0;
   std::unordered_map<int, metrics::Counter*> refused_;  // by code

@@ -41,6 +41,36 @@ TEST_F(DeskTest, AQuestionIsAnsweredToWhomItCameFromAndItsHandleIsFreeAgain) {
   EXPECT_EQ(desk.answer(first).request, 90);
 }
 
+TEST_F(DeskTest, AConnectionHasAsManySubmitsOpenAsItsWindowAndAnAnswerMakesRoom) {
+  const ConnId id = connect("a");
+  std::vector<ReplyTo> open;
+  for (int n = 0; n < limits::submit_window_jobs; ++n) {
+    const auto handle = desk.ask_submit(id, n, Bytes(1));
+    ASSERT_TRUE(handle) << n;
+    open.push_back(*handle);
+  }
+  EXPECT_FALSE(desk.ask_submit(id, 1, Bytes(1)));
+  EXPECT_TRUE(desk.ask_submit(connect("b"), 1, Bytes(1)));
+  EXPECT_NE(desk.ask(id, 1), ReplyTo{0});  // another question is not of the window
+  (void)desk.answer(open.back());
+  EXPECT_TRUE(desk.ask_submit(id, 1, Bytes(1)));
+  EXPECT_FALSE(desk.ask_submit(id, 1, Bytes(1)));
+}
+
+TEST_F(DeskTest, TheBytesOfOpenSubmitsFillTheWindowAndALargerOneGoesAlone) {
+  const ConnId id = connect("a");
+  const auto whole = desk.ask_submit(id, 1, limits::submit_window_bytes);
+  ASSERT_TRUE(whole);
+  EXPECT_FALSE(desk.ask_submit(id, 2, Bytes(1)));
+  (void)desk.answer(*whole);
+  const auto larger = desk.ask_submit(id, 3, limits::submit_window_bytes + Bytes(1));
+  ASSERT_TRUE(larger);
+  EXPECT_FALSE(desk.ask_submit(id, 4, Bytes(0)));
+  (void)desk.answer(*larger);
+  EXPECT_TRUE(desk.ask_submit(id, 5, Bytes(1)));
+  EXPECT_FALSE(desk.ask_submit(id, 6, limits::submit_window_bytes));
+}
+
 TEST_F(DeskTest, AboveItsBoundTheConnectionThatWasSilentLongestIsForgotten) {
   for (std::size_t n = 0; n < limits::connections; ++n)
     connect(std::to_string(n), static_cast<std::int64_t>(n));

@@ -58,5 +58,32 @@ TEST_F(MachineTest, AFailedAttemptsNoteSaysWhenItWasDispatched) {
   EXPECT_EQ(notes[0].stamps.returned, at(70));
 }
 
+TEST_F(MachineTest, KnowsAsManyNamesOfClientsAsItMayAndThoseStayWelcome) {
+  for (std::size_t n = machine_.has_room_for_client("0") ? 0 : 1; n < limits::clients; ++n) {
+    const std::string name = std::to_string(n);
+    if (!machine_.has_room_for_client(name)) {
+      FAIL() << "no room for the client number " << n;
+    }
+    (void)machine_.client_named(name);
+  }
+  EXPECT_FALSE(machine_.has_room_for_client("one more"));
+  EXPECT_TRUE(machine_.has_room_for_client("7"));
+}
+
+TEST_F(MachineTest, SendsAsManyJobsInATurnAsItMayAndTheRestInTheNext) {
+  const auto id = machine_.hello({.incarnation = "large",
+                                  .stage = compute_,
+                                  .limit = {Credits(4096), Bytes(1 << 20)},
+                                  .unsettled_limit = Credits(4096),
+                                  .concurrency = 4096,
+                                  .lane = 1},
+                                 {}, at(0));
+  ASSERT_TRUE(id);
+  machine_.lane_up(*id, at(0));
+  for (int n = 0; n <= limits::dispatches_per_turn; ++n) submit(1);
+  EXPECT_EQ(dispatch_all(2).size(), static_cast<std::size_t>(limits::dispatches_per_turn));
+  EXPECT_EQ(dispatch_all(2).size(), 1U);
+}
+
 }  // namespace
 }  // namespace tallymill::front
