@@ -70,6 +70,7 @@ class Worker::State {
     shared_.stage = options_.stage;
     shared_.incarnation = fresh_incarnation(options_.stage);
     shared_.insecure = options_.insecure;
+    if (is_loopback(options_.control)) shared_.offset.on_this_host();
     shared_.kinds = std::move(options_.kinds);
   }
   ~State() {
