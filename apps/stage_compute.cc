@@ -6,9 +6,10 @@
 
 int main(int argc, char** argv) {
   namespace compute = tallymill::stages::compute;
-  return tallymill::apps::stage_main(
-      argc, argv, "compute",
-      {{compute::box_kind(), compute::box_handler()},
-       {compute::laser_kind(), compute::laser_handler()},
-       {compute::engrave_kind(), compute::engrave_compute_handler()}});
+  return tallymill::apps::stage_main(argc, argv, "compute",
+                                     {{compute::box_kind(), compute::box_handler()},
+                                      {compute::laser_kind(), compute::laser_handler()},
+                                      {.spec = compute::engrave_kind(),
+                                       .handler = compute::engrave_compute_handler(),
+                                       .ignores_inputs = true}});
 }

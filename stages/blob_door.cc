@@ -56,6 +56,17 @@ Result<BlobDoor::Blob> BlobDoor::fetch(std::string_view digest, const std::strin
   const std::string name(digest);
   if (const Fetch kept = shared_.fetched.find(name)) return Blob{*kept, kept};
   const Span span(context, "fetch");
+  const auto found = shared_.fetched.find_or_claim(name, [&] { return context.go_on(); });
+  if (!found) return std::unexpected(as_the_job_sees_it({Errc::cancelled, "stopped"}, context));
+  if (*found) return Blob{**found, *found};
+  auto blob = download(name, jobs_door, context);
+  shared_.fetched.land(name, blob ? *blob : nullptr);
+  if (!blob) return std::unexpected(std::move(blob).error());
+  return Blob{**blob, *blob};
+}
+
+Result<Fetch> BlobDoor::download(const std::string& name, const std::string& jobs_door,
+                                 RunContext& context) {
   auto client = this->client(jobs_door);
   if (!client) return std::unexpected(std::move(client).error());
   (*client)->while_waiting([&] { return context.go_on(); });
@@ -63,9 +74,7 @@ Result<BlobDoor::Blob> BlobDoor::fetch(std::string_view digest, const std::strin
   (*client)->while_waiting({});
   if (!bytes) return std::unexpected(as_the_job_sees_it(std::move(bytes).error(), context));
   probe_.fetched(bytes->size());
-  const auto blob = std::make_shared<const std::string>(std::move(*bytes));
-  shared_.fetched.keep(name, blob);
-  return Blob{*blob, blob};
+  return std::make_shared<const std::string>(std::move(*bytes));
 }
 
 Result<std::string> BlobDoor::put(std::string_view bytes, RunContext& context) {

@@ -46,6 +46,8 @@ class BlobDoor {
   [[nodiscard]] Result<bus::Client*> client(const std::string& jobs_door);
   [[nodiscard]] Result<Blob> fetch(std::string_view digest, const std::string& jobs_door,
                                    RunContext& context);
+  [[nodiscard]] Result<Fetch> download(const std::string& name, const std::string& jobs_door,
+                                       RunContext& context);
 
   Shared& shared_;
   HandlerProbe& probe_;

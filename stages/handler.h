@@ -112,6 +112,9 @@ struct StageKind {
   // The handler reads raw_params by itself, and `params` is empty: for jobs of a few microseconds,
   // where building JSON would be the dearest part.
   bool raw_params = false;
+  // The handler reads no input here, as at the first hop of `engrave`: they come without their
+  // bytes and none is opened, which on another host would fetch it.
+  bool ignores_inputs = false;
 };
 
 }  // namespace tallymill::stages

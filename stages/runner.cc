@@ -175,8 +175,13 @@ Result<Output> Runner::call(std::size_t kind, const HeldJob& job, std::string_vi
   std::vector<Input> inputs;
   Carried carried;
   const bool brings = !carried_raw.empty() || !job.work.carried.empty();
-  if (auto opened = open_files(job.work.inputs, job.item, context, holds, inputs); !opened)
-    return std::unexpected(std::move(opened).error());
+  if (!shared_.kinds[kind].ignores_inputs) {
+    auto opened = open_files(job.work.inputs, job.item, context, holds, inputs);
+    if (!opened) return std::unexpected(std::move(opened).error());
+  } else {
+    for (const bus::FileRef& ref : job.work.inputs)
+      inputs.push_back({ref.name, ref.media_type, {}});
+  }
   if (brings) {
     auto values = json_of(carried_raw);
     if (!values) return std::unexpected(std::move(values).error());

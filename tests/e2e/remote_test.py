@@ -117,6 +117,10 @@ class Remote(unittest.TestCase):
                                  "--lane-address", h.front_address, "--insecure")
         files, timeline = self.run_one(*JOBS[0])
         self.assertIn("engraving.png", files)
+        # It works out the laser's settings, and does not fetch the photograph for that.
+        first = next(h for h in timeline["attempts"][-1]["hops"] if h["stage"] == "compute")
+        self.assertGreater(first["clock_error_ns"], 0)
+        self.assertNotIn("fetch", [span["name"] for span in first["spans"]])
         self.check_times(timeline)
         self.end_worker(near)
         self.start_near_compute()
