@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "apps/cli/command.h"
@@ -87,6 +88,12 @@ class Board {
   std::map<std::int64_t, double> fraction_;  // of jobs under way
 };
 
+void add(json& value, const Error& error) {
+  value["code"] = info(error.code).name;
+  value["message"] = error.message;
+  if (!error.field.empty()) value["field"] = error.field;
+}
+
 json to_json(const bus::JobResult& end, const std::vector<std::string>& paths) {
   json value{{"job", end.job.raw()}, {"state", end.state}, {"attempts", end.attempts}};
   if (end.whole > Duration(0)) value["whole_ns"] = end.whole.count();
@@ -94,10 +101,16 @@ json to_json(const bus::JobResult& end, const std::vector<std::string>& paths) {
     value["values"] = end.values_json();
     value["files"] = paths;
   } else {
-    value["code"] = info(end.error.code).name;
-    value["message"] = end.error.message;
-    if (!end.error.field.empty()) value["field"] = end.error.field;
+    add(value, end.error);
   }
+  return value;
+}
+
+// Of one that this command has no result of: refused, still under way, or done and not written.
+json to_json(std::optional<JobId> job, std::string_view state, const Error& error) {
+  json value{{"state", state}};
+  if (job) value["job"] = job->raw();
+  add(value, error);
   return value;
 }
 
@@ -150,17 +163,20 @@ int run(const JobArgs& args) {
   int exit_code = exit_ok;
   json results = json::array();
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    const auto failed = [&](const Error& error) {
+    // Each file has its place in `jobs`, whatever became of it.
+    const auto failed = [&](std::string_view state, const Error& error) {
       line.clear();
       exit_code = tell(args.common, error);
+      const auto job = ids[i] ? std::optional(*ids[i]) : std::nullopt;
+      results.push_back(to_json(job, state, error));
     };
     if (!ids[i]) {
-      failed(ids[i].error());
+      failed("refused", ids[i].error());
       continue;
     }
     auto end = client->wait(*ids[i], patience_of(args.common));
     if (!end) {
-      failed(end.error());
+      failed("unknown", end.error());
       continue;
     }
     board.ended(*ids[i]);
@@ -170,7 +186,7 @@ int run(const JobArgs& args) {
       auto written = ready ? write_files(*client.client, *end, (*pieces)[i].folder, args.force)
                            : std::unexpected(ready.error());
       if (!written) {
-        failed(written.error());
+        failed(end->state, written.error());
         fmt::print(stderr, "  the result is kept: tallymill result {} --out DIR\n", ids[i]->raw());
         continue;
       }

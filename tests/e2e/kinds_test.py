@@ -76,6 +76,19 @@ class Kinds(unittest.TestCase):
                              capture_output=True, text=True, timeout=60)
         self.assertEqual(ran.returncode, 0, ran.stderr)
 
+    def test_a_file_of_several_that_is_refused_is_listed_with_its_error(self):
+        good = self.mill.folder / "good.jpg"
+        good.write_bytes(PHOTO)
+        ran = self.mill.command("run", "thumbs", good, self.mill.folder / "missing.jpg", good, "--json",
+                                "--server", self.mill.endpoint, "--out", self.mill.folder / "several",
+                                check=False)
+        self.assertNotEqual(ran.returncode, 0)
+        jobs = json.loads(ran.stdout)["jobs"]
+        self.assertEqual([job["state"] for job in jobs], ["done", "refused", "done"])
+        self.assertTrue(jobs[1]["code"].startswith("E_"), jobs[1])
+        self.assertIn("missing.jpg", jobs[1]["message"])
+        self.assertNotIn("job", jobs[1])
+
     def test_laser(self):
         values, files = self.run_kind("laser", {"material": "plywood_birch", "thickness_mm": 3})
         self.assertEqual(values["laser"]["feed_mm_per_min"], 200)
