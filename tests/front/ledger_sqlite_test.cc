@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "front/ledger_schema.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
@@ -206,6 +207,26 @@ TEST(Ledger, ASecondOpenerIsRefusedWithThePidOfTheFirst) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::busy);
   EXPECT_NE(second.error().message.find(std::to_string(::getpid())), std::string::npos);
+}
+
+TEST(Ledger, OnePieceOfRetentionRemovesSoManyJobsAndTheNextOneTheRest) {
+  const TempFolder folder;
+  auto opened = open_ledger(options_in(folder.path()));
+  constexpr std::int64_t jobs = limits::retire_piece + 2;  // one is kept, one is above the piece
+  std::vector<Entry> entries;
+  for (std::int64_t id = 1; id <= jobs; ++id) entries.emplace_back(job_with(id));
+  for (std::int64_t id = 1; id <= jobs; ++id) entries.emplace_back(end_of_job(jobs + id, id));
+  (void)commit(*opened.ledger, entries);
+  const auto reader = opened.ledger->reader();
+  ASSERT_TRUE(reader);
+  const auto is_there = [&](std::int64_t id) { return (*reader)->status(JobId(id)).has_value(); };
+  const RetainPolicy policy{.jobs = 1};
+  EXPECT_EQ(opened.ledger->retire(policy, wall_from_ns(0)), true);
+  EXPECT_FALSE(is_there(limits::retire_piece));
+  EXPECT_TRUE(is_there(limits::retire_piece + 1));
+  EXPECT_EQ(opened.ledger->retire(policy, wall_from_ns(0)), false);
+  EXPECT_FALSE(is_there(jobs - 1));
+  EXPECT_TRUE(is_there(jobs));
 }
 
 }  // namespace
