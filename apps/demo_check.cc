@@ -37,7 +37,6 @@ using nlohmann::json;
 using stages::image::Raster;
 using stages::image::Size;
 
-
 using Dots = std::vector<std::vector<bool>>;  // true: dark, burnt
 
 // Nobody listens: a check has no progress to report.

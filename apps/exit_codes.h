@@ -1,5 +1,5 @@
-// What the programs' exit codes mean, one table for all of them; those of errors stand with the errors
-// (base/result.h).
+// What the programs' exit codes mean, one table for all of them; those of errors stand with the
+// errors (base/result.h).
 #pragma once
 
 namespace tallymill {

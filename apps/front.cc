@@ -92,11 +92,14 @@ int main(int argc, char** argv) {
   const Config& config = loaded->config;
   log::start("front", *log::level_named(config.log.level), *log::format_named(config.log.format));
   if (config.data_dir.empty())
-    return fail({Errc::bad_params, "say where the ledger rests: --data-dir DIR"}, tallymill::exit_usage);
+    return fail({Errc::bad_params, "say where the ledger rests: --data-dir DIR"},
+                tallymill::exit_usage);
   std::error_code made;
   for (const std::string& folder : {config.data_dir, config.run_dir})
     if (!folder.empty()) std::filesystem::create_directories(folder, made);
-  if (made) return fail({Errc::disk, "cannot make a folder: " + made.message()}, tallymill::exit_cannot_run);
+  if (made)
+    return fail({Errc::disk, "cannot make a folder: " + made.message()},
+                tallymill::exit_cannot_run);
 
   // Before any thread starts, so that all of them leave these signals to the loop.
   sigset_t signals;

@@ -14,8 +14,8 @@
 #include <string>
 #include <system_error>
 
-#include "apps/supervisor.h"
 #include "apps/exit_codes.h"
+#include "apps/supervisor.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/port_owner.h"
@@ -24,7 +24,6 @@ namespace tallymill::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
 
 std::string upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

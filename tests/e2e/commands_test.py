@@ -37,7 +37,7 @@ class Commands(unittest.TestCase):
 
     def test_names_that_are_no_text_are_said_as_json(self):
         ran = self.run_command("run", "thumbs", b"missing\xff", "--json", "-o", "out")
-        self.assertEqual(ran.returncode, 5, ran.stderr)
+        self.assertEqual(ran.returncode, 2, ran.stderr)
         self.assertIn("missing", json.loads(ran.stderr)["error"]["message"])
         named = self.run_command("ping", "--client", b"\xff\xfe")
         self.assertEqual(named.returncode, 2, named.stderr)
