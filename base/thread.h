@@ -1,8 +1,10 @@
-// Thread discipline: which thread may touch an object, said in code and checked in debug builds;
-// and unique_handle, which closes a C library's handle.
+// Thread discipline: which thread may touch an object, said in code and checked in debug builds; a
+// thread's name; and unique_handle, which closes a C library's handle.
 //
 // Threads: as each type says.
 #pragma once
+
+#include <pthread.h>
 
 #include <memory>
 #include <thread>
@@ -30,6 +32,10 @@ class ThreadChecker {
   mutable std::thread::id owner_{};
 #endif
 };
+
+// What `top -H`, `perf` and a debugger call this thread: at most 15 bytes. Not for the first
+// thread, whose name is the process's.
+inline void name_thread(const char* name) { (void)::pthread_setname_np(::pthread_self(), name); }
 
 // unique_handle<sqlite3, sqlite3_close_v2>: a unique_ptr to a C handle, closed by its function.
 template <auto Close>

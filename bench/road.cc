@@ -5,6 +5,7 @@
 // client
 //    -> front -> compute -> front -> client; every job is synced twice (accepted, end), as Redis
 //    with AOF always does. As many jobs under way for each, one client, server and worker process.
+//    And how much of the processors each thread of ours takes for a job.
 // 2. latency: one job at a time, the same way; where its time goes, and what a sync alone takes.
 // 3. two_speeds: 400 jobs on a worker of 1 ms and one of 10 ms; against the ideal, both busy to the
 //    end, and against bare PUSH.
@@ -27,6 +28,7 @@
 #include "bench/floor/processes.h"
 #include "bench/floor/redis_streams.h"
 #include "bench/floor/zmq_chain.h"
+#include "bench/processor_time.h"
 #include "bus/client.h"
 #include "bus/messages.h"
 #include "stages/handler.h"
@@ -57,7 +59,17 @@ class Pipeline {
     endpoint = ipc + "/jobs.sock";
   }
   std::string endpoint, run, data;
-  pid_t front() const { return front_.pid(); }
+  // Processor seconds so far, by process and thread.
+  [[nodiscard]] std::map<std::string, double> seconds() const {
+    std::map<std::string, double> all;
+    const auto add = [&](const std::string& process, pid_t pid) {
+      for (const auto& [thread, s] : seconds_by_thread(pid)) all[process + ": " + thread] += s;
+    };
+    add("front", front_.pid());
+    for (const Child& worker : workers_) add("worker", worker.pid());
+    add("client", ::getpid());
+    return all;
+  }
 
  private:
   Folder folder_;
@@ -100,6 +112,7 @@ class Driver {
     }
     TM_CHECK(false && "the stages did not come up");
   }
+  [[nodiscard]] std::int64_t done() const { return done_; }
   [[nodiscard]] double throughput(double seconds, int window) {
     const auto begin = Clock::now();
     const auto until =
@@ -246,8 +259,16 @@ void against_peers(const Asked& asked) {
     (void)no.throughput(0.3, window);
     (void)chain.throughput(0.3, window);
     std::vector<double> t_ours, t_always, t_no, t_chain;
+    std::map<std::string, std::vector<double>> work;  // microseconds a job
     for (int round = 0; round < asked.rounds; ++round) {
+      const auto before = pipeline.seconds();
+      const std::int64_t done_before = ours.done();
       t_ours.push_back(ours.throughput(asked.seconds, window));
+      const auto jobs = static_cast<double>(ours.done() - done_before);
+      for (const auto& [thread, s] : pipeline.seconds()) {
+        const auto was = before.find(thread);
+        work[thread].push_back((s - (was == before.end() ? 0 : was->second)) * 1e6 / jobs);
+      }
       t_always.push_back(always.throughput(asked.seconds, window));
       t_no.push_back(no.throughput(asked.seconds / 2, window));
       t_chain.push_back(chain.throughput(asked.seconds / 2, window));
@@ -256,6 +277,7 @@ void against_peers(const Asked& asked) {
     print("durable round trips, Redis Streams with AOF always", "jobs/s", t_always);
     print("round trips, Redis Streams without AOF", "jobs/s", t_no);
     print("round trips, bare ZeroMQ chain", "jobs/s", t_chain);
+    for (const auto& [thread, micros] : work) print("work a job, " + thread, "us", micros);
     print("durable round trips / Redis AOF always", "x", ratios(t_ours, t_always));
     print("durable round trips / Redis without AOF", "x", ratios(t_ours, t_no));
     print("durable round trips / bare ZeroMQ chain", "x", ratios(t_ours, t_chain));

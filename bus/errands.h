@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/thread.h"
 #include "bus/loop.h"
 #include "bus/mailbox.h"
 
@@ -25,13 +26,18 @@ class Errands {
   using Answer = std::function<void()>;
   using Errand = std::function<Answer()>;
 
-  Errands(Loop& loop, std::size_t bound) : loop_(loop), asked_(bound), answered_(2 * bound) {
+  // `name`: of the thread.
+  Errands(Loop& loop, std::size_t bound, const char* name)
+      : loop_(loop), asked_(bound), answered_(2 * bound) {
     loop_.watch(answered_.fd(), [this] {
       answered_.take(answers_);
       for (const Answer& answer : answers_)
         if (answer) answer();
     });
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, name] {
+      name_thread(name);
+      run();
+    });
   }
   // Errands that wait are dropped.
   ~Errands() {

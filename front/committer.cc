@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "front/ledger_files.h"
 #include "front/mutant.h"
 #include "store/blobs.h"
@@ -54,6 +55,7 @@ void Committer::stop() {
 }
 
 void Committer::run() {
+  name_thread("committer");
   while (!failed_) {
     const bool stopping = stopping_;
     const bool work = gather(!stopping);

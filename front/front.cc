@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "front/ledger_sqlite.h"
 #include "front/mutant.h"
 
@@ -96,8 +97,8 @@ Status Front::open() {
       [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
       [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); },
       [this](const bus::Item& item) { on_done(item); });
-  errands_ = std::make_unique<bus::Errands>(loop_, limits::errands);
-  porters_ = std::make_unique<bus::Errands>(loop_, limits::errands);
+  errands_ = std::make_unique<bus::Errands>(loop_, limits::errands, "ledger-reads");
+  porters_ = std::make_unique<bus::Errands>(loop_, limits::errands, "blobs");
   read_kinds();
 
   auto reader = ledger->ledger->reader();
@@ -142,6 +143,7 @@ void Front::count_connections(zmq::socket_t& door, std::string_view name) {
 void Front::start_replay() {
   loop_.watch(replayed_.fd(), [this] { on_replayed(); });
   replayer_ = std::thread([this] {
+    name_thread("replay");
     auto reader = open_sqlite_reader(options_.data_dir);
     Status status = reader ? Status{} : std::unexpected(reader.error());
     if (reader)

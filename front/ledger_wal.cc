@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "base/thread.h"
+
 namespace tallymill::front {
 namespace {
 
@@ -105,6 +107,7 @@ void WalKeeper::wait_for_thread() {
 }
 
 void WalKeeper::run() {
+  name_thread("wal-keeper");
   std::unique_lock lock(work_mutex_);
   while (true) {
     work_changed_.wait(lock, [&] { return asked_ || stop_; });

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/thread.h"
 #include "stages/egress.h"
 #include "stages/runner.h"
 
@@ -16,6 +17,7 @@ namespace {
 constexpr Duration short_job = std::chrono::microseconds(20);
 
 void serve(Shared& shared, Slot& slot, std::unique_ptr<HandlerProbe> probe, zmq::socket_t results) {
+  name_thread("handler");
   Runner runner(shared, slot, *probe);
   Egress egress(shared, *probe, std::move(results));
 

@@ -27,7 +27,7 @@ class ErrandsTest : public ::testing::Test {
 };
 
 TEST_F(ErrandsTest, EachIsRunOnceInOrderAndItsAnswerComesToTheLoop) {
-  Errands errands(loop_, 1000);
+  Errands errands(loop_, 1000, "errands");
   const auto loop_thread = std::this_thread::get_id();
   std::vector<int> answered;
   for (int n = 0; n < 600; ++n)
@@ -47,7 +47,7 @@ TEST_F(ErrandsTest, EachIsRunOnceInOrderAndItsAnswerComesToTheLoop) {
 
 TEST_F(ErrandsTest, OneAboveTheBoundIsRefusedAndTakenAgainAfterAnAnswer) {
   std::promise<void> begun, go;
-  Errands errands(loop_, 2);
+  Errands errands(loop_, 2, "errands");
   ASSERT_TRUE(errands.put([&]() -> Errands::Answer {
     begun.set_value();
     go.get_future().wait();
@@ -67,7 +67,7 @@ TEST_F(ErrandsTest, OneAboveTheBoundIsRefusedAndTakenAgainAfterAnAnswer) {
 TEST_F(ErrandsTest, ItEndsOnlyAfterTheOneThatRuns) {
   std::promise<void> begun, go;
   bool ended = false;
-  auto errands = std::make_unique<Errands>(loop_, 10);
+  auto errands = std::make_unique<Errands>(loop_, 10, "errands");
   ASSERT_TRUE(errands->put([&]() -> Errands::Answer {
     begun.set_value();
     go.get_future().wait();
