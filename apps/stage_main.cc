@@ -124,11 +124,12 @@ int stage_main(int argc, char** argv, const std::string& stage,
         exit_cannot_run);
 
   const SystemClock clock;
+  const std::string control = options.control;
   auto worker = stages::Worker::make(std::move(options), clock);
   if (!worker)
     return fail_with(worker.error(),
                      worker.error().code == Errc::bad_params ? exit_usage : exit_cannot_run);
-  log::info(fmt::format("{} serves", (*worker)->incarnation()));
+  log::info(fmt::format("{} asks for work at {}", (*worker)->incarnation(), control));
   (*worker)->run();
   return 0;
 }

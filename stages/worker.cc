@@ -258,6 +258,7 @@ void Worker::State::on_welcome(const bus::WorkerWelcome& welcome) {
   if (welcome.epoch != epoch_) {
     if (epoch_ != 0) shared_.offset.reset();
     epoch_ = welcome.epoch;
+    log::info(fmt::format("{} serves a front of epoch {}", shared_.incarnation, epoch_));
   }
   if (hellos_open_ == 0) return hello();  // this front does not know us
   --hellos_open_;
