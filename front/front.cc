@@ -128,7 +128,7 @@ Status Front::open() {
 void Front::count_connections(zmq::socket_t& door, std::string_view name) {
   bus::Monitor* monitor =
       monitors_.emplace_back(std::make_unique<bus::Monitor>(context_, door)).get();
-  loop_.watch(monitor->socket(), [this, monitor, counts = probe_->door(name)] {
+  loop_.watch(monitor->socket(), [monitor, counts = probe_->door(name)] {
     bus::Monitor::Event event{};
     while (monitor->next(event))
       if (event == bus::Monitor::Event::disconnected)

@@ -43,7 +43,7 @@ class Fetched {
                                                    const std::function<bool()>& go_on) {
     std::unique_lock lock(kept_mutex_);
     for (;;) {
-      if (const Fetch kept = find_locked(digest)) return kept;
+      if (Fetch kept = find_locked(digest)) return kept;
       auto& flight = flights_[digest];
       if (flight == nullptr) {
         flight = std::make_shared<Flight>();
