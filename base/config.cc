@@ -5,6 +5,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -253,10 +254,11 @@ class FileReader {
     std::ifstream in(name_, std::ios::binary);
     if (!in.is_open()) return fail(Errc::not_found, name_ + ": cannot be read");
     const auto most = static_cast<std::size_t>(limits::config_bytes.raw());
-    std::string text(most + 1, '\0');
-    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    std::string text;
+    std::array<char, 16384> piece{};
+    while (text.size() <= most && (in.read(piece.data(), piece.size()), in.gcount() > 0))
+      text.append(piece.data(), static_cast<std::size_t>(in.gcount()));
     if (in.bad()) return fail(Errc::not_found, name_ + ": cannot be read");
-    text.resize(static_cast<std::size_t>(in.gcount()));
     if (text.size() > most)
       return fail(Errc::too_big, fmt::format("{}: more than {} bytes", name_, most));
     try {
