@@ -29,7 +29,7 @@ const std::vector<Key<Config>>& table() {
       {"front.max_depth_bytes", TM_AT(C, front.max_depth_bytes), "bytes",
        "what waiting jobs may take on disk; beyond it a submit gets E_BUSY", 1, pebibyte},
       {"front.max_jobs_per_client", TM_AT(C, front.max_jobs_per_client), "jobs",
-       "waiting jobs of one client; beyond it its submits get E_RATE", 1, billion},
+       "waiting jobs of one client; beyond it its submits get E_BUSY", 1, billion},
       {"front.retention_days", TM_AT(C, front.retention), "days",
        "how long jobs that ended stay in the ledger", 1, 3'650},
       {"front.retention_jobs", TM_AT(C, front.retention_jobs), "jobs",

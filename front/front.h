@@ -121,6 +121,11 @@ class Front {
   void take_submit(ConnId conn, ReplyTo reply_to, const bus::Submit& submit,
                    std::string_view header, std::string_view params,
                    std::span<const zmq::message_t> blobs);
+  [[nodiscard]] std::optional<Error> submit_refusal(const Conn& from,
+                                                    const bus::Submit& submit) const;
+  [[nodiscard]] bool has_room_for(Bytes size) const {
+    return committer_->free_bytes() >= options_.disk_floor + size;
+  }
   void refuse_submit(ReplyTo reply_to, JobId job, const Error& error);
   void spill(ConnId conn, ReplyTo reply_to, const bus::Item& item);
   [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);

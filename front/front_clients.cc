@@ -40,6 +40,9 @@ std::string content_hash(const bus::Submit& submit, std::string_view params,
   return store::digest_of(bytes);
 }
 
+const Error disk_low{
+    Errc::disk, "free space is below the floor", {}, std::chrono::milliseconds(1000)};
+
 // What a submit takes of its connection's window: what the client gave, not how it was packed.
 Bytes size_in_window(const bus::Item& item) {
   std::size_t size = item.params.size();
@@ -206,7 +209,14 @@ void Front::on_submit(ConnId conn, const bus::Item& item) {
     if (!input.digest.empty())
       if (auto checked = store::check_digest(input.digest); !checked)
         return desk_->fail(conn, submit_.request, JobId(0), checked.error());
+    if (input.bytes < 0 || Bytes(input.bytes) > limits::max_job_bytes)
+      return desk_->fail(conn, submit_.request, JobId(0),
+                         {Errc::too_big, "an input is larger than a job may be", "/inputs"});
   }
+  if (submit_.deadline_unix_ns < 0 || submit_.not_before_unix_ns < 0)
+    return desk_->fail(conn, submit_.request, JobId(0),
+                       {Errc::bad_params, "a time is nanoseconds since 1970",
+                        submit_.deadline_unix_ns < 0 ? "/dl" : "/nb"});
   const bool large = std::ranges::any_of(item.blobs, [](const zmq::message_t& blob) {
     return Bytes(static_cast<std::int64_t>(blob.size())) > limits::inline_bytes;
   });
@@ -219,7 +229,15 @@ void Front::on_submit(ConnId conn, const bus::Item& item) {
                         {},
                         milliseconds(10)});
   }
-  if (large) return spill(conn, *reply_to, item);
+  // Nothing of a submit that will be refused is stored.
+  if (large) {
+    auto wrong = submit_refusal(*desk_->find(conn), submit_);
+    if (!wrong && !has_room_for(size_in_window(item))) wrong = disk_low;
+    if (!wrong)
+      if (const auto kind = kind_of(submit_, item.params); !kind) wrong = kind.error();
+    if (wrong) return refuse_submit(*reply_to, JobId(0), *wrong);
+    return spill(conn, *reply_to, item);
+  }
   take_submit(conn, *reply_to, submit_, item.header, item.params, item.blobs);
 }
 
@@ -229,21 +247,27 @@ void Front::refuse_submit(ReplyTo reply_to, JobId job, const Error& error) {
   desk_->fail(asked.conn, asked.request, job, error);
 }
 
+// Before anything of it is kept; the machine's own reasons come later.
+std::optional<Error> Front::submit_refusal(const Conn& from, const bus::Submit& submit) const {
+  if (from.name.empty()) return Error{Errc::bad_frame, "say hello before the first submit", "/t"};
+  if (submit.priority < 0 || submit.priority >= priorities)
+    return Error{Errc::bad_params, "priority is 0 (lowest) to 9", "/prio"};
+  if (submit.key.size() > limits::key_bytes)
+    return Error{Errc::too_big, "an idempotency key has at most 128 bytes", "/key"};
+  if (submit.trace.size() > limits::trace_bytes)
+    return Error{Errc::too_big, "a traceparent has at most 64 bytes", "/tp"};
+  if (committer_->queued() > limits::commit_queue / 2)
+    return Error{Errc::busy, "the disk is behind", {}, milliseconds(50)};
+  return std::nullopt;
+}
+
 void Front::take_submit(ConnId conn, ReplyTo reply_to, const bus::Submit& submit,
                         std::string_view header, std::string_view params,
                         std::span<const zmq::message_t> blobs) {
   const auto refuse = [&](const Error& error) { refuse_submit(reply_to, JobId(0), error); };
   const Conn* at = desk_->find(conn);
   if (at == nullptr) return refuse({Errc::away, "its client is gone"});
-  if (at->name.empty()) return refuse({Errc::bad_frame, "say hello before the first submit", "/t"});
-  if (submit.priority < 0 || submit.priority >= priorities)
-    return refuse({Errc::bad_params, "priority is 0 (lowest) to 9", "/prio"});
-  if (submit.key.size() > limits::key_bytes)
-    return refuse({Errc::too_big, "an idempotency key has at most 128 bytes", "/key"});
-  if (submit.trace.size() > limits::trace_bytes)
-    return refuse({Errc::too_big, "a traceparent has at most 64 bytes", "/tp"});
-  if (committer_->queued() > limits::commit_queue / 2)
-    return refuse({Errc::busy, "the disk is behind", {}, milliseconds(50)});
+  if (auto wrong = submit_refusal(*at, submit)) return refuse(*wrong);
   const auto kind = kind_of(submit, params);
   if (!kind) return refuse(kind.error());
 
@@ -467,6 +491,9 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
     case bus::Verb::kinds:
       return reply_json(conn, ask->request, kinds_json());
     case bus::Verb::cancel:
+      if (committer_->queued() > limits::commit_queue / 2)
+        return desk_->fail(conn, ask->request, JobId(ask->job),
+                           {Errc::busy, "the disk is behind", {}, milliseconds(50)});
       if (machine_->is_live(JobId(ask->job))) {
         machine_->cancel(desk_->ask(conn, ask->request), JobId(ask->job), clock_.now());
         return carry_out();
@@ -592,9 +619,11 @@ void Front::on_put(ConnId conn, const bus::Item& item) {
   if (put->bytes < 0 || put->offset < 0 || Bytes(put->bytes) > limits::max_job_bytes)
     return desk_->fail(conn, put->request, JobId(0),
                        {Errc::too_big, "a blob is larger than a job may be", "/b"});
-  if (committer_->free_bytes() < options_.disk_floor + Bytes(put->bytes))
+  if (!item.blobs.empty() &&
+      Bytes(static_cast<std::int64_t>(item.blobs[0].size())) > limits::piece_bytes)
     return desk_->fail(conn, put->request, JobId(0),
-                       {Errc::disk, "free space is below the floor", {}, milliseconds(1000)});
+                       {Errc::too_big, "a blob is put in pieces of at most 1 MiB", "/o"});
+  if (!has_room_for(Bytes(put->bytes))) return desk_->fail(conn, put->request, JobId(0), disk_low);
   std::string piece(item.blobs.empty() ? std::string_view{} : item.blobs[0].to_string_view());
   (void)errand(*porters_, conn, put->request,
                [this, conn, request = put->request, digest = std::string(put->digest),

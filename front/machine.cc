@@ -179,7 +179,10 @@ void Machine::committed(std::int64_t seq, const Outcome& outcome, Instant now) {
       break;
     }
     case Pending::What::note:
-      if (pending.reply_to != 0) emit(Cancelled{pending.reply_to, pending.job, "cancelling"});
+      if (pending.reply_to == 0) break;
+      emit(Cancelled{pending.reply_to, pending.job, "cancelling"});
+      if (const auto again = cancels_.extract(pending.job.raw()))
+        for (const ReplyTo one : again.mapped()) emit(Cancelled{one, pending.job, "cancelling"});
       break;
   }
   if (pending.tell) {

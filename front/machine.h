@@ -10,7 +10,7 @@
 //        (the commit)       ^  ^         |  |       (the commit)
 //                    backoff+  +---------+  cancel, deadline: leased, but stopping
 //
-// Bodies are never here: an index entry per live job, at most limits::index_entry_bytes of it.
+// Bodies are never here: an index entry per live job, of at most 200 bytes with its node.
 //
 //   invariant: accepted = done + failed + cancelled + expired + waiting + in flight + settling,
 //              each term counted where it happens, none from the others
@@ -360,6 +360,8 @@ class Machine {
     bool deadline_passed = false;
     bool lost_once = false;
   };
+  // With its key, the hash table's link and the allocator's rounding below 200 bytes.
+  static_assert(sizeof(JobEntry) <= 128);
   struct LeaseHop {
     Taken place;
     std::int32_t lane = 0;  // of the worker, when the place was taken
@@ -441,6 +443,7 @@ class Machine {
   void retry(JobId id, JobEntry& job, const Finished& finished, const Lease& lease, Instant now);
   void remark(JobId id, JobEntry& job, Note::What what, std::string_view outcome, Instant now,
               const Lease* lease);
+  void cancel_again(ReplyTo reply_to, JobId id);
   void stop(JobId id, JobEntry& job, Note::What why, ReplyTo reply_to, Instant now);
   [[nodiscard]] FrontStamps stamps(const JobEntry& job, const Lease* lease, Instant now) const;
   void check_drained();
@@ -470,6 +473,8 @@ class Machine {
 
   std::unordered_map<std::int64_t, JobEntry> jobs_;
   std::unordered_map<std::int64_t, Lease> leases_;
+  // By job, whose cancel is not on disk yet: those who asked for it again.
+  std::unordered_map<std::int64_t, std::vector<ReplyTo>> cancels_;
   std::unordered_map<std::int64_t, Pending> pending_;
   std::int64_t settling_ = 0;  // ends among pending_ of jobs that were accepted
   std::set<Waiting::Due> deadlines_;

@@ -184,13 +184,24 @@ void Machine::cancel(ReplyTo reply_to, JobId id, Instant now) {
     return;
   }
   if (job.state == State::leased || job.state == State::held) {
-    // A second cancel is a note of its own: the first may not be on disk yet.
+    if (job.cancel_requested) return cancel_again(reply_to, id);
     job.cancel_requested = true;
+    cancels_.try_emplace(id.raw());
     stop(id, job, Note::What::cancel_requested, reply_to, now);
     return;
   }
   unwait(id, job);
   settle(id, job, EndState::cancelled, stopped_by(true), false, now, reply_to);
+}
+
+// Answered when the first is on disk, and not a note of its own: asking costs the ledger nothing,
+// and memory only for the length of a commit.
+void Machine::cancel_again(ReplyTo reply_to, JobId id) {
+  const auto first = cancels_.find(id.raw());
+  if (first != cancels_.end())
+    first->second.push_back(reply_to);
+  else
+    emit(Cancelled{reply_to, id, "cancelling"});
 }
 
 // The job is with a worker (or may be, after a restart): it is told once this is on disk.

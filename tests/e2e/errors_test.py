@@ -124,6 +124,48 @@ class Errors(unittest.TestCase):
         error = self.refused("thumbs", {}, **{"in": [{"n": "a", "d": "../../etc/passwd", "b": 10}]})
         self.assertEqual(error["code"], "E_PARAMS")
 
+    def test_sizes_and_times_that_cannot_be(self):
+        """Counts of the client's own, which the front adds up."""
+        digest = "0" * 64
+        for size in (-1, (1 << 63) - 1):
+            inputs = [{"n": "a", "d": digest, "b": size}, {"n": "b", "d": digest, "b": 1_000_000}]
+            error = self.refused("synthetic", {}, **{"in": inputs})
+            self.assertEqual((error["code"], error["field"]), ("E_TOO_BIG", "/inputs"))
+        for field in ("dl", "nb"):
+            error = self.refused("synthetic", {}, **{field: -(1 << 63)})
+            self.assertEqual((error["code"], error["field"]), ("E_PARAMS", "/" + field))
+        piece = bytes((1 << 20) + 1)
+        r = self.client.next_request()
+        self.client.send({"t": "put", "r": r, "d": digest, "b": len(piece), "o": 0, "B": 1}, {}, [piece])
+        self.assertTrue(self.client.wait_for(lambda: r in self.client.refused, 10))
+        self.assertEqual(self.client.refused.pop(r)["code"], "E_TOO_BIG")
+
+    def test_what_is_refused_leaves_no_blob(self):
+        blobs = pathlib.Path(self.mill.data) / "blobs"
+        before = sorted(blobs.rglob("*"))
+        self.refused("nonsense", {}, [bytes(100_000)])
+        self.assertEqual(sorted(blobs.rglob("*")), before)
+
+    def test_a_flood_of_cancels_is_one_note(self):
+        r = self.client.submit("synthetic", {"service_us": 3_000_000})
+        self.assertTrue(self.client.wait_for(lambda: r in self.client.accepted, 10))
+        job = self.client.accepted[r]["id"]
+        in_flight = lambda: self.client.ask("snapshot")["jobs"]["in_flight"] == 1  # noqa: E731
+        self.assertTrue(self.client.wait_for(in_flight, 10))
+        head = self.client.ask("ping")["head"]
+        asked = []
+        for _ in range(3000):
+            asked.append(self.client.next_request())
+            self.client.send({"t": "cancel", "r": asked[-1], "id": job})
+        told = lambda: all(q in self.client.answers or q in self.client.refused for q in asked)  # noqa: E731
+        self.assertTrue(self.client.wait_for(told, 20))
+        for q in asked:
+            self.client.answers.pop(q, None)
+            self.client.refused.pop(q, None)
+        self.assertTrue(self.client.wait_for(lambda: self.client.ends[job], 20))
+        header, _, _ = run_job(self.client, "box", {})
+        self.assertLess(header["seq"] - head, 20)
+
     def test_bounds_at_the_door(self):
         # At each bound the job is taken, one above it is refused with the bound's code.
         for field, most in (("key", 128), ("tp", 64)):

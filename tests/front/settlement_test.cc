@@ -385,6 +385,25 @@ TEST_F(Settlement, ALeasedJobIsCancellingUntilItsWorkerSaysStopped) {
   EXPECT_EQ(take<Settle>().at(0).state, EndState::cancelled);
 }
 
+TEST_F(Settlement, ACancelThatIsAskedForAgainIsOneNoteAndEachAskerIsAnsweredAfterIt) {
+  const WorkerId id = worker("w", 0);
+  const auto [job, token] = running(id, 0);
+  for (const ReplyTo asker : {9U, 10U, 11U}) machine_.cancel(asker, job, at(1));
+  std::vector<std::int64_t> notes;
+  for (const Effect& effect : machine_.effects()) {
+    EXPECT_FALSE(std::holds_alternative<Cancelled>(effect));
+    if (const auto* note = std::get_if<Remark>(&effect)) notes.push_back(note->seq);
+  }
+  ASSERT_EQ(notes.size(), 1U);
+  machine_.effects().clear();
+  machine_.committed(notes[0], {}, at(2));
+  std::vector<ReplyTo> answered;
+  for (const Cancelled& one : take<Cancelled>()) answered.push_back(one.reply_to);
+  EXPECT_EQ(answered, (std::vector<ReplyTo>{9, 10, 11}));
+  machine_.cancel(12, job, at(3));  // it is on disk: answered at once
+  EXPECT_EQ(take<Cancelled>().size(), 1U);
+}
+
 TEST_F(Settlement, AResultThatWasQueuedBeforeTheCancelWins) {
   const WorkerId id = worker("w", 0);
   const auto [job, token] = running(id, 0);
