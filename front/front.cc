@@ -462,7 +462,9 @@ void Front::act(const Accept& accept) {
                                         accept.known, state});
 }
 
-void Front::act(const Refuse& refuse) { refuse_submit(refuse.reply_to, refuse.job, refuse.error); }
+void Front::act(const Refuse& refuse) {
+  refuse_unless_known(refuse.reply_to, refuse.job, refuse.error);
+}
 
 void Front::act(const Cancelled& cancelled) {
   const Desk::Asked asked = desk_->answer(cancelled.reply_to);

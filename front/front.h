@@ -126,6 +126,7 @@ class Front {
   [[nodiscard]] bool has_room_for(Bytes size) const {
     return committer_->free_bytes() >= options_.disk_floor + size;
   }
+  void refuse_unless_known(ReplyTo reply_to, JobId job, const Error& error);
   void refuse_submit(ReplyTo reply_to, JobId job, const Error& error);
   void spill(ConnId conn, ReplyTo reply_to, const bus::Item& item);
   [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);

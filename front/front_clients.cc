@@ -241,6 +241,27 @@ void Front::on_submit(ConnId conn, const bus::Item& item) {
   take_submit(conn, *reply_to, submit_, item.header, item.params, item.blobs);
 }
 
+// The same key and content is the same job, also when it could not be taken now: its `accepted` may
+// have been lost with the connection. A refusal that may be tried again finds that out then.
+void Front::refuse_unless_known(ReplyTo reply_to, JobId job, const Error& error) {
+  const bool keyed = hand_.submit != nullptr && !hand_.submit->key.empty();
+  if (!keyed || job != JobId(0) || info(error.code).retry)
+    return refuse_submit(reply_to, job, error);
+  const bool taken = errands_->put([this, reply_to, error, client = hand_.client,
+                                    key = std::string(hand_.submit->key),
+                                    hash = hand_.content_hash]() -> bus::Errands::Answer {
+    auto known = reader_->key(client, key);
+    const bool same = known && *known && (*known)->content_hash == hash;
+    return [this, reply_to, error, same, known = std::move(known)] {
+      if (same) return act(Accept{reply_to, (*known)->job, true, (*known)->end});
+      refuse_submit(reply_to, JobId(0), error);
+    };
+  });
+  if (!taken)
+    refuse_submit(reply_to, JobId(0),
+                  {Errc::busy, "as many questions wait as may wait", {}, milliseconds(50)});
+}
+
 void Front::refuse_submit(ReplyTo reply_to, JobId job, const Error& error) {
   const Desk::Asked asked = desk_->answer(reply_to);
   probe_->submit_refused(error.code);
@@ -268,17 +289,20 @@ void Front::take_submit(ConnId conn, ReplyTo reply_to, const bus::Submit& submit
   const Conn* at = desk_->find(conn);
   if (at == nullptr) return refuse({Errc::away, "its client is gone"});
   if (auto wrong = submit_refusal(*at, submit)) return refuse(*wrong);
-  const auto kind = kind_of(submit, params);
-  if (!kind) return refuse(kind.error());
-
   hand_.header = header;
   hand_.params = params;
   hand_.blobs = blobs;
   hand_.submit = &submit;
   hand_.client = at->name;
-  hand_.kind = machine_->kind(*kind).name;
   hand_.parent = JobId(submit.parent);
   hand_.content_hash = submit.key.empty() ? std::string{} : content_hash(submit, params, blobs);
+  const auto kind = kind_of(submit, params);
+  if (!kind) {
+    refuse_unless_known(reply_to, JobId(0), kind.error());
+    hand_.submit = nullptr;
+    return;
+  }
+  hand_.kind = machine_->kind(*kind).name;
   hand_.digests.clear();
   std::int64_t size = static_cast<std::int64_t>(header.size() + params.size());
   for (const auto& blob : blobs) size += static_cast<std::int64_t>(blob.size());

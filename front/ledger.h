@@ -178,6 +178,13 @@ struct StoredTimeline {
   std::optional<Duration> whole;
 };
 
+// What an idempotency key stands for.
+struct KnownKey {
+  JobId job;
+  std::string content_hash;
+  std::optional<EndState> end;
+};
+
 class LedgerReader {
  public:
   virtual ~LedgerReader() = default;
@@ -188,6 +195,9 @@ class LedgerReader {
   // Of a job that is live or retained; not_found otherwise.
   [[nodiscard]] virtual Result<NewJob> body(JobId job) = 0;
   [[nodiscard]] virtual Result<JobRow> status(JobId job) = 0;
+  // Nothing: no job of this client has it, or its commit is still outstanding.
+  [[nodiscard]] virtual Result<std::optional<KnownKey>> key(std::string_view client,
+                                                            std::string_view key) = 0;
   // not_found: no such job; wrong_state: not ended yet, or its result is no longer kept.
   [[nodiscard]] virtual Result<JobEnd> result(JobId job) = 0;
   [[nodiscard]] virtual Result<StoredTimeline> timeline(JobId job) = 0;

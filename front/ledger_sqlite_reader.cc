@@ -40,6 +40,7 @@ class SqliteReader final : public LedgerReader {
   Result<NewJob> body(JobId job) override;
   Result<JobRow> status(JobId job) override;
   Result<JobEnd> result(JobId job) override;
+  Result<std::optional<KnownKey>> key(std::string_view client, std::string_view key) override;
   Result<StoredTimeline> timeline(JobId job) override;
   Result<std::vector<JobRow>> jobs(std::string_view state, std::string_view kind, JobId before,
                                    int limit) override;
@@ -71,8 +72,8 @@ class SqliteReader final : public LedgerReader {
   [[nodiscard]] std::unexpected<Error> no_such(JobId job) const;
 
   Sqlite db_;
-  Statement begin_, commit_, slots_, job_, row_, end_, notes_, charges_, retired_, next_commits_,
-      live_blocks_, bad_ends_, blocks_;
+  Statement begin_, commit_, slots_, job_, row_, end_, key_, notes_, charges_, retired_,
+      next_commits_, live_blocks_, bad_ends_, blocks_;
   bool in_scope_ = false;
   std::chrono::steady_clock::time_point until_{};
 };
@@ -129,6 +130,9 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {end_,
        "SELECT seq, job, state, attempts, at_ns, code, message, field, digests,"
        " CASE WHEN ?2 THEN timeline END, CASE WHEN ?2 THEN result END FROM ends WHERE seq = ?1"},
+      {key_,
+       "SELECT id, content_hash, NULL FROM jobs WHERE client = ?1 AND key = ?2 UNION ALL"
+       " SELECT job, content_hash, end FROM retired_keys WHERE client = ?1 AND key = ?2"},
       {notes_, "SELECT data FROM notes WHERE job = ?1 AND data IS NOT NULL ORDER BY seq"},
       {charges_, "SELECT charges FROM notes WHERE job = ?1 ORDER BY seq DESC LIMIT 1"},
       {retired_, "SELECT through_seq, results_through_seq FROM retired"},
@@ -196,6 +200,27 @@ Result<JobEnd> SqliteReader::result(JobId job) {
     return fail(Errc::wrong_state,
                 "the result of job " + std::to_string(job.raw()) + " is no longer kept");
   return std::move(**end);
+}
+
+Result<std::optional<KnownKey>> SqliteReader::key(std::string_view client, std::string_view key) {
+  const Scope scope(*this);
+  key_.bind_text(1, client);
+  key_.bind_text(2, key);
+  if (!key_.step()) {
+    if (!key_.ok()) return failed();
+    return std::nullopt;
+  }
+  KnownKey known{JobId(key_.integer(0)), std::string(key_.text(1)), std::nullopt};
+  if (!key_.is_null(2)) known.end = static_cast<EndState>(key_.integer(2));
+  key_.reset();
+  if (known.end) return known;
+  const auto slot = slot_of(known.job);
+  if (!slot) return std::unexpected(slot.error());
+  if (*slot <= 0) return known;
+  const auto end = end_at(*slot, false);
+  if (!end) return std::unexpected(end.error());
+  if (*end) known.end = (*end)->state;
+  return known;
 }
 
 Result<StoredTimeline> SqliteReader::timeline(JobId job) {

@@ -33,6 +33,16 @@ class Life(unittest.TestCase):
         self.assertEqual(len(self.client.ends[job]), 1)
         return self.client.ends[job][0][0]
 
+    def test_a_key_is_known_also_after_its_job_could_not_be_taken_any_more(self):
+        deadline = time.time_ns() + 400_000_000
+        job = self.submit({}, key="late", dl=deadline)
+        self.assertEqual(self.end(job)["w"], "done")
+        until(lambda: time.time_ns() > deadline, 10, "the deadline is over")
+        self.assertEqual(self.submit({}, key="late", dl=deadline), job)
+        r = self.client.submit("synthetic", {"service_us": 1}, key="late", dl=deadline)
+        self.assertTrue(self.client.wait_for(lambda: r in self.client.refused, 10))
+        self.assertEqual(self.client.refused.pop(r)["code"], "E_DEADLINE")
+
     def state(self, job):
         return self.client.ask("status", id=job)["state"]
 
