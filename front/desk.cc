@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace tallymill::front {
 
@@ -87,8 +88,13 @@ void Desk::mark(ConnId id, Conn& conn) {
 }
 
 void Desk::fail(ConnId id, std::int64_t request, JobId job, const Error& error) {
-  send(id, bus::Failure{request, job.raw(), info(error.code).name, error.message, error.field,
-                        error.retry_after.count()});
+  // An error may quote what somebody sent.
+  std::string message = error.message;
+  std::string field = error.field;
+  clean_text(message, limits::error_text_bytes);
+  clean_text(field, limits::error_text_bytes);
+  TM_CHECK(send(id, bus::Failure{request, job.raw(), info(error.code).name, message, field,
+                                 error.retry_after.count()}));
 }
 
 void Desk::flush(Conn& conn) {

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -68,17 +69,19 @@ class Desk {
   };
   [[nodiscard]] Asked answer(ReplyTo handle);
 
-  // Messages out; flushed at the end of the turn.
+  // A message out, with its blobs; flushed at the end of the turn. False: it does not fit, and
+  // nothing of it leaves. REQUIRES: at most limits::item_blobs, each at most limits::frame_bytes.
   template <class M>
-  void send(ConnId id, const M& message, std::string_view params = {}) {
-    if (Conn* conn = find(id)) {
-      if (conn->out.full()) flush(*conn);
-      if (!conn->out.try_add(message, params)) ++dropped_;
-      mark(id, *conn);
-    }
-  }
-  void send_blob(ConnId id, zmq::message_t&& blob) {
-    if (Conn* conn = find(id)) conn->out.add_blob(std::move(blob));
+  bool send(ConnId id, const M& message, std::string_view params = {},
+            std::span<const std::string_view> blobs = {}) {
+    Conn* conn = find(id);
+    if (conn == nullptr) return true;
+    if (conn->out.full()) flush(*conn);
+    if (!conn->out.try_add(message, params)) return false;
+    for (const std::string_view blob : blobs)
+      conn->out.add_blob(zmq::message_t(blob.data(), blob.size()));
+    mark(id, *conn);
+    return true;
   }
   void fail(ConnId id, std::int64_t request, JobId job, const Error& error);
   void flush();

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "front/ledger_sqlite.h"
 #include "front/mutant.h"
@@ -22,6 +23,13 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+
+// What a worker says of an error, whatever it was written in.
+std::string short_text(std::string_view said) {
+  std::string text(said);
+  clean_text(text, limits::error_text_bytes);
+  return text;
+}
 
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -318,7 +326,7 @@ void Front::on_done(const bus::Item& item) {
   finished.retry = done_.retry;
   if (finished.outcome == Finished::Outcome::error)
     finished.error = Error{errc_named(done_.code).value_or(Errc::stage_failed),
-                           std::string(done_.message), std::string(done_.field)};
+                           short_text(done_.message), short_text(done_.field)};
   finished.service = std::span(service).first(hops);
   hand_ = {.header = item.header, .params = item.params, .blobs = item.blobs, .done = &done_};
   for (const bus::FileRef& file : done_.files)
@@ -338,11 +346,10 @@ void Front::on_live(const bus::Live& live, const bus::Item& item) {
   event.what = live.preview.empty() ? "progress" : "preview";
   event.fraction = live.fraction;
   event.files = live.preview;
-  desk_->for_watchers(client, job, [&](ConnId id, Conn&) {
-    desk_->send(id, event);
-    for (const zmq::message_t& blob : item.blobs)
-      desk_->send_blob(id, zmq::message_t(blob.data(), blob.size()));
-  });
+  std::vector<std::string_view> blobs;
+  for (const zmq::message_t& blob : item.blobs) blobs.push_back(blob.to_string_view());
+  desk_->for_watchers(client, job,
+                      [&](ConnId id, Conn&) { (void)desk_->send(id, event, {}, blobs); });
 }
 
 // ---- commits ----

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "bus/codec_json.h"
 #include "front/front.h"
 
@@ -477,9 +478,12 @@ void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Du
   event.attempts = end.attempts;
   event.whole_ns = whole.count();
   event.files = stored.done.files;
-  desk_->send(conn, event, stored.result.params);
-  for (const std::string_view blob : stored.result.blobs)
-    desk_->send_blob(conn, zmq::message_t(blob.data(), blob.size()));
+  if (desk_->send(conn, event, stored.result.params, stored.result.blobs)) return;
+  // What a worker said does not fit: the end itself is told all the same.
+  event.files.clear();
+  event.field = {};
+  event.message = "what its worker said does not fit into a message";
+  TM_CHECK(desk_->send(conn, event));
 }
 
 // ---- questions ----
@@ -487,7 +491,9 @@ void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Du
 void Front::reply_json(ConnId conn, std::int64_t request, const json& value) {
   auto packed = bus::msgpack_of_json(value);
   if (!packed) return desk_->fail(conn, request, JobId(0), packed.error());
-  desk_->send(conn, bus::Reply{request, {}}, *packed);
+  if (!desk_->send(conn, bus::Reply{request, {}}, *packed))
+    desk_->fail(conn, request, JobId(0),
+                {Errc::too_big, "the answer is larger than a message may be: ask for less"});
 }
 
 void Front::on_ask(ConnId conn, const bus::Item& item) {
@@ -579,7 +585,13 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
                      if (!rows) return no(rows.error());
                      return [=, this, rows = std::move(*rows)] {
                        json jobs = json::array();
-                       for (const JobRow& row : rows) jobs.push_back(status(row));
+                       // A page of 500 must fit a message, whatever their workers said.
+                       constexpr std::size_t list_text_bytes = 500;
+                       for (JobRow row : rows) {
+                         if (row.end) clean_text(row.end->message, list_text_bytes);
+                         if (row.end) clean_text(row.end->field, list_text_bytes);
+                         jobs.push_back(status(row));
+                       }
                        reply_json(conn, request, {{"schema", 1}, {"jobs", std::move(jobs)}});
                      };
                    });
@@ -594,9 +606,10 @@ void Front::send_result(ConnId conn, std::int64_t request, const JobEnd& end) {
   if (end.state != EndState::done)
     return desk_->fail(conn, request, end.job,
                        {errc_named(end.code).value_or(Errc::stage_failed), end.message, end.field});
-  desk_->send(conn, bus::Reply{request, stored.done.files}, stored.result.params);
-  for (const std::string_view blob : stored.result.blobs)
-    desk_->send_blob(conn, zmq::message_t(blob.data(), blob.size()));
+  if (!desk_->send(conn, bus::Reply{request, stored.done.files}, stored.result.params,
+                   stored.result.blobs))
+    desk_->fail(conn, request, end.job,
+                {Errc::too_big, "what its worker said does not fit into a message"});
 }
 
 // A dead letter stays one: its retry is a new job with the same body.
@@ -681,8 +694,7 @@ void Front::on_get(ConnId conn, const bus::Item& item) {
           const auto piece = all.substr(begin, most);
           bus::Reply reply{request, {}};
           reply.files.push_back({"", "", digest, static_cast<std::int64_t>(all.size()), 0});
-          desk_->send(conn, reply);
-          desk_->send_blob(conn, zmq::message_t(piece.data(), piece.size()));
+          TM_CHECK(desk_->send(conn, reply, {}, {{piece}}));
         };
       });
 }

@@ -39,6 +39,7 @@ class Check {
   void totals_are_what_is_there();
   void commits_list_their_ends();
   void numbers_are_below_the_head();
+  void a_front_can_start();
   void what_hangs_on_a_job_has_one();
   void keys_stand_for_one_job();
   void references_are_registered();
@@ -75,6 +76,7 @@ Result<CheckReport> Check::run() {
   totals_are_what_is_there();
   commits_list_their_ends();
   numbers_are_below_the_head();
+  a_front_can_start();
   what_hangs_on_a_job_has_one();
   keys_stand_for_one_job();
   references_are_registered();
@@ -113,9 +115,11 @@ void Check::read_totals() {
 }
 
 void Check::every_job_has_its_slot() {
-  each("SELECT id, client FROM jobs ORDER BY id", [&](const Statement& row) {
+  each("SELECT id, client, body IS NULL FROM jobs ORDER BY id", [&](const Statement& row) {
     const std::int64_t job = row.integer(0);
     const std::int64_t slot = slot_of(job);
+    if (slot < 0 && row.integer(2) != 0)
+      broken("a live job has what its worker needs", job, "its body is gone");
     if (slot == 0) broken("a stored job is live or ended", job, "it has a row and no slot");
     if (slot < 0 && -1 - slot != client_tag(row.text(1)))
       broken("a slot knows its job's client", job, "its tag is another client's");
@@ -224,6 +228,18 @@ void Check::numbers_are_below_the_head() {
       broken("no number is above the head", highest,
              std::string("in ") + table + "; the head is " + text(report_.head));
   }
+}
+
+// Without these a front cannot start, or would hand out tokens that it has handed out before.
+void Check::a_front_can_start() {
+  if (report_.head > 0 && count("SELECT count(*) FROM epochs") == 0)
+    broken("every start raised the epoch", 0, "the table `epochs` is empty");
+  if (count("SELECT count(*) FROM meta WHERE key = 'ledger_id' AND length(value) > 0") != 1)
+    broken("the ledger has an id", 0, "the table `meta` has none");
+  each("SELECT id, priority FROM jobs WHERE priority NOT BETWEEN 0 AND 9",
+       [&](const Statement& row) {
+         broken("a priority is 0 to 9", row.integer(0), "it is " + text(row.integer(1)));
+       });
 }
 
 void Check::what_hangs_on_a_job_has_one() {

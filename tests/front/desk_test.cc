@@ -41,6 +41,36 @@ TEST_F(DeskTest, AQuestionIsAnsweredToWhomItCameFromAndItsHandleIsFreeAgain) {
   EXPECT_EQ(desk.answer(first).request, 90);
 }
 
+TEST_F(DeskTest, AMessageThatDoesNotFitTakesItsBlobsWithIt) {
+  const ConnId id = connect("a");
+  const std::string huge(static_cast<std::size_t>(limits::header_bytes.raw()), 'x');
+  bus::Event event;
+  event.what = "done";
+  event.message = huge;
+  const std::string_view blob = "a blob";
+  EXPECT_FALSE(desk.send(id, event, {}, {{blob}}));
+  EXPECT_TRUE(desk.find(id)->out.empty());
+  event.message = "short";
+  EXPECT_TRUE(desk.send(id, event));
+  EXPECT_FALSE(desk.send(id, bus::Reply{1, {}}, std::string(2 << 20, 'x'), {{blob}}));
+  const auto envelope = bus::Envelope::decode(desk.find(id)->out.take());
+  ASSERT_TRUE(envelope);
+  ASSERT_EQ(envelope->items().size(), 1U);
+  EXPECT_TRUE(envelope->items()[0].blobs.empty());
+}
+
+TEST_F(DeskTest, AnErrorThatQuotesMuchIsCutAndAlwaysTold) {
+  const ConnId id = connect("a");
+  const std::string huge(100'000, 'x');
+  desk.fail(id, 7, JobId(0), {Errc::bad_params, huge, huge});
+  const auto envelope = bus::Envelope::decode(desk.find(id)->out.take());
+  ASSERT_TRUE(envelope);
+  const auto told = bus::read<bus::Failure>(envelope->items()[0]);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->request, 7);
+  EXPECT_EQ(told->message.size(), limits::error_text_bytes);
+}
+
 TEST_F(DeskTest, AConnectionHasAsManySubmitsOpenAsItsWindowAndAnAnswerMakesRoom) {
   const ConnId id = connect("a");
   std::vector<ReplyTo> open;

@@ -47,7 +47,7 @@ struct Ack {
     const auto size = 1 + random() % 50;
     for (std::uint64_t i = 0; i < size; ++i) {
       if (live.size() < 200 || random() % 2 == 0) {
-        entries.emplace_back(job_with(++seq, std::string(random() % 3000, 'b')));
+        entries.emplace_back(job_with(++seq, std::string(1 + random() % 3000, 'b')));
         acks.push_back({seq, 0});
         live.push_back(seq);
       } else {

@@ -64,7 +64,7 @@ class LedgerPower : public ::testing::Test {
     std::vector<Promise> made;
     for (auto n = 1 + random() % 20; n > 0; --n) {
       if (live_.size() < 30 || random() % 2 == 0) {
-        entries.emplace_back(job_with(++seq_, std::string(random() % 1500, 'b')));
+        entries.emplace_back(job_with(++seq_, std::string(1 + random() % 1500, 'b')));
         made.push_back({0, seq_, 0});
         live_.push_back(seq_);
       } else {

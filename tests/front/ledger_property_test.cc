@@ -53,7 +53,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
   int up_to(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n + 1)); }
 
   NewJob random_job() {
-    NewJob job = job_with(++model_.seq, std::string(static_cast<std::size_t>(up_to(600)), 'b'));
+    NewJob job = job_with(++model_.seq, std::string(static_cast<std::size_t>(1 + up_to(600)), 'b'));
     job.client = "client-" + std::to_string(up_to(4));
     job.kind = up_to(1) ? "box" : "engrave";
     job.priority = up_to(9);
