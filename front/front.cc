@@ -48,6 +48,7 @@ Front::~Front() {
   stopping_ = true;
   if (replayer_.joinable()) replayer_.join();
   errands_.reset();
+  body_reads_.reset();
   porters_.reset();
   stages_.reset();
   if (committer_) committer_->stop();
@@ -106,12 +107,16 @@ Status Front::open() {
       [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); },
       [this](const bus::Item& item) { on_done(item); });
   errands_ = std::make_unique<bus::Errands>(loop_, limits::errands, "ledger-reads");
+  body_reads_ = std::make_unique<bus::Errands>(loop_, limits::errands, "body-reads");
   porters_ = std::make_unique<bus::Errands>(loop_, limits::errands, "blobs");
   read_kinds();
 
   auto reader = ledger->ledger->reader();
   if (!reader) return std::unexpected(std::move(reader).error());
   reader_ = std::move(*reader);
+  auto body_reader = ledger->ledger->reader();
+  if (!body_reader) return std::unexpected(std::move(body_reader).error());
+  body_reader_ = std::move(*body_reader);
   start_replay();
 
   CommitterOptions committer;
@@ -384,9 +389,12 @@ void Front::on_committed() {
 // ---- effects ----
 
 void Front::carry_out() {
-  acting_.swap(machine_->effects());
-  for (const Effect& effect : acting_) std::visit([this](const auto& one) { act(one); }, effect);
-  acting_.clear();
+  // What cannot be carried out is an event in its turn.
+  while (!machine_->effects().empty()) {
+    acting_.swap(machine_->effects());
+    for (const Effect& effect : acting_) std::visit([this](const auto& one) { act(one); }, effect);
+    acting_.clear();
+  }
 }
 
 void Front::act(const Append& append) {
@@ -487,40 +495,44 @@ void Front::act(const Dispatch& dispatch) {
   }
   const auto body = read_body(*kept);
   TM_CHECK(body.has_value());
-  stages_->dispatch(dispatch, *body);
+  if (auto sent = stages_->dispatch(dispatch, *body); !sent) give_up(dispatch, sent.error());
   bodies_.drop(JobId(dispatch.token.job));
 }
 
-// Jobs whose bodies did not fit in memory, or that are sent again: one errand for all of a turn.
+// Jobs whose bodies did not fit in memory, or that are sent again: one errand for all of a turn, on
+// a thread that no client's question keeps waiting.
 void Front::read_bodies() {
   if (unread_.empty()) return;
   auto wanted = std::make_shared<std::vector<Dispatch>>(unread_);
-  const bool taken = errands_->put([this, wanted]() -> bus::Errands::Answer {
+  const bool taken = body_reads_->put([this, wanted]() -> bus::Errands::Answer {
     auto bodies = std::make_shared<std::vector<Result<NewJob>>>();
-    reader_->begin();
-    for (const Dispatch& one : *wanted) bodies->push_back(reader_->body(JobId(one.token.job)));
-    reader_->end();
+    body_reader_->begin();
+    for (const Dispatch& one : *wanted) bodies->push_back(body_reader_->body(JobId(one.token.job)));
+    body_reader_->end();
     return [this, wanted, bodies] {
-      for (std::size_t i = 0; i < wanted->size(); ++i) {
-        const Dispatch& one = (*wanted)[i];
-        auto& job = (*bodies)[i];
-        const auto body = job ? read_body(job->body) : std::unexpected(job.error());
-        if (body)
-          stages_->dispatch(one, *body);
-        else
-          give_up(one, body.error());
-      }
+      std::erase(reading_, wanted);
+      for (std::size_t i = 0; i < wanted->size(); ++i) send_read((*wanted)[i], (*bodies)[i]);
       carry_out();
     };
   });
-  // Full of clients' questions: the next turn tries again, which their answers will bring.
-  if (taken) unread_.clear();
+  if (!taken) return;  // the next turn tries again
+  reading_.push_back(wanted);
+  unread_.clear();
+}
+
+void Front::send_read(const Dispatch& dispatch, const Result<NewJob>& job) {
+  // Cancelled or lost with its worker meanwhile: it has another token, or none.
+  if (!machine_->is_leased(dispatch.token)) return;
+  if (!job && job.error().code != Errc::corrupt && job.error().code != Errc::not_found)
+    return machine_->not_sent(dispatch.token, clock_.now());
+  const auto body = job ? read_body(job->body) : std::unexpected(job.error());
+  if (!body) return give_up(dispatch, body.error());
+  if (auto sent = stages_->dispatch(dispatch, *body); !sent) give_up(dispatch, sent.error());
 }
 
 void Front::give_up(const Dispatch& dispatch, const Error& error) {
-  log::error(fmt::format("job {} cannot be read back: {}", dispatch.token.job, error.message));
-  machine_->unreadable(dispatch.token, Error{Errc::corrupt, "its stored body cannot be read"},
-                       clock_.now());
+  log::error(fmt::format("job {} cannot be sent: {}", dispatch.token.job, error.message));
+  machine_->unreadable(dispatch.token, error, clock_.now());
 }
 
 void Front::act(const TellWorker& tell) { stages_->tell(tell); }
@@ -593,6 +605,9 @@ void Front::judge() {
     on_committed();
   }
   const Instant now = clock_.now();
+  for (const auto& piece : reading_)
+    for (const Dispatch& one : *piece) machine_->reading(one.token, now);
+  for (const Dispatch& one : unread_) machine_->reading(one.token, now);
   // Here and not after a commit: while submits are refused there may be none.
   machine_->set_disk_low(committer_->free_bytes() < options_.disk_floor);
   machine_->tick(now);

@@ -168,6 +168,7 @@ class Front {
   void keep_body(NewJob&& job);
   void count_end(const Announce& announce, const StoredEnd& end, Duration whole, Instant settled);
   void read_bodies();
+  void send_read(const Dispatch& dispatch, const Result<NewJob>& job);
   void give_up(const Dispatch& dispatch, const Error& error);
   void end_turn();
   void judge();
@@ -189,11 +190,13 @@ class Front {
   std::unique_ptr<store::Blobs> blobs_;
   Opened opened_;
   std::unique_ptr<Committer> committer_;
-  std::unique_ptr<LedgerReader> reader_;
+  std::unique_ptr<LedgerReader> reader_;       // of the questions' thread
+  std::unique_ptr<LedgerReader> body_reader_;  // of the bodies'
   std::unique_ptr<Machine> machine_;
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<StageDoor> stages_;
   std::unique_ptr<bus::Errands> errands_;  // to the ledger
+  std::unique_ptr<bus::Errands> body_reads_;
   std::unique_ptr<bus::Errands> porters_;  // to the blob store
   metrics::Registry registry_;
   std::unique_ptr<Probe> probe_;
@@ -207,8 +210,9 @@ class Front {
   InHand hand_;
   Bodies bodies_{limits::cached_bodies};
   std::vector<Dispatch> unread_;  // their bodies are read back from the ledger
-  std::int64_t announced_ = 0;    // the last number whose end was announced
-  CommitBatch batch_;             // of this turn
+  std::vector<std::shared_ptr<std::vector<Dispatch>>> reading_;  // and are being read
+  std::int64_t announced_ = 0;  // the last number whose end was announced
+  CommitBatch batch_;           // of this turn
   std::vector<CommitReport> reports_;
   bus::Route route_;
   bus::Frames frames_;

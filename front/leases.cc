@@ -257,6 +257,16 @@ void Machine::leave_hop(Lease& lease, int hop) {
 
 // Gives back what the lease still holds and books what its lanes lost. `reason`: "" for a result,
 // else why the attempt was lost.
+void Machine::reading(const Token& token, Instant now) {
+  const auto entry = leases_.find(token.job);
+  if (entry != leases_.end() && entry->second.token == token) entry->second.listed = now;
+}
+
+bool Machine::is_leased(const Token& token) const {
+  const auto entry = leases_.find(token.job);
+  return entry != leases_.end() && entry->second.token == token;
+}
+
 void Machine::end_lease(JobId id, Lease& lease, std::string_view reason) {
   for (int hop = 0; hop < lease.n; ++hop) {
     LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];

@@ -303,6 +303,10 @@ class Machine {
   void done(const Finished& finished, Instant now);
   // The stored body of a job that was leased cannot be read, so it was never sent: it ends as
   // failed, for another attempt would read the same.
+  // The lease holds while the job's body is read back: no worker can list it yet.
+  void reading(const Token& token, Instant now);
+  [[nodiscard]] bool is_leased(const Token& token) const;
+  void not_sent(const Token& token, Instant now);
   void unreadable(const Token& token, Error error, Instant now);
 
   // Judges leases, deadlines, due times. REQUIRES: the control sockets were drained in this turn.

@@ -82,6 +82,15 @@ void Machine::done(const Finished& finished, Instant now) {
   }
 }
 
+// Its body was to be read and could not be, this time.
+void Machine::not_sent(const Token& token, Instant now) {
+  const auto entry = leases_.find(token.job);
+  if (entry == leases_.end() || entry->second.token != token) return;
+  --lane(entry->second, 0).count.sent;
+  entry->second.hops[0].sent = false;
+  lose(JobId(token.job), Loss::free, "handed back", now);
+}
+
 void Machine::unreadable(const Token& token, Error error, Instant now) {
   const auto entry = leases_.find(token.job);
   if (entry == leases_.end() || entry->second.token != token) return;

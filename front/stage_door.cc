@@ -290,14 +290,12 @@ void StageDoor::on_hop(const bus::Item& item) {
 
 // ---- to the workers ----
 
-void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
+Status StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
   const bus::Item header{bus::Verb::submit, body.header, {}, {}};
-  if (!bus::read_into(header, submit_)) {
-    log::warn(fmt::format("the stored header of job {} cannot be read", dispatch.token.job));
-    return;
-  }
+  if (auto read = bus::read_into(header, submit_); !read)
+    return fail(Errc::corrupt, "its stored header cannot be read: " + read.error().message);
   Slot& first = slot(dispatch.workers[0]);
-  if (first.lane == nullptr) return;  // it broke since; the lease knows
+  if (first.lane == nullptr) return {};  // it broke since; the lease knows
   const Kind& kind = machine_.kind(dispatch.kind);
   work_.token = dispatch.token;
   work_.kind = base_kind(kind.name);
@@ -309,7 +307,7 @@ void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
                            hop == 0 ? std::string_view{} : std::string_view(facts.endpoint)});
   }
   work_.from = "front";
-  work_.number = first.lane->take_number();
+  work_.number = first.lane->numbered() + 1;
   work_.deadline_ns = dispatch.deadline ? to_ns(*dispatch.deadline) : 0;
   work_.stall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(kind.stall).count();
   work_.trace = submit_.trace;
@@ -320,14 +318,12 @@ void StageDoor::dispatch(const Dispatch& dispatch, const Body& body) {
   work_.hops[0].worker = first.facts.incarnation;
   work_.hops[0].sent_ns = to_ns(SystemClock().now());
   if (first.jobs.full()) send_jobs(dispatch.workers[0]);
-  if (auto added = first.jobs.try_add(work_, body.params); !added) {
-    log::warn(fmt::format("job {} does not fit a message: {}", dispatch.token.job,
-                          added.error().message));
-    return;
-  }
+  if (auto added = first.jobs.try_add(work_, body.params); !added) return added;
+  (void)first.lane->take_number();
   for (const std::string_view blob : body.blobs)
     first.jobs.add_blob(zmq::message_t(blob.data(), blob.size()));
   if (!std::exchange(first.dirty, true)) dirty_.push_back(dispatch.workers[0]);
+  return {};
 }
 
 void StageDoor::tell(const TellWorker& tell) {

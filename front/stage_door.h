@@ -62,7 +62,8 @@ class StageDoor {
   bool read_control();
 
   // What the machine decided.
-  void dispatch(const Dispatch& dispatch, const Body& body);
+  // too_big: what is sent with the job does not fit a message; corrupt: its body. Nothing was sent.
+  [[nodiscard]] Status dispatch(const Dispatch& dispatch, const Body& body);
   void tell(const TellWorker& tell);
   void rebind(WorkerId worker);
   void close_lane(WorkerId worker);

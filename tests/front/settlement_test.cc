@@ -341,6 +341,28 @@ TEST_F(Settlement, AJobThatItsWorkerStoppedUnaskedGoesBackFree) {
   EXPECT_EQ(words(token), std::vector{Word::void_});
 }
 
+TEST_F(Settlement, AJobWhoseBodyIsBeingReadIsNotLostAndOneThatCouldNotBeReadIsSentAgain) {
+  const WorkerId id = worker("w", 0);
+  const JobId job = submit(0);
+  const Token token = dispatch(0);
+  for (std::int64_t ms = 100; ms <= 5000; ms += 100) {
+    beat(id, {}, ms);
+    machine_.reading(token, at(ms));
+    machine_.tick(at(ms));
+  }
+  EXPECT_TRUE(machine_.is_leased(token));
+  machine_.not_sent(token, at(5000));
+  EXPECT_FALSE(machine_.is_leased(token));
+  EXPECT_EQ(machine_.state(job), State::ready);
+  EXPECT_EQ(places_taken(id), 0);
+  EXPECT_TRUE(machine_.snapshot().balanced());
+  for (const auto& lane : machine_.snapshot().lanes) EXPECT_TRUE(lane.count.balanced());
+  machine_.not_sent(token, at(5000));  // of a lease that is gone: nothing
+  const Token again = dispatch(5001);
+  EXPECT_EQ(again.attempt, token.attempt + 1);
+  ok(id, again, 5002);
+}
+
 // ---- cancel and deadline ----
 
 TEST_F(Settlement, AWaitingJobIsCancelledWhenThatIsOnDisk) {
