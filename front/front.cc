@@ -17,6 +17,7 @@
 #include "base/thread.h"
 #include "front/ledger_sqlite.h"
 #include "front/mutant.h"
+#include "front/rebase.h"
 
 namespace tallymill::front {
 namespace {
@@ -177,25 +178,21 @@ void Front::on_replayed() {
   replayed_.take(pieces_);
   const WallTime wall = clock_.wall();
   const Instant now = clock_.now();
-  const auto rebased = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
-    if (!at) return std::nullopt;
-    return now + (*at - wall);
-  };
   std::vector<Machine::Replayed> live;
   for (ReplayPiece& piece : pieces_) {
     live.clear();
     for (LiveJob& job : piece.jobs) {
       if (job.id.raw() > opened_.head) continue;  // accepted by this very front
-      if (!job.same_boot) job.intake = job.queued = now;
       if (!machine_->kind_named(job.kind)) {
         log::warn(fmt::format("no stage serves kind {} any more; its jobs wait", job.kind));
         auto stage = machine_->stage_named("unserved");
         if (!stage) stage = machine_->add_stage("unserved");
         machine_->add_kind({.name = job.kind, .route = {*stage}});
       }
-      const auto deadline = rebased(job.deadline);
-      const auto due = rebased(job.not_before);
-      live.push_back({std::move(job), deadline, due});
+      const Kind& kind = machine_->kind(*machine_->kind_named(job.kind));
+      const Rebased on = rebase(job, now, wall, kind.backoff_cap);
+      if (!job.same_boot) job.intake = job.queued = now;
+      live.push_back({std::move(job), on.deadline, on.not_before});
     }
     machine_->replay(live);
     if (!piece.last) continue;

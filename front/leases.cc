@@ -372,6 +372,7 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
   ++count.sent;
   ++count.received;
   job.state = State::leased;
+  job.attempt = std::max(job.attempt, held.token.attempt);
   ++counts_.adopted;
   leases_.emplace(id.raw(), lease);
   if (held.phase == 2) emit(TellWorker{worker, held.token, Word::keep});

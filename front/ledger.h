@@ -122,14 +122,16 @@ struct LiveJob {
   std::string kind;
   std::int32_t priority = 4;
   Bytes size;  // of the body
+  WallTime submitted;
   std::optional<WallTime> deadline;
   std::optional<WallTime> not_before;  // or the due time of its retry
   bool backoff = false;                // not_before is a retry's
   Instant intake;
-  Instant queued;
+  Instant queued;         // read together with `submitted`
   bool same_boot = true;  // the two Instants are of this boot
   std::int32_t charges = 0;
   std::int32_t failures = 0;
+  std::int32_t attempts = 0;  // that are over
   bool cancel_requested = false;
   bool deadline_passed = false;
 };

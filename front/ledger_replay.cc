@@ -40,7 +40,7 @@ Status Replay::prepare() {
   auto blocks = db_.prepare("SELECT block, slots FROM fates WHERE live > 0 ORDER BY block");
   auto jobs = db_.prepare(
       "SELECT id, client, kind, priority, length(body), deadline_ns, not_before_ns, intake_ns,"
-      " queued_ns FROM jobs WHERE id >= ?1 AND id <= ?2 ORDER BY id");
+      " queued_ns, submitted_ns FROM jobs WHERE id >= ?1 AND id <= ?2 ORDER BY id");
   auto notes = db_.prepare(
       "SELECT job, what, charges, failures, due_ns FROM notes WHERE job >= ?1 AND job <= ?2"
       " ORDER BY job, seq");
@@ -112,6 +112,7 @@ void Replay::read_job() {
   if (!jobs_.is_null(6)) job.not_before = wall_from_ns(jobs_.integer(6));
   job.intake = instant_from_ns(jobs_.integer(7));
   job.queued = instant_from_ns(jobs_.integer(8));
+  job.submitted = wall_from_ns(jobs_.integer(9));
   job.same_boot = is_of_this_boot(job.id);
 }
 
@@ -125,6 +126,7 @@ void Replay::read_note() {
   job->failures = static_cast<std::int32_t>(notes_.integer(3));
   switch (static_cast<Note::What>(notes_.integer(1))) {
     case Note::What::retry_at:
+      ++job->attempts;
       job->backoff = true;
       job->not_before = wall_from_ns(notes_.integer(4));
       break;
@@ -136,6 +138,7 @@ void Replay::read_note() {
       break;
     case Note::What::attempt_failed:
     case Note::What::charged:
+      ++job->attempts;
       break;
   }
 }

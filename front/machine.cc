@@ -222,6 +222,7 @@ void Machine::replay(std::span<const Replayed> jobs) {
     job.failures = static_cast<std::uint16_t>(std::min(live.failures, 65'535));
     job.cancel_requested = live.cancel_requested && !plants(Mutant::cancel_forgotten);
     job.deadline_passed = live.deadline_passed && !plants(Mutant::cancel_forgotten);
+    job.attempt = live.attempts;
     job.lost_once = live.charges > 0;
     job.state = State::held;
     job.ready = job.accepted;

@@ -353,7 +353,7 @@ class Machine {
     Instant due{};
     Bytes size{};
     ClientId client = 0;
-    std::int32_t attempt = 0;  // of this epoch
+    std::int32_t attempt = 0;  // rises with each; after a restart, from what is known of it
     KindId kind = 0;
     State state = State::committing;
     std::uint8_t priority = 4;

@@ -597,6 +597,31 @@ TEST_F(Restarted, AJobThatAWorkerStillHoldsIsAdoptedAndItsResultCounts) {
   EXPECT_EQ(machine_.state(JobId(11)), State::settling);
 }
 
+TEST_F(Restarted, TheAttemptsOfAnAdoptedJobAreThoseOfItsToken) {
+  const WorkerId id = worker("a", 10, {{of_before_, 1}});
+  ok(id, of_before_, 900);
+  const auto ends = take<Settle>();
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].attempts, of_before_.attempt);
+}
+
+TEST_F(Restarted, AttemptsThatLeftANoteBeforeAreCounted) {
+  Machine::Replayed tried = live(14);
+  tried.job.attempts = 2;
+  machine_.replay(std::span(&tried, 1));
+  machine_.cancel(1, JobId(11), at(0));
+  machine_.cancel(1, JobId(13), at(0));
+  const WorkerId id = worker("a", 10);
+  machine_.tick(at(recovery_ms));
+  const Token third = dispatch(recovery_ms);
+  EXPECT_EQ(third, (Token{14, 5, 3}));
+  machine_.effects().clear();
+  ok(id, third, recovery_ms + 10);
+  const auto ends = take<Settle>();
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].attempts, 3);
+}
+
 TEST_F(Restarted, OnlyTheHighestTokenListedIsAdoptedAndTheLowerOneIsVoid) {
   const Token lower{11, 4, 2};
   const WorkerId first = worker("a", 10, {{lower, 1}});

@@ -187,6 +187,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       ASSERT_EQ(live[i].kind, known.job.kind);
       ASSERT_EQ(live[i].priority, known.job.priority);
       ASSERT_EQ(live[i].size, Bytes(std::ssize(known.job.body)));
+      ASSERT_EQ(live[i].submitted, known.job.submitted);
       ASSERT_EQ(live[i].deadline, known.job.deadline);
       ASSERT_EQ(live[i].not_before, known.live.not_before);
       ASSERT_EQ(live[i].backoff, known.live.backoff);

@@ -114,6 +114,9 @@ TEST(Ledger, NotesAreTheStateThatAJobGoesOnFrom) {
   auto live = replay(*opened.ledger);
   ASSERT_EQ(live.size(), 3U);
   EXPECT_EQ(live[0].failures, 1);
+  EXPECT_EQ(live[0].attempts, 2);
+  EXPECT_EQ(live[1].attempts, 1);
+  EXPECT_EQ(live[2].attempts, 0);
   EXPECT_TRUE(live[0].backoff);
   EXPECT_EQ(live[0].not_before, wall_from_ns(99));
   EXPECT_TRUE(live[1].cancel_requested);

@@ -41,6 +41,17 @@ void Laws::answered(std::uint64_t reply_to) {
   if (open_questions_.erase(reply_to) != 1) broken("an answer has a question");
 }
 
+void Laws::appended(JobId job, std::optional<Instant> deadline, std::optional<Instant> not_before) {
+  times_.insert_or_assign(job.raw(), Times{deadline, not_before});
+}
+
+void Laws::replays(const front::Machine::Replayed& job) const {
+  const Times& times = times_.at(job.job.id.raw());
+  if (job.deadline != times.deadline) broken("a restart moves no deadline", job.job.id.raw());
+  if (!job.job.backoff && job.not_before != times.not_before)
+    broken("a restart moves no due time", job.job.id.raw());
+}
+
 void Laws::accepted(const Request& request, const Answer& answer) {
   answered(answer.reply_to);
   const std::int64_t job = answer.job.raw();
@@ -86,6 +97,8 @@ void Laws::dispatched(const front::Dispatch& dispatch) {
     broken("a job whose cancel or deadline was queued is not dispatched", token.job);
   if (row->request.plan.has_input && !store_.has(Store::input_of(row->request.content)))
     broken("the blobs of a live job are in the store", token.job);
+  if (times_.at(token.job).not_before > events_.now())
+    broken("a job is not sent before it is due", token.job);
   dispatched_[token.job] = token;
   for (int hop = 0; hop < dispatch.hops; ++hop)
     for (int other = 0; other < hop; ++other)
@@ -123,6 +136,9 @@ void Laws::settles(const front::Settle& settle, const ResultMsg* in_hand) {
     stops_.insert(job);
   else if (stops_.contains(job))
     broken("a cancel or deadline that was queued first wins", job);
+  if (settle.state == EndState::expired &&
+      times_.at(job).deadline.value_or(Instant::max()) > events_.now())
+    broken("a job does not expire before its deadline", job);
   if (!settle.with_result) return;
   if (in_hand == nullptr || in_hand->token.job != job)
     broken("an end has a result of its job", job);

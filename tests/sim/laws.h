@@ -5,6 +5,8 @@
 //   - nothing is announced before it is durable; a job has one end and that never changes
 //   - a token is used once; nothing is dispatched whose cancel or deadline was queued
 //   - a result counts only with the present token; after a restart, with the highest one listed
+//   - a job is sent no sooner than its client said, and expires at its deadline, on the monotonic
+//     clock: the wall clock steps, the front starts again, and neither moves by it
 //   - the same key and content is the same job, other content is E_DUP
 //   - a job is charged three times at most; each submit gets one answer
 //   - a lease does not lapse while a worker lists it
@@ -16,6 +18,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -36,6 +39,8 @@ class Laws {
   // What the front was given and gave.
   void asked(std::uint64_t reply_to);
   void answered(std::uint64_t reply_to);
+  void appended(JobId job, std::optional<Instant> deadline, std::optional<Instant> not_before);
+  void replays(const front::Machine::Replayed& job) const;
   void accepted(const Request& request, const Answer& answer);
   void refused(const Request& request, const Answer& answer);
   void cancel_said(JobId job, std::string_view state);
@@ -60,6 +65,11 @@ class Laws {
   [[nodiscard]] std::optional<Token> present(std::int64_t job) const;
 
  private:
+  struct Times {
+    std::optional<Instant> deadline;
+    std::optional<Instant> not_before;
+  };
+
   static void stamped(std::int64_t job, const front::FrontStamps& at);
   [[noreturn]] static void broken(std::string law, std::int64_t job = 0);
 
@@ -76,6 +86,7 @@ class Laws {
   std::map<std::int64_t, std::int64_t> announced_;  // job -> seq of its end
   std::map<std::pair<int, std::string>, std::pair<std::int64_t, std::uint64_t>> keys_;
   std::set<std::int64_t> accepted_;
+  std::map<std::int64_t, Times> times_;  // as its client gave them, when it was queued
   std::map<Token, Instant> arrived_;
   Instant shortened_;
 };

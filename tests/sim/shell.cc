@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "front/mutant.h"
+#include "front/rebase.h"
 #include "tests/sim/world.h"
 
 namespace tallymill::sim {
@@ -16,6 +17,7 @@ using front::WorkerId;
 namespace {
 
 constexpr std::size_t replay_chunk = 16;
+constexpr Duration backoff_cap = 1s;
 
 template <class... F>
 struct Match : F... {
@@ -45,7 +47,7 @@ void Shell::start() {
   const auto compute = machine_->add_stage("compute");
   const auto image = machine_->add_stage("image");
   const auto kind = [&](std::string name, std::vector<front::StageId> route) {
-    machine_->add_kind({std::move(name), std::move(route), 2, 100ms, 1s, 3s});
+    machine_->add_kind({std::move(name), std::move(route), 2, 100ms, backoff_cap, 3s});
   };
   kind("0", {compute});
   kind("1", {image});
@@ -60,10 +62,6 @@ void Shell::start() {
   to_replay_.clear();
   for (const auto& [id, row] : world_.store.rows()) {
     if (row.end) continue;
-    const auto rebased = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
-      if (!at) return std::nullopt;
-      return world_.now() + (*at - world_.wall());
-    };
     Machine::Replayed job;
     job.job.id = JobId(id);
     job.job.client = std::to_string(row.request.client);
@@ -74,10 +72,17 @@ void Shell::start() {
     job.job.queued = row.queued;
     job.job.charges = row.charges;
     job.job.failures = row.failures;
+    job.job.attempts = row.charges + row.failures;
     job.job.cancel_requested = row.cancel_requested;
     job.job.deadline_passed = row.deadline_passed;
-    job.deadline = rebased(row.request.deadline);
-    job.not_before = rebased(row.due ? row.due : row.request.not_before);
+    job.job.submitted = row.submitted;
+    job.job.deadline = row.request.deadline;
+    job.job.not_before = row.due ? row.due : row.request.not_before;
+    job.job.backoff = row.due.has_value();
+    const front::Rebased on = front::rebase(job.job, world_.now(), world_.wall(), backoff_cap);
+    job.deadline = on.deadline;
+    job.not_before = on.not_before;
+    world_.laws.replays(job);
     if (job.deadline) deadlines_[id] = *job.deadline;
     if (job.not_before) dues_[id] = *job.not_before;
     to_replay_.push_back(std::move(job));
@@ -344,18 +349,14 @@ void Shell::on_death(int worker, std::string how) {
 
 void Shell::on_submit(const Request& request) {
   put(clients_, [this, request] {
-    const auto instant = [&](const std::optional<WallTime>& at) -> std::optional<Instant> {
-      if (!at) return std::nullopt;
-      return world_.now() + (*at - world_.wall());
-    };
     world_.laws.asked(request.reply_to);
     questions_[request.reply_to] = request;
     request_in_hand_ = &request;
     const std::string client = std::to_string(request.client);
     feed([&] {
       machine_->submit({request.reply_to, client, static_cast<front::KindId>(request.plan.kind),
-                        request.priority, request.plan.size, instant(request.deadline),
-                        instant(request.not_before), world_.now()},
+                        request.priority, request.plan.size, on_clock(request.deadline),
+                        on_clock(request.not_before), world_.now()},
                        world_.now());
     });
     request_in_hand_ = nullptr;
@@ -446,10 +447,13 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Append& append) {
             events.trace("append", append.job.raw(), request_in_hand_->plan.kind,
                          request_in_hand_->intent);
+            world_.laws.appended(append.job, on_clock(request_in_hand_->deadline),
+                                 on_clock(request_in_hand_->not_before));
             Op op;
             op.seq = append.job.raw();
             op.job = append.job;
             op.request = *request_in_hand_;
+            op.submitted = world_.wall();
             op.intake = world_.now();
             op.queued = append.queued;
             world_.store.queue(std::move(op));
@@ -491,10 +495,9 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Accept& accept) {
             if (const auto asked = questions_.find(accept.reply_to);
                 asked != questions_.end() && !accept.known) {
-              const auto at = [&](WallTime wall) { return world_.now() + (wall - world_.wall()); };
               const Request& request = asked->second;
-              if (request.deadline) deadlines_[accept.job.raw()] = at(*request.deadline);
-              if (request.not_before) dues_[accept.job.raw()] = at(*request.not_before);
+              if (const auto at = on_clock(request.deadline)) deadlines_[accept.job.raw()] = *at;
+              if (const auto at = on_clock(request.not_before)) dues_[accept.job.raw()] = *at;
             }
             answer({accept.reply_to, true, accept.known, accept.job, accept.end, Errc::busy});
           },
@@ -552,6 +555,11 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Drained&) { drained_ = true; },
       },
       effect);
+}
+
+std::optional<Instant> Shell::on_clock(const std::optional<WallTime>& at) const {
+  if (!at) return std::nullopt;
+  return world_.now() + (*at - world_.wall());
 }
 
 // ---- coverage ----

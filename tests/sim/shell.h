@@ -74,6 +74,8 @@ class Shell {
                     const std::optional<front::Outcome>& outcome);
   [[nodiscard]] std::optional<front::WorkerId> known(int worker) const;
   [[nodiscard]] int index_of(front::WorkerId id) const { return index_.at(id); }
+  // What a client says by the wall clock.
+  [[nodiscard]] std::optional<Instant> on_clock(const std::optional<WallTime>& at) const;
   [[nodiscard]] JobState state_of(std::int64_t job) const;
   void hit(std::int64_t job, JobEvent event);
   void hit_times();

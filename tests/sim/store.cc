@@ -132,6 +132,7 @@ Outcome Store::append(const Op& op) {
   if (!request.key.empty()) keys_[{request.client, request.key}] = op.job.raw();
   Row row;
   row.request = request;
+  row.submitted = op.submitted;
   row.intake = op.intake;
   row.queued = op.queued;
   rows_.emplace(op.job.raw(), std::move(row));

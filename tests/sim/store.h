@@ -30,6 +30,7 @@ struct Op {
   std::int64_t seq = 0;
   JobId job;
   Request request;  // append
+  WallTime submitted;
   Instant intake;
   Instant queued;
   EndState end = EndState::done;  // settle
@@ -43,6 +44,7 @@ struct Op {
 // A job as the disk has it.
 struct Row {
   Request request;
+  WallTime submitted;
   Instant intake;
   Instant queued;
   std::int32_t charges = 0;
