@@ -140,6 +140,15 @@ class Errors(unittest.TestCase):
         self.assertTrue(self.client.wait_for(lambda: r in self.client.refused, 10))
         self.assertEqual(self.client.refused.pop(r)["code"], "E_TOO_BIG")
 
+    def test_a_job_whose_message_to_its_worker_is_too_large(self):
+        """Within the bounds of a submit, and with route and stamps above those of a message."""
+        name = "x" * 65_430
+        header, _, _ = run_job(self.client, "synthetic", {}, [b"abc"],
+                               **{"in": [{"n": name, "b": 3, "i": 0}], "B": 1})
+        self.assertEqual((header["w"], header["code"], header.get("att")), ("failed", "E_TOO_BIG", 1))
+        lanes = self.client.ask("snapshot")["lanes"]
+        self.assertTrue(all(lane["balanced"] for lane in lanes), lanes)
+
     def test_what_is_refused_leaves_no_blob(self):
         blobs = pathlib.Path(self.mill.data) / "blobs"
         before = sorted(blobs.rglob("*"))
