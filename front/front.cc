@@ -3,6 +3,7 @@
 #include "front/front.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "front/kinds_file.h"
 #include "front/ledger_sqlite.h"
 #include "front/mutant.h"
 #include "front/rebase.h"
@@ -184,6 +186,7 @@ void Front::on_replayed() {
     for (LiveJob& job : piece.jobs) {
       if (job.id.raw() > opened_.head) continue;  // accepted by this very front
       if (!machine_->kind_named(job.kind)) {
+        // Until a stage announces it.
         log::warn(fmt::format("no stage serves kind {} any more; its jobs wait", job.kind));
         auto stage = machine_->stage_named("unserved");
         if (!stage) stage = machine_->add_stage("unserved");
@@ -227,66 +230,64 @@ void Front::stop(int exit_code) {
 // Kinds are announced by the stages that serve them. They are remembered, so that after a restart
 // the jobs of the ledger have their routes before the first worker has said hello.
 void Front::read_kinds() {
-  std::ifstream file(std::filesystem::path(options_.data_dir) / "kinds.json");
-  if (!file) return;
-  const json list = json::parse(file, nullptr, false);
-  if (!list.is_array()) return;
-  std::vector<KindSpec> kinds;
-  for (const json& one : list)
-    if (auto kind = kind_from_json(one)) kinds.push_back(std::move(*kind));
-  learn(std::move(kinds));
+  auto kinds = read_kinds_file(options_.data_dir);
+  if (!kinds) return log::warn("kinds are known when a stage says them: " + kinds.error().message);
+  learn(std::move(*kinds));
 }
 
 void Front::write_kinds() {
-  const auto path = std::filesystem::path(options_.data_dir) / "kinds.json";
-  const auto aside = path.string() + ".new";
-  {
-    std::ofstream file(aside);
-    file << kinds_json()["kinds"].dump(1) << '\n';
-  }
-  std::error_code ignored;
-  std::filesystem::rename(aside, path, ignored);
+  auto written = write_kinds_file(options_.data_dir, kinds_);
+  kinds_unwritten_ = !written;
+  if (!written) log::warn("kinds are not remembered: " + written.error().message);
 }
 
+// The last announcement holds: a stage that was upgraded is heard, and one that is not upgraded
+// yet is heard again when its workers say hello again.
 void Front::learn(std::vector<KindSpec>&& kinds) {
   bool changed = false;
-  for (KindSpec& kind : kinds) {
-    if (kind.name == "synthetic" && !options_.diagnostics) continue;
-    // Of "synthetic@compute,image" too: a route of its own, the same policy.
-    const auto configured = options_.policies.find(kind.name.substr(0, kind.name.find('@')));
-    const KindPolicy policy =
-        configured == options_.policies.end() ? KindPolicy{} : configured->second;
-    if (!policy.route.empty() && configured->first == kind.name) kind.route = policy.route;
-    std::vector<StageId> route;
-    for (const std::string& name : kind.route) {
-      auto stage = machine_->stage_named(name);
-      route.push_back(stage ? *stage : machine_->add_stage(name));
-    }
-    if (const auto known = machine_->kind_named(kind.name)) {
-      if (machine_->kind(*known).route != route)
-        log::warn(fmt::format("kind {} was announced with another route; the first one holds",
-                              kind.name));
-      continue;
-    }
-    // A stage twice: the hops of a lease are told apart by their workers.
-    const bool twice = std::set<StageId>(route.begin(), route.end()).size() < route.size();
-    if (route.empty() || twice || route.size() > limits::route_hops) {
-      log::warn(fmt::format("kind {} is not served: its route names {}", kind.name,
-                            route.empty() ? "no stage"
-                            : twice       ? "a stage twice"
-                                          : "more stages than a route may"));
-      continue;
-    }
-    machine_->add_kind({.name = kind.name,
-                        .route = std::move(route),
-                        .retries = static_cast<std::int32_t>(policy.retries),
-                        .backoff_base = policy.retry_base,
-                        .backoff_cap = policy.retry_cap,
-                        .stall = policy.stall});
-    kinds_.insert_or_assign(kind.name, std::move(kind));
-    changed = true;
+  for (KindSpec& kind : kinds) changed |= take_kind(std::move(kind));
+  if (changed || kinds_unwritten_) write_kinds();
+}
+
+bool Front::take_kind(KindSpec&& kind) {
+  if (kind.name == "synthetic" && !options_.diagnostics) return false;
+  // Of "synthetic@compute,image" too: a route of its own, the same policy.
+  const auto configured = options_.policies.find(kind.name.substr(0, kind.name.find('@')));
+  const KindPolicy policy =
+      configured == options_.policies.end() ? KindPolicy{} : configured->second;
+  if (!policy.route.empty() && configured->first == kind.name) kind.route = policy.route;
+  const auto told = kinds_.find(kind.name);
+  if (told != kinds_.end() && to_json(told->second) == to_json(kind)) return false;
+  // A stage twice: the hops of a lease are told apart by their workers.
+  const std::set<std::string> stages(kind.route.begin(), kind.route.end());
+  const bool twice = stages.size() < kind.route.size();
+  if (kind.route.empty() || twice || kind.route.size() > limits::route_hops) {
+    log::warn(fmt::format("kind {} is not served so: its route names {}", kind.name,
+                          kind.route.empty() ? "no stage"
+                          : twice            ? "a stage twice"
+                                             : "more stages than a route may"));
+    return false;
   }
-  if (changed) write_kinds();
+  std::vector<StageId> route;
+  for (const std::string& name : kind.route) {
+    auto stage = machine_->stage_named(name);
+    route.push_back(stage ? *stage : machine_->add_stage(name));
+  }
+  Kind served{.name = kind.name,
+              .route = std::move(route),
+              .retries = static_cast<std::int32_t>(policy.retries),
+              .backoff_base = policy.retry_base,
+              .backoff_cap = policy.retry_cap,
+              .stall = policy.stall};
+  if (const auto known = machine_->kind_named(kind.name)) {
+    log::info(fmt::format("kind {} was announced anew, by way of {}", kind.name,
+                          fmt::join(kind.route, ",")));
+    machine_->set_kind(*known, std::move(served));
+  } else {
+    machine_->add_kind(std::move(served));
+  }
+  kinds_.insert_or_assign(kind.name, std::move(kind));
+  return true;
 }
 
 json Front::kinds_json() const {

@@ -110,6 +110,7 @@ class Front {
   void read_kinds();
   void write_kinds();
   void learn(std::vector<KindSpec>&& kinds);
+  [[nodiscard]] bool take_kind(KindSpec&& kind);  // whether it was news
   void start_replay();
   void on_replayed();
 
@@ -207,6 +208,7 @@ class Front {
   std::thread replayer_;
 
   std::map<std::string, KindSpec> kinds_;
+  bool kinds_unwritten_ = false;  // the disk took them not; the next hello tries again
   InHand hand_;
   Bodies bodies_{limits::cached_bodies};
   std::vector<Dispatch> unread_;  // their bodies are read back from the ledger

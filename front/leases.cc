@@ -66,6 +66,7 @@ void Machine::send(JobId id, JobEntry& job, std::span<const Taken> places, Insta
   }
   if (job.deadline != Instant::max()) effect.deadline = job.deadline;
   lease.hops[0].sent = true;
+  lease.route = route_of_kind_[job.kind];
   lease.dispatched = now;
   lease.listed = now;
   ++lane(lease, 0).count.sent;
@@ -364,6 +365,7 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
   lease.hops[0].sent = true;
   lease.hops[0].received = true;
   lease.at = 0;
+  lease.route = route_of_kind_[job.kind];
   lease.route_at = static_cast<std::int32_t>(stage - route.begin());
   lease.dispatched = now;
   lease.listed = now;
@@ -384,7 +386,7 @@ void Machine::adopt(WorkerId worker, const Held& held, JobId id, JobEntry& job, 
 // restart. False for a hop that it has left already, or that is not of its route.
 bool Machine::move_on(Lease& lease, WorkerId worker, const JobEntry& job, Instant now) {
   if (lease.token.epoch >= epoch_ || lease.n >= limits::route_hops) return false;
-  const auto& route = routes_[route_of_kind_[job.kind]];
+  const auto& route = routes_[lease.route];
   const auto stage =
       std::find(route.begin() + lease.route_at + 1, route.end(), pool_.at(worker).info.stage);
   if (stage == route.end()) return false;

@@ -37,18 +37,44 @@ StageId Machine::add_stage(std::string name) {
   return static_cast<StageId>(stages_.size() - 1);
 }
 
-KindId Machine::add_kind(Kind kind) {
-  TM_CHECK(!kind_named(kind.name) && !kind.route.empty() &&
-           kind.route.size() <= limits::route_hops);
-  const auto same = std::ranges::find(routes_, kind.route);
+RouteId Machine::route_along(const std::vector<StageId>& stages) {
+  TM_CHECK(!stages.empty() && stages.size() <= limits::route_hops);
+  const auto same = std::ranges::find(routes_, stages);
   const auto route = static_cast<RouteId>(same - routes_.begin());
   if (same == routes_.end()) {
-    routes_.push_back(kind.route);
+    routes_.push_back(stages);
     waiting_.add_route();
   }
-  route_of_kind_.push_back(route);
+  return route;
+}
+
+KindId Machine::add_kind(Kind kind) {
+  TM_CHECK(!kind_named(kind.name));
+  route_of_kind_.push_back(route_along(kind.route));
   kinds_.push_back(std::move(kind));
   return static_cast<KindId>(kinds_.size() - 1);
+}
+
+void Machine::set_kind(KindId id, Kind kind) {
+  TM_CHECK(kind_named(kind.name) == id);
+  const RouteId route = route_along(kind.route);
+  kinds_[id] = std::move(kind);
+  if (route == route_of_kind_[id]) return;
+  // Only these two wait by route.
+  std::vector<JobId> waiting;
+  for (const auto& [job, entry] : jobs_)
+    if (entry.kind == id && (entry.state == State::ready || entry.state == State::alone))
+      waiting.emplace_back(job);
+  std::ranges::sort(waiting);
+  for (const JobId job : waiting) unwait(job, jobs_.at(job.raw()));
+  route_of_kind_[id] = route;
+  for (const JobId job : waiting) {
+    const JobEntry& entry = jobs_.at(job.raw());
+    if (entry.state == State::alone)
+      waiting_.push_alone(route, job);
+    else
+      waiting_.push_ready(ready_place(job, entry));
+  }
 }
 
 std::optional<StageId> Machine::stage_named(std::string_view name) const {

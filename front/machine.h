@@ -258,6 +258,10 @@ class Machine {
   // Before anything else. The same name twice is a bug.
   StageId add_stage(std::string name);
   KindId add_kind(Kind kind);
+  // The kind of this name is served in another way from now on. Attempts that are under way end on
+  // the route that they took; a job that waits takes the new one. Cost: O(live jobs) for a new
+  // route.
+  void set_kind(KindId id, Kind kind);
   [[nodiscard]] std::optional<StageId> stage_named(std::string_view name) const;
   [[nodiscard]] std::optional<KindId> kind_named(std::string_view name) const;
   [[nodiscard]] const Kind& kind(KindId id) const { return kinds_[id]; }
@@ -377,7 +381,8 @@ class Machine {
     Token token;
     std::array<LeaseHop, limits::route_hops> hops;
     std::int32_t n = 0;
-    std::int32_t at = 0;        // the furthest hop that is known to be reached
+    std::int32_t at = 0;  // the furthest hop that is known to be reached
+    RouteId route = 0;
     std::int32_t route_at = 0;  // of an adopted one: where in the route that is
     Instant dispatched;
     Instant listed;                     // last time that a worker listed it
@@ -415,6 +420,7 @@ class Machine {
   // waiting
   void wait(JobId id, JobEntry& job, Instant now);
   void unwait(JobId id, const JobEntry& job);
+  [[nodiscard]] RouteId route_along(const std::vector<StageId>& stages);
   [[nodiscard]] Waiting::Ready ready_place(JobId id, const JobEntry& job) const;
   void send(JobId id, JobEntry& job, std::span<const Taken> places, Instant now);
   [[nodiscard]] bool try_send(JobId id, Instant now);

@@ -696,6 +696,39 @@ TEST_F(Restarted, AnAdoptedJobThatIsHandedOnIsStillTheSameLease) {
   EXPECT_EQ(places_taken(second), 0);
 }
 
+// The stage that serves it had not said so when the ledger was read.
+TEST_F(Restarted, AKindThatWasUnservedIsServedByTheFirstStageThatAnnouncesIt) {
+  machine_ = Machine({.epoch = 5, .head = 20, .totals = {.accepted = 3}, .started = at(0)});
+  const StageId unserved = machine_.add_stage("unserved");
+  const KindId kind = machine_.add_kind({.name = "one hop", .route = {unserved}});
+  machine_.add_kind({.name = "two hops", .route = {unserved}});
+  const StageId stage = machine_.add_stage("compute");
+  machine_.replay(replayed_);
+  machine_.replay_finished(at(0));
+  machine_.tick(at(recovery_ms));
+  ASSERT_EQ(machine_.state(JobId(11)), State::ready);
+  machine_.set_kind(kind, {.name = "one hop", .route = {stage}});
+  const WorkerId id = worker("a", recovery_ms, {}, stage);
+  const Token token = dispatch(recovery_ms);
+  EXPECT_EQ(token, (Token{11, 5, 1}));
+  machine_.effects().clear();
+  ok(id, token, recovery_ms + 10);
+  EXPECT_EQ(machine_.state(JobId(11)), State::settling);
+}
+
+TEST_F(Restarted, AnAdoptedJobEndsOnTheRouteThatItTook) {
+  const Token token{13, 4, 1};
+  const WorkerId first = worker("a", 10, {{token, 1}});
+  const KindId two_hops = machine_.kind_named("two hops").value();
+  machine_.set_kind(two_hops, {.name = "two hops", .route = {compute_}});
+  const WorkerId second = worker("b", 20, {}, image_);
+  beat(second, {{token, 0}}, 30);
+  EXPECT_EQ(places_taken(first), 0);
+  EXPECT_EQ(places_taken(second), 1);
+  ok(second, token, 40);
+  EXPECT_EQ(machine_.state(JobId(13)), State::settling);
+}
+
 TEST_F(Restarted, AMillionJobsComeBackAPieceATurn) {
   machine_ =
       Machine({.epoch = 5, .head = 30'000, .totals = {.accepted = 25'000}, .started = at(0)});

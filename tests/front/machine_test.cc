@@ -70,6 +70,43 @@ TEST_F(MachineTest, KnowsAsManyNamesOfClientsAsItMayAndThoseStayWelcome) {
   EXPECT_TRUE(machine_.has_room_for_client("7"));
 }
 
+TEST_F(MachineTest, ANewRouteIsTakenByTheJobsThatWaitAndNotByThoseUnderWay) {
+  const WorkerId dies = worker("d", 0);
+  const JobId alone = running(dies, 1).first;
+  const WorkerId compute = worker("c", 2);
+  machine_.died(dies, "signal 9", at(3));
+  ASSERT_EQ(machine_.state(alone), Machine::State::alone);
+  const auto sent = dispatch_all(4);
+  ASSERT_EQ(sent.size(), 1U);
+  machine_.died(compute, "signal 9", at(5));  // so that it waits with others
+  const WorkerId third = worker("e", 6);
+  std::vector<JobId> waiting{alone};
+  for (std::int32_t priority = 0; priority < 3; ++priority) {
+    Submission one = submission(7);
+    one.priority = priority;
+    waiting.push_back(submit(one, 7));
+  }
+  const auto under_way = dispatch_all(8);
+  ASSERT_FALSE(under_way.empty());
+  machine_.set_kind(kind_, {.name = "one hop", .route = {image_}});
+  machine_.check_invariants();
+  EXPECT_TRUE(dispatch_all(9).empty());
+  for (const Dispatch& one : under_way) {
+    ok(third, one.token, 10);
+    EXPECT_EQ(machine_.state(JobId(one.token.job)), Machine::State::settling);
+  }
+  commit_all(10);
+  const WorkerId image = worker("i", 11, {}, image_);
+  for (std::int64_t ms = 12; ms < 20; ++ms) {
+    for (const Dispatch& one : dispatch_all(ms)) {
+      EXPECT_EQ(one.workers[0], image);
+      ok(image, one.token, ms);
+    }
+    commit_all(ms);
+  }
+  for (const JobId job : waiting) EXPECT_FALSE(machine_.state(job)) << job.raw();
+}
+
 TEST_F(MachineTest, SendsAsManyJobsInATurnAsItMayAndTheRestInTheNext) {
   const auto id = machine_.hello({.incarnation = "large",
                                   .stage = compute_,
