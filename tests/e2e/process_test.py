@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 from mill import Client, Mill, free_ports, run_job, until
@@ -79,6 +80,21 @@ class Processes(unittest.TestCase):
             self.assertEqual(client.ask("status", id=jobs[2])["state"], "waiting")
             self.assertEqual(client.ask("cancel", id=jobs[2])["state"], "cancelling")
             self.assertTrue(client.wait_for(lambda: client.ends[jobs[2]], 10))
+
+    def test_kinds_that_were_forgotten_are_served_again_when_their_stage_says_them(self):
+        mill, client = self.start()
+        request = client.submit("synthetic", {}, nb=time.time_ns() + 3_000_000_000)
+        self.assertTrue(client.wait_for(lambda: request in client.accepted, 10))
+        job = client.accepted[request]["id"]
+        self.assertEqual(mill.stop(), 0)
+        (mill.data / "kinds.json").write_text("")
+        with Mill(PROGRAMS, folder=mill.folder) as again:
+            client = Client(again.endpoint, "processes")
+            until(lambda: client.hello(0.5), 30, "the front answers again")
+            again.ready(client)
+            self.assertEqual(run_job(client, "synthetic", {})[0]["w"], "done")
+            until(lambda: client.ask("status", id=job)["state"] == "done", 20, "the job ran")
+        self.assertIn("synthetic", (mill.data / "kinds.json").read_text())
 
     def test_bad_flags_are_a_usage_error(self):
         for flags in (["--no-such-flag"], ["--listen", "nonsense", "--data-dir", "/dev/null"]):
