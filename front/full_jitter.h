@@ -17,7 +17,9 @@ namespace tallymill::front {
 // `n`: how often it was tried again before.
 [[nodiscard]] inline Duration full_jitter(Duration base, Duration cap, int n,
                                           std::mt19937_64& random) {
-  const Duration most = std::min(cap, base * (std::int64_t{1} << std::clamp(n, 0, 30)));
+  const std::int64_t doubled = std::int64_t{1} << std::clamp(n, 0, 30);
+  // By division: the product of a long base and many doublings does not fit.
+  const Duration most = base > cap / doubled ? cap : base * doubled;
   return Duration(std::uniform_int_distribution<std::int64_t>(
       0, std::max<std::int64_t>(0, most.count()))(random));
 }

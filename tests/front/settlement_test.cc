@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "front/full_jitter.h"
 #include "tests/front/machine_fixture.h"
 
 namespace tallymill::front {
@@ -361,6 +362,20 @@ TEST_F(Settlement, AJobWhoseBodyIsBeingReadIsNotLostAndOneThatCouldNotBeReadIsSe
   const Token again = dispatch(5001);
   EXPECT_EQ(again.attempt, token.attempt + 1);
   ok(id, again, 5002);
+}
+
+TEST(FullJitter, StaysBelowItsCapHoweverLongTheBaseAndOften) {
+  std::mt19937_64 random(1);
+  const Duration cap = std::chrono::seconds(60);
+  Duration longest{};
+  for (const int n : {0, 1, 29, 30, 31, 100})
+    for (int draw = 0; draw < 100; ++draw) {
+      const Duration wait = full_jitter(std::chrono::seconds(9), cap, n, random);
+      EXPECT_GE(wait, Duration(0));
+      EXPECT_LE(wait, cap);
+      if (n >= 30) longest = std::max(longest, wait);
+    }
+  EXPECT_GT(longest, cap / 2);  // an overflow would leave no wait at all
 }
 
 // ---- cancel and deadline ----
