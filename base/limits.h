@@ -86,6 +86,10 @@ inline constexpr int client_in_queue = 64;
 // Answers and events that wait for one slow client. Beyond it the front counts them and the client
 // learns of the gap by its sequence numbers.
 inline constexpr int client_out_queue = 4096;
+// What libzmq may hold for one client that is slow to read, and for all of them: above it their
+// answers are lost, and their ends told as a gap. A piece of a blob is refused before that.
+inline constexpr Bytes client_out_bytes = 16_MiB;
+inline constexpr Bytes clients_out_bytes = 256_MiB;
 // Beats, hop events and tells: a second's worth at the highest rate measured.
 inline constexpr int control_queue = 16'384;
 
@@ -293,8 +297,15 @@ inline constexpr Bytes submit_window_bytes = 16_MiB;
 inline constexpr Bytes cached_bodies = 64_MiB;
 // Questions that wait for the ledger or the blob store.
 inline constexpr std::size_t errands = 4096;
-// Ends per piece of a replay, and jobs per page of a list.
+// Bytes of blobs and large submits that wait for the blob store.
+inline constexpr Bytes unstored_bytes = 128_MiB;
+// Ends per piece of a replay, also by their bytes; and jobs per page of a list, each with at most
+// so much of what its worker said: a page fits a message.
 inline constexpr int replay_piece = 500;
+inline constexpr Bytes replay_piece_bytes = 4_MiB;
+// How soon it is looked again whether a slow watcher has room for the next piece.
+inline constexpr std::chrono::milliseconds replay_again{50};
+inline constexpr std::size_t list_text_bytes = 500;
 inline constexpr int jobs_page = 500;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 20'480;

@@ -354,7 +354,7 @@ struct Event {
   }
 };
 
-// Events of these numbers cannot be replayed: read a snapshot instead.
+// Ends of these numbers are not told: ask for the status of what is waited for.
 struct Gap {
   static constexpr Verb verb = Verb::gap;
   std::int64_t request = 0;

@@ -8,16 +8,21 @@
 
 namespace tallymill::front {
 
+Desk::Desk(zmq::socket_t& router) : router_(router), held_(std::make_shared<bus::Held>()) {}
+
 ConnId Desk::conn_of(const bus::Route& route, Instant now) {
   auto [entry, fresh] = by_peer_.try_emplace(route.peer, next_conn_);
   if (!fresh) {
-    conns_.at(entry->second).last_seen = now;
+    Conn& known = conns_.at(entry->second);
+    known.last_seen = now;
+    known.gone = false;
     return entry->second;
   }
   const ConnId id = next_conn_++;
   Conn conn;
   conn.route = route;
   conn.last_seen = now;
+  conn.held = std::make_shared<bus::Held>(held_);
   conns_.emplace(id, std::move(conn));
   if (conns_.size() > limits::connections) {
     const auto oldest = std::ranges::min_element(
@@ -37,12 +42,9 @@ void Desk::forget(ConnId id) {
   TM_CHECK(entry != conns_.end());
   by_peer_.erase(entry->second.route.peer);
   for (auto& [client, ids] : by_client_) std::erase(ids, id);
-  for (const std::int64_t job : entry->second.ids)
-    if (const auto watchers = by_job_.find(job); watchers != by_job_.end()) {
-      std::erase(watchers->second, id);
-      if (watchers->second.empty()) by_job_.erase(watchers);
-    }
+  for (const std::int64_t job : entry->second.ids) unwatch_job(id, job);
   std::erase_if(by_client_, [](const auto& pair) { return pair.second.empty(); });
+  behind_.erase(id);
   conns_.erase(entry);
 }
 
@@ -97,20 +99,81 @@ void Desk::fail(ConnId id, std::int64_t request, JobId job, const Error& error) 
                                  error.retry_after.count()}));
 }
 
-void Desk::flush(Conn& conn) {
+bool Desk::send_end(ConnId id, const bus::Event& end, std::string_view params,
+                    std::span<const std::string_view> blobs) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return true;
+  if (!conn->lost.empty()) {
+    conn->lost.add(end.seq);
+    return true;
+  }
+  if (!send(id, end, params, blobs)) return false;
+  conn->packed.add(end.seq);
+  return true;
+}
+
+bool Desk::has_room(ConnId id, Bytes size) {
+  const Conn* conn = find(id);
+  if (conn == nullptr) return false;
+  const Bytes wanted = Bytes(static_cast<std::int64_t>(conn->out.bytes())) + size;
+  return conn->held->bytes() + wanted <= limits::client_out_bytes &&
+         held_->bytes() + wanted <= limits::clients_out_bytes;
+}
+
+void Desk::flush(ConnId id, Conn& conn) {
   if (conn.out.empty()) return;
-  // A peer that is gone or does not read loses its own messages, and finds the gap by their
-  // numbers.
-  if (!bus::send(router_, conn.route, conn.out.take())) ++dropped_;
+  const bool room = has_room(id, Bytes(0)) || conn.held->bytes() == Bytes(0);
+  bus::Frames frames = conn.out.take();
+  if (!room || (!conn.lost.empty() && !tell_gap(id, conn))) return lose(id, conn);
+  bus::hold(frames, conn.held);
+  if (auto sent = bus::send(router_, conn.route, std::move(frames)); !sent) {
+    mark_gone(id, conn, sent.error());
+    return lose(id, conn);
+  }
+  conn.packed = {};
+}
+
+void Desk::lose(ConnId id, Conn& conn) {
+  ++dropped_;
+  conn.lost.add(std::exchange(conn.packed, {}));
+  if (!conn.lost.empty()) behind_.insert(id);
+}
+
+// Half of its window must be free: else a slow client's pipe would fill with gaps.
+bool Desk::tell_gap(ConnId id, Conn& conn) {
+  if (!has_room(id, Bytes(limits::client_out_bytes.raw() / 2))) return false;
+  bus::Packer packer;
+  packer.add(bus::Gap{conn.watch, conn.lost.from, conn.lost.to});
+  if (auto sent = bus::send(router_, conn.route, packer.take()); !sent) {
+    mark_gone(id, conn, sent.error());
+    return false;
+  }
+  conn.lost = {};
+  behind_.erase(id);
+  return true;
+}
+
+void Desk::tell_gaps() {
+  const std::vector<ConnId> behind(behind_.begin(), behind_.end());
+  for (const ConnId id : behind) (void)tell_gap(id, *find(id));
+  flush();
+}
+
+// Not forgotten at once: somebody may be going through the watchers just now.
+void Desk::mark_gone(ConnId id, Conn& conn, const Error& error) {
+  if (error.code != Errc::away || std::exchange(conn.gone, true)) return;
+  gone_.push_back(id);
 }
 
 void Desk::flush() {
   for (const ConnId id : dirty_)
     if (Conn* conn = find(id)) {
       conn->dirty = false;
-      flush(*conn);
+      flush(id, *conn);
     }
   dirty_.clear();
+  for (const ConnId id : std::exchange(gone_, {}))
+    if (const Conn* conn = find(id); conn != nullptr && conn->gone) forget(id);
 }
 
 void Desk::watch_client(ConnId id, ClientId client) {
@@ -121,6 +184,13 @@ void Desk::watch_client(ConnId id, ClientId client) {
 void Desk::watch_job(ConnId id, JobId job) {
   auto& watchers = by_job_[job.raw()];
   if (std::ranges::find(watchers, id) == watchers.end()) watchers.push_back(id);
+}
+
+void Desk::unwatch_job(ConnId id, std::int64_t job) {
+  const auto watchers = by_job_.find(job);
+  if (watchers == by_job_.end()) return;
+  std::erase(watchers->second, id);
+  if (watchers->second.empty()) by_job_.erase(watchers);
 }
 
 void Desk::unwatch_job(JobId job) {

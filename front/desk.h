@@ -2,17 +2,21 @@
 // they watch, and the messages on their way out to them.
 //
 // Answers of one turn to one client leave as one ZeroMQ message. A client that does not read fills
-// its own pipe only: what cannot be sent is dropped and counted, and the client finds the gap by
-// its sequence number when it comes back.
+// its own pipe only. What the pipe does not take is dropped and counted: a lost answer is asked for
+// again by who waits for it, lost ends are told as one gap before anything else is sent.
 //
-//   invariant: each question gets exactly one answer, by its ReplyTo
+//   invariant: each question is answered once, by its ReplyTo
 //   invariant: the submits of a connection that have no answer yet fit in its window
 //   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
+//   invariant: libzmq holds at most limits::client_out_bytes in large frames for a connection, and
+//              limits::clients_out_bytes for all
 //
 // Threads: the front's loop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,11 +30,25 @@
 #include "base/units.h"
 #include "bus/envelope.h"
 #include "bus/frames.h"
+#include "bus/held.h"
 #include "front/machine.h"
 
 namespace tallymill::front {
 
 using ConnId = std::uint32_t;
+
+// Numbers of ends, from the first to the last of some.
+struct SeqRange {
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  [[nodiscard]] bool empty() const { return to == 0; }
+  void add(std::int64_t seq) { add(SeqRange{seq, seq}); }
+  void add(const SeqRange& other) {
+    if (other.empty()) return;
+    from = empty() ? other.from : std::min(from, other.from);
+    to = std::max(to, other.to);
+  }
+};
 
 struct Conn {
   bus::Route route;
@@ -38,18 +56,22 @@ struct Conn {
   ClientId client = 0;
   bool watches_all = false;
   bool replaying = false;  // ends are read back; live ones wait until they are through
-  std::int64_t watched_from = 0;
+  std::int64_t watch = 0;  // request of the last one
   std::unordered_set<std::int64_t> ids;
   std::int32_t open_submits = 0;
   Bytes open_bytes{};  // of those
   bus::Packer out;
+  SeqRange packed;  // ends in `out`
+  SeqRange lost;    // ends that its pipe did not take: it is told of the gap first
   bool dirty = false;
+  bool gone = false;  // libzmq knows it no more
+  std::shared_ptr<bus::Held> held;
   Instant last_seen;
 };
 
 class Desk {
  public:
-  explicit Desk(zmq::socket_t& router) : router_(router) {}
+  explicit Desk(zmq::socket_t& router);
 
   // The connection of this peer; made when it is new. Beyond limits::connections the one that was
   // silent longest is forgotten.
@@ -76,20 +98,38 @@ class Desk {
             std::span<const std::string_view> blobs = {}) {
     Conn* conn = find(id);
     if (conn == nullptr) return true;
-    if (conn->out.full()) flush(*conn);
+    if (conn->out.full()) flush(id, *conn);
     if (!conn->out.try_add(message, params)) return false;
     for (const std::string_view blob : blobs)
       conn->out.add_blob(zmq::message_t(blob.data(), blob.size()));
     mark(id, *conn);
     return true;
   }
+  // The same of a job's end. While earlier ends are lost to this connection it is lost as well, and
+  // told by the same gap.
+  bool send_end(ConnId id, const bus::Event& end, std::string_view params,
+                std::span<const std::string_view> blobs);
   void fail(ConnId id, std::int64_t request, JobId job, const Error& error);
+  // Whether the connection would be sent so much more.
+  [[nodiscard]] bool has_room(ConnId id, Bytes size);
   void flush();
+  // Tries again to tell who lost ends of the gap. REQUIRES: called now and then.
+  void tell_gaps();
 
   // Who watches the jobs of `client`, or `job` itself.
   void watch_client(ConnId id, ClientId client);
   void watch_job(ConnId id, JobId job);
   void unwatch_job(JobId job);
+  // Ends the connection's watches of single jobs for which `is_live` says no.
+  template <class F>
+  void keep_watches(ConnId id, F is_live) {
+    if (Conn* conn = find(id))
+      std::erase_if(conn->ids, [&](std::int64_t job) {
+        if (is_live(JobId(job))) return false;
+        unwatch_job(id, job);
+        return true;
+      });
+  }
   // Calls `each` for every live watcher of this job.
   template <class F>
   void for_watchers(ClientId client, JobId job, F each) {
@@ -108,18 +148,27 @@ class Desk {
 
   [[nodiscard]] std::size_t connections() const { return by_peer_.size(); }
   [[nodiscard]] std::int64_t dropped() const { return dropped_; }
+  [[nodiscard]] std::size_t behind() const { return behind_.size(); }
+  [[nodiscard]] Bytes held() const { return held_->bytes(); }
 
  private:
   ReplyTo keep(const Asked& asked);
-  void flush(Conn& conn);
+  void flush(ConnId id, Conn& conn);
+  [[nodiscard]] bool tell_gap(ConnId id, Conn& conn);
+  void lose(ConnId id, Conn& conn);
+  void mark_gone(ConnId id, Conn& conn, const Error& error);
   void mark(ConnId id, Conn& conn);
   void forget(ConnId id);
+  void unwatch_job(ConnId id, std::int64_t job);
 
   zmq::socket_t& router_;
   std::unordered_map<std::string, ConnId> by_peer_;
   std::unordered_map<ConnId, Conn> conns_;
   ConnId next_conn_ = 1;
   std::vector<ConnId> dirty_;
+  std::unordered_set<ConnId> behind_;  // lost ends
+  std::vector<ConnId> gone_;
+  std::shared_ptr<bus::Held> held_;  // by libzmq, for all
   std::vector<Asked> asked_;         // by handle - 1
   std::vector<std::uint32_t> free_;  // handles
   std::unordered_map<ClientId, std::vector<ConnId>> by_client_;

@@ -34,6 +34,25 @@ std::string short_text(std::string_view said) {
   return text;
 }
 
+// A worker of somebody else may name its files as it likes; what cannot be told to a client, or
+// stored under its name, is no result.
+std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
+  if (done.files.size() > limits::item_blobs)
+    return Error{Errc::too_big, fmt::format("a result has {} files, more than {}",
+                                            done.files.size(), limits::item_blobs)};
+  for (const bus::FileRef& file : done.files) {
+    if (file.name.size() > limits::file_name_bytes ||
+        file.media_type.size() > limits::file_name_bytes)
+      return Error{Errc::too_big,
+                   fmt::format("the name or type of a result's file is longer than {} bytes",
+                               limits::file_name_bytes)};
+    const bool is_inline = file.blob >= 0 && static_cast<std::size_t>(file.blob) < blobs;
+    if (file.digest.empty() ? !is_inline : !store::check_digest(file.digest))
+      return Error{Errc::bad_frame, "a result's file has neither a blob nor a digest"};
+  }
+  return std::nullopt;
+}
+
 std::string boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string id;
@@ -135,6 +154,7 @@ Status Front::open() {
   loop_.watch(results_.front(), [this] { on_results(); });
   loop_.watch(committer_->reports().fd(), [this] { on_committed(); });
   loop_.every(limits::heartbeat / 8, [this] { stages_->look_after_suspects(); });
+  loop_.every(limits::heartbeat, [this] { desk_->tell_gaps(); });
   loop_.at_turn_end([this] { end_turn(); });
   return {};
 }
@@ -332,6 +352,14 @@ void Front::on_done(const bus::Item& item) {
                            short_text(done_.message), short_text(done_.field)};
   finished.service = std::span(service).first(hops);
   hand_ = {.header = item.header, .params = item.params, .blobs = item.blobs, .done = &done_};
+  if (auto refusal = files_refusal(done_, item.blobs.size())) {
+    // What it says of its hops holds; its files are not kept.
+    finished.outcome = Finished::Outcome::error;
+    finished.retry = false;
+    finished.error = std::move(*refusal);
+    hand_.blobs = {};
+    done_.files.clear();
+  }
   for (const bus::FileRef& file : done_.files)
     if (!file.digest.empty()) hand_.digests.emplace_back(file.digest);
   machine_->done(finished, clock_.now());
@@ -627,6 +655,8 @@ void Front::plan_judgement() {
 void Front::measure() {
   probe_->copy(machine_->snapshot(), machine_->counts(),
                {.connections = static_cast<std::int64_t>(desk_->connections()),
+                .behind = static_cast<std::int64_t>(desk_->behind()),
+                .client_out = desk_->held(),
                 .commit_queue = committer_->queued(),
                 .live_bytes = machine_->live_bytes(),
                 .kept_bodies = bodies_.bytes(),

@@ -132,7 +132,10 @@ class Front {
   void spill(ConnId conn, ReplyTo reply_to, const bus::Item& item);
   [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);
   void on_watch(ConnId conn, const bus::Item& item);
+  [[nodiscard]] bool may_end(JobId job) const;
   void replay_ends(ConnId conn, std::int64_t since);
+  void send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
+                     const Result<EndsPage>& page);
   void on_ask(ConnId conn, const bus::Item& item);
   void ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask);
   void retry_job(ConnId conn, std::int64_t request, JobId job);

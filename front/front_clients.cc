@@ -405,7 +405,10 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
                         "this client watches as many single jobs as it may; watch all "
                         "of them instead",
                         "/ids"});
+  at.watch = watch->request;
   for (const std::int64_t id : watch->ids) {
+    // Of another one nothing is to come, unless it is asked for what came.
+    if (watch->since < 0 && !may_end(JobId(id))) continue;
     at.ids.insert(id);
     desk_->watch_job(conn, JobId(id));
   }
@@ -424,46 +427,50 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
   replay_ends(conn, watch->since);
 }
 
+bool Front::may_end(JobId job) const { return machine_->replaying() || machine_->is_live(job); }
+
 // Reads ends back in pieces until the watcher has all that were announced; live ones wait for that.
+// A piece is read when there is room for it on its way out.
 void Front::replay_ends(ConnId conn, std::int64_t since) {
   Conn* at = desk_->find(conn);
   if (at == nullptr) return;
   if (since >= announced_) {
     at->replaying = false;
-    return;
+    return desk_->keep_watches(conn, [this](JobId job) { return may_end(job); });
   }
-  const std::string client = at->watches_all ? at->name : "";
-  const std::int64_t until = announced_;
-  const bool taken =
-      errand(*errands_, conn, 0, [this, conn, client, since, until]() -> bus::Errands::Answer {
-        std::int64_t oldest = 0;
-        auto ends = std::make_shared<Result<std::vector<JobEnd>>>(
-            reader_->ends_since(since, client, limits::replay_piece, oldest));
-        return [this, conn, since, until, oldest, ends] {
-          Conn* watcher = desk_->find(conn);
-          if (watcher == nullptr) return;
-          if (!*ends) {
-            watcher->replaying = false;
-            return desk_->fail(conn, 0, JobId(0), ends->error());
-          }
-          if (oldest > since) desk_->send(conn, bus::Gap{0, since + 1, oldest});
-          std::int64_t reached = since;
-          for (const JobEnd& end : **ends) {
-            reached = std::max(reached, end.seq);
-            const bool single = watcher->ids.erase(end.job.raw()) > 0;
-            if (single || watcher->watches_all) {
-              if (auto read = read_end(end, ended_); !read)
-                log::error("an end cannot be read: " + read.error().message);
-              else
-                send_end(conn, end, ended_, Duration{});
-            }
-            if (single) desk_->unwatch_job(end.job);
-          }
-          const bool more = static_cast<int>((*ends)->size()) >= limits::replay_piece;
-          replay_ends(conn, more ? reached : std::max(reached, until));
-        };
-      });
-  if (!taken) at->replaying = false;
+  const auto later = [this, conn, since] {
+    loop_.once(limits::replay_again, [this, conn, since] { replay_ends(conn, since); });
+  };
+  if (!desk_->has_room(conn, limits::replay_piece_bytes)) return later();
+  const bool taken = errands_->put([this, conn, client = at->watches_all ? at->name : "", since,
+                                    until = announced_]() -> bus::Errands::Answer {
+    auto page = std::make_shared<Result<EndsPage>>(
+        reader_->ends_since(since, client, limits::replay_piece, limits::replay_piece_bytes));
+    return [this, conn, since, until, page] { send_replayed(conn, since, until, *page); };
+  });
+  if (!taken) later();
+}
+
+void Front::send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
+                          const Result<EndsPage>& page) {
+  Conn* watcher = desk_->find(conn);
+  if (watcher == nullptr) return;
+  if (!page) {
+    watcher->replaying = false;
+    return desk_->fail(conn, watcher->watch, JobId(0), page.error());
+  }
+  if (page->oldest > since) desk_->send(conn, bus::Gap{watcher->watch, since + 1, page->oldest});
+  for (const JobEnd& end : page->ends) {
+    const bool single = watcher->ids.erase(end.job.raw()) > 0;
+    if (single || watcher->watches_all) {
+      if (auto read = read_end(end, ended_); !read)
+        log::error("an end cannot be read: " + read.error().message);
+      else
+        send_end(conn, end, ended_, Duration{});
+    }
+    if (single) desk_->unwatch_job(end.job);
+  }
+  replay_ends(conn, page->more ? page->reached : until);
 }
 
 void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole) {
@@ -477,13 +484,13 @@ void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Du
   event.field = end.field;
   event.attempts = end.attempts;
   event.whole_ns = whole.count();
-  event.files = stored.done.files;
-  if (desk_->send(conn, event, stored.result.params, stored.result.blobs)) return;
+  if (end.state == EndState::done) event.files = stored.done.files;
+  if (desk_->send_end(conn, event, stored.result.params, stored.result.blobs)) return;
   // What a worker said does not fit: the end itself is told all the same.
   event.files.clear();
   event.field = {};
   event.message = "what its worker said does not fit into a message";
-  TM_CHECK(desk_->send(conn, event));
+  TM_CHECK(desk_->send_end(conn, event, {}, {}));
 }
 
 // ---- questions ----
@@ -585,11 +592,9 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
                      if (!rows) return no(rows.error());
                      return [=, this, rows = std::move(*rows)] {
                        json jobs = json::array();
-                       // A page of 500 must fit a message, whatever their workers said.
-                       constexpr std::size_t list_text_bytes = 500;
                        for (JobRow row : rows) {
-                         if (row.end) clean_text(row.end->message, list_text_bytes);
-                         if (row.end) clean_text(row.end->field, list_text_bytes);
+                         if (row.end) clean_text(row.end->message, limits::list_text_bytes);
+                         if (row.end) clean_text(row.end->field, limits::list_text_bytes);
                          jobs.push_back(status(row));
                        }
                        reply_json(conn, request, {{"schema", 1}, {"jobs", std::move(jobs)}});
@@ -692,6 +697,10 @@ void Front::on_get(ConnId conn, const bus::Item& item) {
           const auto most = static_cast<std::size_t>(std::clamp<std::int64_t>(
               length <= 0 ? limits::piece_bytes.raw() : length, 0, limits::piece_bytes.raw()));
           const auto piece = all.substr(begin, most);
+          if (!desk_->has_room(conn, Bytes(static_cast<std::int64_t>(piece.size()))))
+            return desk_->fail(
+                conn, request, JobId(0),
+                {Errc::busy, "answers to this client wait to be read", {}, milliseconds(50)});
           bus::Reply reply{request, {}};
           reply.files.push_back({"", "", digest, static_cast<std::int64_t>(all.size()), 0});
           TM_CHECK(desk_->send(conn, reply, {}, {{piece}}));

@@ -187,6 +187,14 @@ struct KnownKey {
   std::optional<EndState> end;
 };
 
+struct EndsPage {
+  std::vector<JobEnd> ends;
+  // Ends up to and including this may have been retired: a `since` below it has a gap.
+  std::int64_t oldest = 0;
+  std::int64_t reached = 0;  // all up to here were looked at
+  bool more = false;         // and there may be more behind
+};
+
 class LedgerReader {
  public:
   virtual ~LedgerReader() = default;
@@ -208,11 +216,11 @@ class LedgerReader {
   [[nodiscard]] virtual Result<std::vector<JobRow>> jobs(std::string_view state,
                                                          std::string_view kind, JobId before,
                                                          int limit) = 0;
-  // Ends with seq > since, in order, at most `limit`; of one client, or of all when it is empty.
-  // Ends up to and including seq `oldest` may have been retired: a `since` below it has a gap.
-  [[nodiscard]] virtual Result<std::vector<JobEnd>> ends_since(std::int64_t since,
-                                                               std::string_view client, int limit,
-                                                               std::int64_t& oldest) = 0;
+  // Ends with seq > since, in order; of one client, or of all when it is empty. At most `limit`,
+  // no more once they have `bytes`, and no more than can be found in half of
+  // limits::ledger_read_time: each page goes on where the last one ended.
+  [[nodiscard]] virtual Result<EndsPage> ends_since(std::int64_t since, std::string_view client,
+                                                    int limit, Bytes bytes) = 0;
   // As Ledger::replay, while commits go on: of jobs that were there before, none is missed. Jobs
   // that were accepted meanwhile may be among them.
   [[nodiscard]] virtual Status replay(std::function<void(std::vector<LiveJob>&&)> found) = 0;

@@ -44,8 +44,8 @@ class SqliteReader final : public LedgerReader {
   Result<StoredTimeline> timeline(JobId job) override;
   Result<std::vector<JobRow>> jobs(std::string_view state, std::string_view kind, JobId before,
                                    int limit) override;
-  Result<std::vector<JobEnd>> ends_since(std::int64_t since, std::string_view client, int limit,
-                                         std::int64_t& oldest) override;
+  Result<EndsPage> ends_since(std::int64_t since, std::string_view client, int limit,
+                              Bytes bytes) override;
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override {
     return replay_live(db_, this_boot(), found);
   }
@@ -264,21 +264,24 @@ Result<std::vector<JobRow>> SqliteReader::jobs(std::string_view state, std::stri
               "/state");
 }
 
-Result<std::vector<JobEnd>> SqliteReader::ends_since(std::int64_t since, std::string_view client,
-                                                     int limit, std::int64_t& oldest) {
+Result<EndsPage> SqliteReader::ends_since(std::int64_t since, std::string_view client, int limit,
+                                          Bytes bytes) {
   const Scope scope(*this);
   if (!retired_.step()) return failed();
-  oldest = retired_.integer(0);
+  EndsPage page{.oldest = retired_.integer(0), .reached = since};
   retired_.reset();
   const std::uint32_t tag = client_tag(client);
-  std::vector<JobEnd> ends;
+  std::vector<JobEnd>& ends = page.ends;
   std::optional<Error> broken;
+  const auto stop_at = until_ - limits::ledger_read_time / 2;
+  const auto full = [&] { return page.more || broken; };
   next_commits_.bind(1, since);
   next_commits_.bind(2, -1);
-  while (std::ssize(ends) < limit && !broken && next_commits_.step()) {
+  while (!full() && next_commits_.step()) {
     const auto use = [&](std::int64_t seq, std::uint32_t end_tag) {
-      if (seq <= since || seq <= oldest || broken || std::ssize(ends) >= limit) return;
-      if (!client.empty() && end_tag != tag) return;
+      if (seq <= since || full()) return;
+      page.reached = seq;
+      if (seq <= page.oldest || (!client.empty() && end_tag != tag)) return;
       auto end = end_at(seq, true);
       if (!end) broken = end.error();
       if (broken || !*end) return;
@@ -288,15 +291,19 @@ Result<std::vector<JobEnd>> SqliteReader::ends_since(std::int64_t since, std::st
         row_.reset();
         if (!same) return;
       }
+      bytes -= Bytes(static_cast<std::int64_t>((*end)->timeline.size() + (*end)->result.size()));
       ends.push_back(std::move(**end));
+      page.more = std::ssize(ends) >= limit || bytes <= Bytes(0);
     };
     each_packed_end(next_commits_.blob(1), next_commits_.integer(0), use);
+    if (!full()) page.reached = std::max(page.reached, next_commits_.integer(0));
+    page.more = page.more || std::chrono::steady_clock::now() > stop_at;
   }
   const bool read = next_commits_.ok();
   next_commits_.reset();
   if (broken) return std::unexpected(std::move(*broken));
   if (!read) return failed();
-  return ends;
+  return page;
 }
 
 // --- helpers ---

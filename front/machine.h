@@ -273,6 +273,8 @@ class Machine {
     return clients_.size() < limits::clients || client_ids_.contains(std::string(name));
   }
   [[nodiscard]] ClientId client_of(JobId job) const { return jobs_.at(job.raw()).client; }
+  // Whether jobs of the ledger are still to come.
+  [[nodiscard]] bool replaying() const { return replaying_; }
   [[nodiscard]] bool is_live(JobId job) const { return jobs_.contains(job.raw()); }
 
   // A live job of the ledger; the Instants already rebased on this boot's clock. A kind that is not

@@ -111,6 +111,11 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
   gauge("tallymill_front_errands", errands_help, measures.questions, {{"for", "ledger"}});
   gauge("tallymill_front_errands", errands_help, measures.blobs, {{"for", "blobs"}});
   gauge("tallymill_front_connections", "Clients that the front knows.", measures.connections);
+  gauge("tallymill_front_clients_behind",
+        "Clients that do not read: they lost ends and could not be told of the gap yet.",
+        measures.behind);
+  gauge("tallymill_front_client_out_bytes", "Bytes of large frames that clients have yet to read.",
+        measures.client_out.raw());
   gauge("tallymill_commit_queue", "Entries that wait for their commit.", measures.commit_queue);
   counter("tallymill_front_messages_refused_total", "Messages that were not of the protocol.",
           messages_refused_ + measures.control_refused);

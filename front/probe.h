@@ -23,6 +23,8 @@ namespace tallymill::front {
 // How full the front is, and what others than the machine count.
 struct Measures {
   std::int64_t connections = 0;
+  std::int64_t behind = 0;  // of these, who lost ends and could not be told yet
+  Bytes client_out{};       // that libzmq holds for clients
   std::int64_t commit_queue = 0;
   Bytes live_bytes{};
   Bytes kept_bodies{};

@@ -184,14 +184,24 @@ class Door(unittest.TestCase):
 
     def test_single_jobs_that_one_connection_may_watch(self):
         watcher = Client(self.mill.endpoint, "watcher")
-        for first in range(1, 100_001, 1000):
-            ids = [10**12 + n for n in range(first, first + 1000)]
-            self.assertIsNotNone(watcher.ask("watch", ids=ids), first)
+        jobs = []
+        for _ in range(100):
+            requests = self.submit_at_once(self.client, [1] * 1000)
+            jobs += [self.client.accepted.pop(r)["id"] for r in requests]
+        for first in range(0, len(jobs), 1000):
+            self.assertIsNotNone(watcher.ask("watch", ids=jobs[first:first + 1000]), first)
+            if first == 0:  # jobs that were never there cost nothing
+                self.assertIsNotNone(watcher.ask("watch", ids=[10**12 + 1]))
+                self.assertIsNotNone(watcher.ask("watch", ids=[10**12 + 2], since=0))
         with self.assertRaises(LookupError) as caught:
-            watcher.ask("watch", ids=[5])
+            watcher.ask("watch", ids=jobs[:1])
         error = caught.exception.args[0]
         self.assertEqual((error["code"], error["field"]), ("E_TOO_BIG", "/ids"))
         self.assertTrue(watcher.hello())  # all jobs of its client cost nothing
+        # One of them ends: there is room for another.
+        self.client.ask("cancel", id=jobs[0])
+        self.assertTrue(watcher.wait_for(lambda: watcher.ends[jobs[0]], 10))
+        self.assertIsNotNone(watcher.ask("watch", ids=jobs[1:2]))
 
     def test_a_page_of_jobs_and_a_piece_of_a_replay(self):
         page = 500

@@ -58,6 +58,22 @@ class Examples(unittest.TestCase):
         self.timed(header["id"], "counter")
         self.assertTrue(self.client.ask("snapshot")["balanced"])
 
+    def test_a_file_name_that_cannot_be_told_fails_its_job_and_not_its_client(self):
+        source = (EXAMPLES / "stage.py").read_text()
+        careless = source.replace("counter", "careless").replace('"count"', '"careless"').replace(
+            '"o": "ok",', '"o": "ok", "files": [{"n": "n" * 201, "d": "0" * 64, "b": 1}],')
+        self.assertNotEqual(careless, source.replace("counter", "careless"))
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "stage.py"
+            program.write_text(careless)
+            self.run_stage(sys.executable, program)
+            kind = self.kind("careless")
+            header, _, _ = run_job(self.client, kind, {})
+            self.assertEqual((header["w"], header["code"]), ("failed", "E_TOO_BIG"))
+            self.assertIn("200 bytes", header["msg"])
+            self.assertFalse(header.get("files"))
+        self.assertTrue(self.client.ask("snapshot")["balanced"])
+
     def test_a_stage_in_cpp(self):
         program = PROGRAMS / "example-stage"
         if not program.exists():

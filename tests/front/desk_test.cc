@@ -1,12 +1,14 @@
 // The clients' desk. Goal: each question has one answer, the connections are bounded, and nobody
-// misses the end of a job it watches. Method: the desk over a socket without peers; what it would
-// send is lost, and is not looked at.
+// misses the end of a job it watches. Method: the desk over a socket without peers, of which what
+// it would send is not looked at; and over one with a peer that reads when the test wants it to.
 #include "front/desk.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace tallymill::front {
 namespace {
@@ -143,6 +145,133 @@ TEST_F(DeskTest, AnEndThatComesWhileEarlierOnesAreReadBackIsStillWatchedFor) {
   EXPECT_FALSE(desk.find(live)->ids.contains(5));
   // The end is found when the reading has come to it.
   EXPECT_TRUE(desk.find(reading)->ids.contains(5));
+}
+
+// A client that reads when it is told to. Its pipe holds few messages.
+class SlowClientTest : public DeskTest {
+ protected:
+  SlowClientTest() {
+    for (zmq::socket_t* socket : {&router, &client}) {
+      socket->set(zmq::sockopt::sndhwm, 1);
+      socket->set(zmq::sockopt::rcvhwm, 2);
+      socket->set(zmq::sockopt::linger, 0);
+    }
+    router.set(zmq::sockopt::router_mandatory, true);
+    client.set(zmq::sockopt::routing_id, "slow");
+    router.bind("inproc://desk");
+    client.connect("inproc://desk");
+    bus::Packer hello;
+    hello.add(bus::Verb::ping, bus::Ask{.request = 1});
+    EXPECT_TRUE(bus::send(client, hello.take()));
+    bus::Route from;
+    bus::Frames frames;
+    EXPECT_TRUE(bus::receive(router, from, frames));
+    id = desk.conn_of(from, at(0));
+    desk.find(id)->watch = 7;
+  }
+
+  // A socket looks only now and then at what happened to it, unless it is asked.
+  static void look(zmq::socket_t& socket) { (void)socket.get(zmq::sockopt::events); }
+
+  void end(std::int64_t seq) {
+    bus::Event event;
+    event.job = seq;
+    event.seq = seq;
+    event.what = "done";
+    EXPECT_TRUE(desk.send_end(id, event, {}, {}));
+    desk.flush();
+  }
+
+  // What came, in order: the number of each end, and "from-to" of each gap.
+  std::vector<std::string> read() {
+    std::vector<std::string> told;
+    bus::Frames frames;
+    look(client);
+    while (bus::receive(client, frames)) {
+      const auto envelope = bus::Envelope::decode(std::move(frames));
+      EXPECT_TRUE(envelope);
+      for (const bus::Item& item : envelope->items()) {
+        if (item.verb == bus::Verb::event) {
+          told.push_back(std::to_string(bus::read<bus::Event>(item)->seq));
+        } else if (item.verb == bus::Verb::gap) {
+          const auto gap = bus::read<bus::Gap>(item);
+          EXPECT_EQ(gap->request, 7);
+          told.push_back(std::to_string(gap->from) + "-" + std::to_string(gap->to));
+        }
+      }
+    }
+    return told;
+  }
+
+  zmq::socket_t client{context, ZMQ_DEALER};
+  ConnId id = 0;
+};
+
+TEST_F(SlowClientTest, EndsThatItsPipeDoesNotTakeAreToldAsOneGapBeforeAnythingElse) {
+  constexpr std::int64_t last = 20;
+  for (std::int64_t seq = 1; seq <= last; ++seq) end(seq);
+  EXPECT_GT(desk.dropped(), 0);
+  EXPECT_EQ(desk.behind(), 1U);
+  desk.tell_gaps();  // there is no room for it yet
+  EXPECT_EQ(desk.behind(), 1U);
+  const std::vector<std::string> first = read();
+  ASSERT_FALSE(first.empty());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i], std::to_string(i + 1));
+  end(last + 1);  // still behind: this one joins the gap
+  desk.tell_gaps();
+  EXPECT_EQ(desk.behind(), 0U);
+  end(last + 2);
+  EXPECT_EQ(read(), (std::vector<std::string>{
+                        std::to_string(first.size() + 1) + "-" + std::to_string(last + 1),
+                        std::to_string(last + 2)}));
+}
+
+TEST_F(SlowClientTest, AnAnswerIsPrecededByTheGap) {
+  for (std::int64_t seq = 1; seq <= 9; ++seq) end(seq);
+  const std::vector<std::string> first = read();
+  desk.send(id, bus::Reply{3, {}});
+  desk.flush();
+  EXPECT_EQ(read(), std::vector{std::to_string(first.size() + 1) + "-9"});
+  EXPECT_EQ(desk.behind(), 0U);
+}
+
+TEST_F(SlowClientTest, OneThatWasGivenAllTheBytesItMayHoldIsRefusedMoreUntilItReads) {
+  const std::string piece(static_cast<std::size_t>(limits::frame_bytes.raw()), 'x');
+  const auto held = [&] { return desk.held().raw(); };
+  desk.send(id, bus::Reply{1, {}}, {}, {{piece}});
+  desk.flush();
+  EXPECT_EQ(held(), limits::frame_bytes.raw());
+  const Bytes rest = limits::client_out_bytes - limits::frame_bytes;
+  EXPECT_TRUE(desk.has_room(id, rest));
+  EXPECT_FALSE(desk.has_room(id, rest + Bytes(1)));
+  bus::Event event;
+  event.seq = 5;
+  event.what = "done";
+  EXPECT_TRUE(desk.send_end(id, event, {}, {{piece}}));
+  desk.flush();  // its header is too much
+  EXPECT_EQ(held(), limits::frame_bytes.raw());
+  EXPECT_EQ(desk.behind(), 1U);
+  EXPECT_EQ(read(), std::vector<std::string>{});
+  EXPECT_EQ(held(), 0);
+  look(router);
+  desk.tell_gaps();
+  EXPECT_EQ(read(), std::vector<std::string>{"5-5"});
+}
+
+TEST_F(SlowClientTest, OneThatLeftIsForgottenWithWhatItWatched) {
+  desk.watch_job(id, JobId(5));
+  desk.find(id)->ids.insert(5);
+  client.close();
+  // libzmq ends the pipe on a thread of its own.
+  for (std::int64_t seq = 1; desk.find(id) != nullptr && seq < 10'000'000; ++seq) {
+    look(router);
+    end(seq);
+    desk.tell_gaps();
+  }
+  EXPECT_EQ(desk.find(id), nullptr);
+  EXPECT_EQ(desk.connections(), 0U);
+  EXPECT_EQ(desk.behind(), 0U);
+  EXPECT_FALSE(desk.is_watched(0, JobId(5)));
 }
 
 }  // namespace

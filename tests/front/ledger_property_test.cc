@@ -255,12 +255,17 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       std::vector<std::int64_t> seen;
       std::int64_t since = model_.retired_through;
       while (true) {
-        std::int64_t oldest = -1;
-        const auto ends = reader.ends_since(since, client, 5, oldest);
-        ASSERT_TRUE(ends) << ends.error().message;
-        ASSERT_EQ(oldest, model_.retired_through);
-        for (const JobEnd& end : *ends) seen.push_back(since = end.seq);
-        if (ends->size() < 5) break;
+        const auto page = reader.ends_since(since, client, 5, Bytes(1000));
+        ASSERT_TRUE(page) << page.error().message;
+        ASSERT_EQ(page->oldest, model_.retired_through);
+        ASSERT_LE(page->ends.size(), 5U);
+        for (const JobEnd& end : page->ends) {
+          seen.push_back(end.seq);
+          ASSERT_LE(end.seq, page->reached);
+        }
+        if (!page->more) break;
+        ASSERT_GT(page->reached, since);
+        since = page->reached;
       }
       ASSERT_EQ(seen, expected) << client;
     }
