@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
@@ -80,7 +81,8 @@ std::string sha256_hex(std::string_view bytes) {
 }
 
 // Pieces go out in order, a few ahead of their answers. When the front lost its place in the blob
-// (it restarted, or another client put the same), the whole begins anew, a few times.
+// (it restarted, or another client put the same), the whole begins anew, a few times. A piece that
+// it has no room for now is put again when it may have, with what comes behind it.
 Result<std::string> Client::State::put(std::string_view bytes, Duration timeout) {
   if (Bytes(static_cast<std::int64_t>(bytes.size())) > limits::max_job_bytes)
     return fail(Errc::too_big,
@@ -92,15 +94,20 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
     int answers = 0;
     bool stored = false;
     std::optional<Error> error;
+    std::optional<Error> busy;
+    std::size_t busy_at = 0;  // the first piece that was told so
     std::vector<std::int64_t> requests;
   };
   constexpr int tries = 4;
-  for (int i = 0; i < tries; ++i) {
+  std::size_t begin = 0;
+  Instant patience = clock.now() + timeout;
+  for (int lost = 0; lost < tries;) {
     // Shared with callbacks of pieces that may outlive this call.
     const auto upload = std::make_shared<Upload>();
+    upload->next = begin;
     const auto send_pieces = [&] {
-      while (!upload->stored && !upload->error && upload->under_way < limits::blob_pieces_ahead &&
-             upload->next < bytes.size()) {
+      while (!upload->stored && !upload->error && !upload->busy &&
+             upload->under_way < limits::blob_pieces_ahead && upload->next < bytes.size()) {
         const std::size_t offset = upload->next;
         const auto piece = bytes.substr(offset, piece_bytes);
         // The caller's bytes may be gone when a piece is asked to be sent again.
@@ -116,10 +123,13 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
           packer.add_blob(std::move(same));
           return {};
         };
-        auto asked = ask(std::move(pack), [upload](Result<Answer> answer) {
+        auto asked = ask(std::move(pack), [upload, offset](Result<Answer> answer) {
           --upload->under_way;
           ++upload->answers;
-          if (!answer)
+          if (!answer && answer.error().code == Errc::busy) {
+            upload->busy_at = upload->busy ? std::min(upload->busy_at, offset) : offset;
+            upload->busy = std::move(answer).error();
+          } else if (!answer)
             upload->error = upload->error ? upload->error : std::move(answer).error();
           else if (says_stored(answer->params))
             upload->stored = true;
@@ -146,6 +156,15 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
     }
     if (upload->error && upload->error->code != Errc::wrong_state)
       return std::unexpected(std::move(*upload->error).in("put"));
+    if (!upload->busy) {
+      begin = 0;
+      ++lost;
+      continue;
+    }
+    if (upload->busy_at > begin) patience = clock.now() + timeout;
+    if (clock.now() > patience) return std::unexpected(std::move(*upload->busy).in("put"));
+    begin = upload->busy_at;
+    pause(upload->busy->retry_after);
   }
   return fail(Errc::busy, "put: the front lost its place in the blob again and again");
 }
@@ -168,6 +187,7 @@ Result<std::string> Client::State::fetch(const ResultFile& file, Duration timeou
 
   // How many there are is what the front says: the name's size came from whoever made the file.
   std::string bytes;
+  Instant patience = clock.now() + timeout;
   for (;;) {
     auto pack = [digest = file.digest, offset = static_cast<std::int64_t>(bytes.size())](
                     Packer& packer, std::int64_t request) {
@@ -177,7 +197,12 @@ Result<std::string> Client::State::fetch(const ResultFile& file, Duration timeou
                                 .length = limits::piece_bytes.raw()});
     };
     auto answer = ask_and_wait(std::move(pack), timeout);
+    if (!answer && answer.error().code == Errc::busy && clock.now() < patience) {
+      pause(answer.error().retry_after);
+      continue;
+    }
     if (!answer) return std::unexpected(std::move(answer).error().in("get"));
+    patience = clock.now() + timeout;
     if (answer->files.empty()) return fail(Errc::bad_frame, "get: an answer without a piece");
     const ResultFile& piece = answer->files.front();
     if (piece.size > limits::max_job_bytes || piece.size < Bytes(0))

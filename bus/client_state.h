@@ -100,6 +100,10 @@ struct Client::State {
     bool before;
   };
 
+  // Answers and timers go on meanwhile. A front that asks for no pause is given a short one.
+  void pause(Duration length) {
+    (void)pump([] { return false; }, std::max<Duration>(length, std::chrono::milliseconds(10)));
+  }
   // Runs the loop until `done` or the time is up; whether it was done.
   template <class Done>
   bool pump(Done done, Duration timeout) {

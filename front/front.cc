@@ -663,6 +663,7 @@ void Front::measure() {
                 .idempotency_keys = committer_->keys(),
                 .questions = static_cast<std::int64_t>(errands_->waiting()),
                 .blobs = static_cast<std::int64_t>(porters_->waiting()),
+                .unstored = unstored_,
                 .messages_dropped = desk_->dropped(),
                 .control_refused = stages_->refused()});
 }

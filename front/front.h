@@ -144,6 +144,8 @@ class Front {
   void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
   void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
   void send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole);
+  // Hands `size` bytes to the porters; busy when they have their fill.
+  [[nodiscard]] Status carry(Bytes size, bus::Errands::Errand errand);
   [[nodiscard]] bool errand(bus::Errands& who, ConnId conn, std::int64_t request,
                             bus::Errands::Errand errand);
 
@@ -224,6 +226,7 @@ class Front {
   bus::Submit submit_;
   bus::Done done_;
   StoredEnd ended_;
+  Bytes unstored_{};  // of blobs and large submits that wait for their porter
   bus::Loop::TimerId judgement_timer_ = 0;
   std::vector<Effect> acting_;
   Instant judged_;  // the last time

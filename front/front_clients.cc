@@ -346,40 +346,56 @@ void Front::spill(ConnId conn, ReplyTo reply_to, const bus::Item& item) {
   parcel->params = std::string(item.params);
   parcel->intake = hand_.intake;
   for (const auto& blob : item.blobs) parcel->blobs.emplace_back(blob.to_string_view());
-  const bool taken = porters_->put([this, conn, reply_to, parcel]() -> bus::Errands::Answer {
-    std::optional<Error> error;
-    for (const std::string& blob : parcel->blobs) {
-      auto digest = blobs_->put(blob);
-      if (!digest) {
-        error = digest.error();
-        break;
-      }
-      parcel->digests.push_back(std::move(*digest));
-    }
-    return [this, conn, reply_to, parcel, error] {
-      if (error) return refuse_submit(reply_to, JobId(0), *error);
-      auto stored = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
-      TM_CHECK(stored.has_value());
-      for (bus::FileRef& input : stored->inputs)
-        if (input.digest.empty()) {
-          const auto blob = static_cast<std::size_t>(input.blob);
-          input.digest = parcel->digests[blob];
-          input.bytes = static_cast<std::int64_t>(parcel->blobs[blob].size());
-          input.blob = -1;
+  auto carried =
+      carry(size_in_window(item), [this, conn, reply_to, parcel]() -> bus::Errands::Answer {
+        std::optional<Error> error;
+        for (const std::string& blob : parcel->blobs) {
+          auto digest = blobs_->put(blob);
+          if (!digest) {
+            error = digest.error();
+            break;
+          }
+          parcel->digests.push_back(std::move(*digest));
         }
-      bus::Packer packer;
-      if (auto added = packer.try_add(*stored, parcel->params); !added)
-        return refuse_submit(reply_to, JobId(0), added.error());
-      auto envelope = bus::Envelope::decode(packer.take());
-      TM_CHECK(envelope.has_value());
-      const bus::Item& whole = envelope->items().front();
-      hand_.intake = parcel->intake;
-      take_submit(conn, reply_to, *stored, whole.header, whole.params, {});
-    };
-  });
-  if (!taken)
-    refuse_submit(reply_to, JobId(0),
-                  {Errc::busy, "as many blobs wait as may wait", {}, milliseconds(50)});
+        return [this, conn, reply_to, parcel, error] {
+          if (error) return refuse_submit(reply_to, JobId(0), *error);
+          auto stored = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
+          TM_CHECK(stored.has_value());
+          for (bus::FileRef& input : stored->inputs)
+            if (input.digest.empty()) {
+              const auto blob = static_cast<std::size_t>(input.blob);
+              input.digest = parcel->digests[blob];
+              input.bytes = static_cast<std::int64_t>(parcel->blobs[blob].size());
+              input.blob = -1;
+            }
+          bus::Packer packer;
+          if (auto added = packer.try_add(*stored, parcel->params); !added)
+            return refuse_submit(reply_to, JobId(0), added.error());
+          auto envelope = bus::Envelope::decode(packer.take());
+          TM_CHECK(envelope.has_value());
+          const bus::Item& whole = envelope->items().front();
+          hand_.intake = parcel->intake;
+          take_submit(conn, reply_to, *stored, whole.header, whole.params, {});
+        };
+      });
+  if (!carried) refuse_submit(reply_to, JobId(0), carried.error());
+}
+
+Status Front::carry(Bytes size, bus::Errands::Errand errand) {
+  const Error full{Errc::busy, "as many blobs wait as may wait", {}, milliseconds(50)};
+  // One that is larger than the bound goes alone.
+  if (unstored_ > Bytes(0) && unstored_ + size > limits::unstored_bytes)
+    return std::unexpected(full);
+  const bool taken =
+      porters_->put([this, size, errand = std::move(errand)]() -> bus::Errands::Answer {
+        return [this, size, answer = errand()] {
+          unstored_ -= size;
+          answer();
+        };
+      });
+  if (!taken) return std::unexpected(full);
+  unstored_ += size;
+  return {};
 }
 
 bool Front::errand(bus::Errands& who, ConnId conn, std::int64_t request,
@@ -667,16 +683,18 @@ void Front::on_put(ConnId conn, const bus::Item& item) {
                        {Errc::too_big, "a blob is put in pieces of at most 1 MiB", "/o"});
   if (!has_room_for(Bytes(put->bytes))) return desk_->fail(conn, put->request, JobId(0), disk_low);
   std::string piece(item.blobs.empty() ? std::string_view{} : item.blobs[0].to_string_view());
-  (void)errand(*porters_, conn, put->request,
-               [this, conn, request = put->request, digest = std::string(put->digest),
-                whole = Bytes(put->bytes), offset = Bytes(put->offset),
-                piece = std::move(piece)]() -> bus::Errands::Answer {
-                 auto stored = blobs_->put_piece(digest, whole, offset, piece);
-                 return [=, this, stored = std::move(stored)] {
-                   if (!stored) return desk_->fail(conn, request, JobId(0), stored.error());
-                   reply_json(conn, request, {{"stored", *stored}});
-                 };
-               });
+  const Bytes size(static_cast<std::int64_t>(piece.size()));
+  auto carried = carry(size,
+                       [this, conn, request = put->request, digest = std::string(put->digest),
+                        whole = Bytes(put->bytes), offset = Bytes(put->offset),
+                        piece = std::move(piece)]() -> bus::Errands::Answer {
+                         auto stored = blobs_->put_piece(digest, whole, offset, piece);
+                         return [this, conn, request, stored = std::move(stored)] {
+                           if (!stored) return desk_->fail(conn, request, JobId(0), stored.error());
+                           reply_json(conn, request, {{"stored", *stored}});
+                         };
+                       });
+  if (!carried) desk_->fail(conn, put->request, JobId(0), carried.error());
 }
 
 void Front::on_get(ConnId conn, const bus::Item& item) {

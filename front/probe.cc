@@ -110,6 +110,8 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
   constexpr const char* errands_help = "Questions that wait for a disk, by what they need of it.";
   gauge("tallymill_front_errands", errands_help, measures.questions, {{"for", "ledger"}});
   gauge("tallymill_front_errands", errands_help, measures.blobs, {{"for", "blobs"}});
+  gauge("tallymill_front_unstored_bytes", "Bytes that wait for the blob store.",
+        measures.unstored.raw());
   gauge("tallymill_front_connections", "Clients that the front knows.", measures.connections);
   gauge("tallymill_front_clients_behind",
         "Clients that do not read: they lost ends and could not be told of the gap yet.",

@@ -31,6 +31,7 @@ struct Measures {
   std::int64_t idempotency_keys = 0;
   std::int64_t questions = 0;  // that wait for the ledger
   std::int64_t blobs = 0;      // that wait to be stored or read
+  Bytes unstored{};            // of these, what is to be stored
   std::int64_t messages_dropped = 0;
   std::int64_t control_refused = 0;  // messages at the control door
 };

@@ -319,6 +319,34 @@ TEST_F(ClientTest, LargeInputsGoByDigestAndSmallOnesInline) {
   EXPECT_EQ(front.blobs.size(), 1u);
 }
 
+TEST_F(ClientTest, APieceThatTheFrontHasNoRoomForIsPutAndFetchedAgain) {
+  std::string large(5'000'000, 'p');
+  for (std::size_t i = 0; i < large.size(); i += 4096) large[i] = static_cast<char>(i >> 12);
+  front.busy_blobs = 7;
+  const auto digest = client.put(large);
+  ASSERT_TRUE(digest.has_value()) << digest.error().message;
+  EXPECT_EQ(front.busy_blobs, 0);
+  EXPECT_EQ(front.blobs.at(*digest), large);
+  // Only what was refused, and what was under way behind it, came again.
+  EXPECT_LT(front.asked[Verb::put], 5 + 7 * limits::blob_pieces_ahead);
+  front.busy_blobs = 3;
+  ResultFile file;
+  file.digest = *digest;
+  file.size = Bytes(static_cast<std::int64_t>(large.size()));
+  const auto bytes = client.fetch(file);
+  ASSERT_TRUE(bytes.has_value()) << bytes.error().message;
+  EXPECT_EQ(*bytes, large);
+  EXPECT_EQ(front.busy_blobs, 0);
+}
+
+TEST_F(ClientTest, AFrontThatStaysBusyIsSaidInTheEnd) {
+  front.busy_blobs = 1'000'000;
+  const auto digest = client.put(std::string(2'000'000, 'p'), milliseconds(100));
+  ASSERT_FALSE(digest.has_value());
+  EXPECT_EQ(digest.error().code, Errc::busy);
+  EXPECT_EQ(client.pending(), 0u);
+}
+
 TEST_F(ClientTest, AFileThatCannotBeReadIsSaidBeforeAnythingIsSent) {
   const auto job = client.submit({.kind = "engrave", .inputs = {{.path = "/no/such/photo.jpg"}}});
   ASSERT_FALSE(job.has_value());

@@ -185,6 +185,8 @@ void FrontDesk::take_watch(Peer& peer, const bus::Item& item) {
 
 void FrontDesk::take_put(Peer& peer, const bus::Item& item) {
   const auto m = bus::read<bus::Put>(item);
+  if (m->offset > 0 && busy_blobs > 0 && busy_blobs-- > 0)
+    return refuse_with(peer, m->request, {Errc::busy, "full", {}, std::chrono::milliseconds(1)});
   const std::string digest(m->digest);
   std::string& bytes = partial_[digest];
   if (m->offset == 0) bytes.clear();
@@ -204,6 +206,8 @@ void FrontDesk::take_get(Peer& peer, const bus::Item& item) {
   const auto m = bus::read<bus::Get>(item);
   const auto blob = blobs.find(std::string(m->digest));
   if (blob == blobs.end()) return refuse_with(peer, m->request, {Errc::not_found, "no such blob"});
+  if (m->offset > 0 && busy_blobs > 0 && busy_blobs-- > 0)
+    return refuse_with(peer, m->request, {Errc::busy, "full", {}, std::chrono::milliseconds(1)});
   const std::string piece =
       blob->second.substr(static_cast<std::size_t>(m->offset), static_cast<std::size_t>(m->length));
   bus::Reply answer{.request = m->request};
