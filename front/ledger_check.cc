@@ -8,8 +8,10 @@
 
 #include "front/ledger.h"
 #include "front/ledger_fates.h"
+#include "front/ledger_records.h"
 #include "front/ledger_rows.h"
 #include "front/ledger_schema.h"
+#include "front/timeline.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
 
@@ -43,9 +45,15 @@ class Check {
   void what_hangs_on_a_job_has_one();
   void keys_stand_for_one_job();
   void references_are_registered();
+  void bodies_can_be_sent();
+  void ends_are_as_recorded();
+  void notes_count_one_by_one();
+  void retired_numbers_are_gone();
+  void wholes_are_of_ends();
   void blobs_are_there();
 
   void broken(std::string law, std::int64_t job, std::string what);
+  void broken(const Wrong& wrong, std::int64_t job) { broken(wrong.law, job, wrong.what); }
   void equal(const char* law, const char* what, std::int64_t stored, std::int64_t counted);
   // Calls use(row) for each row.
   template <class Use>
@@ -62,7 +70,7 @@ class Check {
   std::int64_t ended_[end_states] = {};
   std::int64_t retired_[end_states] = {};
   std::int64_t keys_ = 0, keys_retired_ = 0, result_bytes_ = 0, result_bytes_retired_ = 0;
-  std::int64_t retired_through_ = 0;
+  std::int64_t retired_through_ = 0, results_retired_through_ = 0;
   std::int64_t block_ = -1;  // the row of slots that slot_of() read last
   std::string slots_;
 };
@@ -80,6 +88,11 @@ Result<CheckReport> Check::run() {
   what_hangs_on_a_job_has_one();
   keys_stand_for_one_job();
   references_are_registered();
+  bodies_can_be_sent();
+  ends_are_as_recorded();
+  notes_count_one_by_one();
+  retired_numbers_are_gone();
+  wholes_are_of_ends();
   blobs_are_there();
   if (failed_ && report_.clean()) return std::unexpected(std::move(*failed_));
   if (failed_) broken("the file can be read", 0, failed_->message);
@@ -103,13 +116,16 @@ void Check::read_totals() {
         keys_ = row.integer(6);
         result_bytes_ = row.integer(7);
       });
-  each("SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq FROM retired",
-       [&](const Statement& row) {
-         for (int i = 0; i < end_states; ++i) report_.retired += retired_[i] = row.integer(i);
-         keys_retired_ = row.integer(4);
-         result_bytes_retired_ = row.integer(5);
-         retired_through_ = row.integer(6);
-       });
+  each(
+      "SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq,"
+      " results_through_seq FROM retired",
+      [&](const Statement& row) {
+        for (int i = 0; i < end_states; ++i) report_.retired += retired_[i] = row.integer(i);
+        keys_retired_ = row.integer(4);
+        result_bytes_retired_ = row.integer(5);
+        retired_through_ = row.integer(6);
+        results_retired_through_ = row.integer(7);
+      });
   if (const auto rows = count("SELECT count(*) FROM retired"); rows != 1)
     broken("what was retired is counted", 0, "the table `retired` has " + text(rows) + " rows");
 }
@@ -282,6 +298,95 @@ void Check::references_are_registered() {
       }
     });
   }
+}
+
+void Check::bodies_can_be_sent() {
+  NewJob job;
+  each("SELECT id, digests, body FROM jobs WHERE body IS NOT NULL ORDER BY id",
+       [&](const Statement& row) {
+         job.digests = split_digests(row.text(1));
+         job.body = row.blob(2);
+         if (const auto wrong = wrong_with_body(job)) broken(*wrong, row.integer(0));
+       });
+}
+
+void Check::ends_are_as_recorded() {
+  JobEnd end;
+  each("SELECT job, seq, state, code, digests, timeline, result FROM ends ORDER BY seq",
+       [&](const Statement& row) {
+         end.job = JobId(row.integer(0));
+         end.state = static_cast<EndState>(row.integer(2));
+         end.code = row.text(3);
+         end.digests = split_digests(row.text(4));
+         end.timeline = row.blob(5);
+         end.result = row.blob(6);
+         const bool retired = row.integer(1) <= results_retired_through_;
+         if (const auto wrong = wrong_with_end(end, retired)) broken(*wrong, row.integer(0));
+       });
+}
+
+// A note holds the counts after it: they rise by one, where it says why. Attempts that were handed
+// back leave no note, so a job's attempts are not held against them.
+void Check::notes_count_one_by_one() {
+  std::int64_t job = 0, charges = 0, failures = 0;
+  each("SELECT job, what, charges, failures, data FROM notes ORDER BY job, seq",
+       [&](const Statement& row) {
+         if (row.integer(0) != job) charges = failures = 0;
+         job = row.integer(0);
+         const auto what = static_cast<Note::What>(row.integer(1));
+         const bool lost = what == Note::What::charged;
+         const bool failed = what == Note::What::retry_at || what == Note::What::attempt_failed;
+         const auto rises = [&](std::int64_t from, std::int64_t to, bool may) {
+           return to == from || (may && to == from + 1);
+         };
+         if (!rises(charges, row.integer(2), lost))
+           broken("charges are attempts that were lost", job,
+                  "they go from " + text(charges) + " to " + text(row.integer(2)));
+         if (!rises(failures, row.integer(3), failed))
+           broken("failures are attempts that failed", job,
+                  "they go from " + text(failures) + " to " + text(row.integer(3)));
+         charges = row.integer(2);
+         failures = row.integer(3);
+         if (const auto wrong = wrong_with_attempt(row.blob(4), JobId(job))) broken(*wrong, job);
+       });
+}
+
+// Whether results are gone as far as they should be: ends_are_as_recorded().
+void Check::retired_numbers_are_gone() {
+  each("SELECT seq, job FROM ends ORDER BY seq LIMIT 1", [&](const Statement& row) {
+    if (row.integer(0) <= retired_through_)
+      broken(
+          "what was retired is gone", row.integer(1),
+          "entry " + text(row.integer(0)) + " is kept, through_seq is " + text(retired_through_));
+  });
+  for (const auto& [column, through] : {std::pair("through_seq", retired_through_),
+                                        {"results_through_seq", results_retired_through_}})
+    if (through > report_.head)
+      broken("no number is above the head", through,
+             std::string(column) + " of retired; the head is " + text(report_.head));
+}
+
+// No whole is shorter than what the record of its end tells of it.
+void Check::wholes_are_of_ends() {
+  auto end_row = db_.prepare("SELECT job, timeline FROM ends WHERE seq = ?1");
+  if (!end_row) return;
+  constexpr const char* law = "a whole is the time of an end";
+  each("SELECT head, wholes, ends FROM commits ORDER BY head", [&](const Statement& row) {
+    const std::int64_t head = row.integer(0);
+    if (row.blob(1).size() % packed_whole_bytes != 0 || row.blob(2).size() % sizeof(PackedEnd) != 0)
+      broken("a commit's lists are whole", 0, "one of commit " + text(head) + " is cut short");
+    each_packed_whole(row.blob(1), head, [&](std::int64_t seq, std::int64_t ns) {
+      if (seq > 0 && seq <= retired_through_) return;
+      end_row->bind(1, seq);
+      if (!end_row->step()) {
+        broken(law, 0, "commit " + text(head) + " has one of entry " + text(seq));
+      } else if (const auto end = read_attempt(end_row->blob(1), JobId(end_row->integer(0)));
+                 end && Duration(ns) < end->stamps.returned - end->stamps.intake) {
+        broken(law, end_row->integer(0), text(ns) + " ns are less than its parts");
+      }
+      end_row->reset();
+    });
+  });
 }
 
 void Check::blobs_are_there() {

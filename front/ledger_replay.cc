@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "front/ledger_fates.h"
+#include "front/waiting.h"
 
 namespace tallymill::front {
 namespace {
@@ -23,7 +24,7 @@ class Replay {
 
  private:
   [[nodiscard]] Status read_block(std::int64_t block, std::string_view slots);
-  void read_job();
+  [[nodiscard]] Status read_job();
   void read_note();
   [[nodiscard]] bool is_of_this_boot(JobId job) const;
 
@@ -91,7 +92,8 @@ Status Replay::read_block(std::int64_t block, std::string_view slots) {
     each->bind(2, base + last);
   }
   while (jobs_.step())
-    if (Fates::slot_in(slots, static_cast<int>(jobs_.integer(0) - base)) < 0) read_job();
+    if (Fates::slot_in(slots, static_cast<int>(jobs_.integer(0) - base)) < 0)
+      if (auto read = read_job(); !read) return read;
   if (!jobs_.ok()) return std::unexpected(db_.error("replay: jobs"));
   if (chunk_.size() - block_begin_ != static_cast<std::size_t>(live))
     return fail(Errc::corrupt, "live jobs between " + std::to_string(base + first) + " and " +
@@ -101,12 +103,20 @@ Status Replay::read_block(std::int64_t block, std::string_view slots) {
   return {};
 }
 
-void Replay::read_job() {
+// What the machine would use as an index is not taken on trust.
+Status Replay::read_job() {
+  const std::int64_t priority = jobs_.integer(3);
+  if (priority < 0 || priority >= priorities)
+    return fail(Errc::corrupt,
+                "job " + std::to_string(jobs_.integer(0)) + ": priority is " +
+                    std::to_string(priority) + ", it is 0 to " + std::to_string(priorities - 1) +
+                    ": ledger check",
+                "priority");
   LiveJob& job = chunk_.emplace_back();
   job.id = JobId(jobs_.integer(0));
   job.client = jobs_.text(1);
   job.kind = jobs_.text(2);
-  job.priority = static_cast<std::int32_t>(jobs_.integer(3));
+  job.priority = static_cast<std::int32_t>(priority);
   job.size = Bytes(jobs_.integer(4));
   if (!jobs_.is_null(5)) job.deadline = wall_from_ns(jobs_.integer(5));
   if (!jobs_.is_null(6)) job.not_before = wall_from_ns(jobs_.integer(6));
@@ -114,6 +124,7 @@ void Replay::read_job() {
   job.queued = instant_from_ns(jobs_.integer(8));
   job.submitted = wall_from_ns(jobs_.integer(9));
   job.same_boot = is_of_this_boot(job.id);
+  return {};
 }
 
 void Replay::read_note() {

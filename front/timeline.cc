@@ -19,37 +19,6 @@ struct PackedStamps {
   std::int64_t attempt;
 };
 
-struct Attempt {
-  FrontStamps stamps;
-  bus::Token token;
-  std::string outcome;
-  std::string worker;
-  std::vector<bus::Hop> hops;  // views into the stored bytes
-  bool told = false;           // by a worker; else it was lost
-};
-
-Result<Attempt> read_attempt(std::string_view packed, JobId job) {
-  const auto body = read_body(packed);
-  if (!body) return std::unexpected(body.error());
-  PackedStamps s{};
-  if (body->header.size() < sizeof s)
-    return fail(Errc::corrupt, "an attempt's stamps are cut short");
-  std::memcpy(&s, body->header.data(), sizeof s);
-  Attempt attempt;
-  attempt.stamps = {instant_from_ns(s.intake),     instant_from_ns(s.queued),
-                    instant_from_ns(s.accepted),   instant_from_ns(s.ready),
-                    instant_from_ns(s.dispatched), instant_from_ns(s.returned)};
-  attempt.token = {job.raw(), s.epoch, static_cast<std::int32_t>(s.attempt)};
-  attempt.outcome = std::string(body->header.substr(sizeof s));
-  if (body->params.empty()) return attempt;
-  auto done = bus::read<bus::Done>(bus::Item{bus::Verb::done, body->params, {}, {}});
-  if (!done) return std::unexpected(std::move(done).error());
-  attempt.told = true;
-  attempt.worker = std::string(done->worker);
-  attempt.hops = std::move(done->hops);
-  return attempt;
-}
-
 json hop_json(const bus::Hop& hop) {
   json spans = json::array();
   for (const bus::SpanStamp& span : hop.spans)
@@ -64,11 +33,11 @@ json hop_json(const bus::Hop& hop) {
           {"spans", std::move(spans)}};
 }
 
-json attempt_json(const Attempt& attempt) {
+json attempt_json(const StoredAttempt& attempt) {
   json hops = json::array();
-  for (const bus::Hop& hop : attempt.hops) hops.push_back(hop_json(hop));
+  for (const bus::Hop& hop : attempt.done.hops) hops.push_back(hop_json(hop));
   return {{"token", {attempt.token.job, attempt.token.epoch, attempt.token.attempt}},
-          {"worker", attempt.worker},
+          {"worker", attempt.done.worker},
           {"outcome", attempt.outcome},
           {"ready", to_ns(attempt.stamps.ready)},
           {"dispatched", to_ns(attempt.stamps.dispatched)},
@@ -137,6 +106,27 @@ std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
   return pack_body(header, done_header);
 }
 
+Result<StoredAttempt> read_attempt(std::string_view packed, JobId job) {
+  const auto body = read_body(packed);
+  if (!body) return std::unexpected(body.error());
+  PackedStamps s{};
+  if (body->header.size() < sizeof s)
+    return fail(Errc::corrupt, "an attempt's stamps are cut short");
+  std::memcpy(&s, body->header.data(), sizeof s);
+  StoredAttempt attempt;
+  attempt.stamps = {instant_from_ns(s.intake),     instant_from_ns(s.queued),
+                    instant_from_ns(s.accepted),   instant_from_ns(s.ready),
+                    instant_from_ns(s.dispatched), instant_from_ns(s.returned)};
+  attempt.token = {job.raw(), s.epoch, static_cast<std::int32_t>(s.attempt)};
+  attempt.outcome = body->header.substr(sizeof s);
+  if (body->params.empty()) return attempt;
+  auto done = bus::read<bus::Done>(bus::Item{bus::Verb::done, body->params, {}, {}});
+  if (!done) return std::unexpected(std::move(done).error());
+  attempt.told = true;
+  attempt.done = std::move(*done);
+  return attempt;
+}
+
 std::string Part::title() const {
   std::string title(name);
   if (!stage.empty()) title.append(":").append(stage);
@@ -174,16 +164,16 @@ Result<json> timeline_json(const StoredTimeline& stored) {
   json attempts = json::array();
   json parts = json::object();
   const JobId id = stored.job.id;
-  std::optional<Attempt> last;
+  std::optional<StoredAttempt> last;
   // A front that was started since knows less of the beginning than the first attempt's.
-  const auto cut = [&](const Attempt& attempt) {
+  const auto cut = [&](const StoredAttempt& attempt) {
     const FrontStamps& at = attempt.stamps;
     std::vector<Part> cuts;
     if (last)
       cuts.push_back({"backoff", {}, at.ready - last->stamps.returned});
     else
       cuts = cut_begin(at, at.ready - at.accepted);
-    cut_attempt(cuts, at, attempt.hops, attempt.told);
+    cut_attempt(cuts, at, attempt.done.hops, attempt.told);
     for (const Part& part : cuts) add(parts, part.title(), part.length);
   };
   for (const std::string& packed : stored.failed_attempts) {

@@ -34,6 +34,17 @@ namespace tallymill::front {
 [[nodiscard]] std::string pack_attempt(const FrontStamps& stamps, const bus::Token& token,
                                        std::string_view outcome, std::string_view done_header);
 
+// Views into the packed bytes.
+struct StoredAttempt {
+  FrontStamps stamps;
+  bus::Token token;
+  std::string_view outcome;  // ok error failed stopped lost; empty: it was never sent
+  bus::Done done;            // what its worker said
+  bool told = false;         // a worker said something at all; else `done` is empty
+};
+// corrupt when the bytes are not what pack_attempt() made.
+[[nodiscard]] Result<StoredAttempt> read_attempt(std::string_view packed, JobId job);
+
 // Views into static names and into the hops.
 struct Part {
   std::string_view name;   // "intake", "commit", "queue", "wire", "wait", ...

@@ -139,7 +139,11 @@ TEST_F(CommitterTest, ACommitTakesAtMostSoManyEntriesAndBytes) {
   small.bytes = Bytes(1000);
   auto committer = make(small);
   std::vector<Entry> entries;
-  for (std::int64_t id = 1; id <= 25; ++id) entries.emplace_back(job_with(id, ""));
+  for (std::int64_t id = 1; id <= 25; ++id) {
+    NewJob job = job_with(id);
+    job.body.clear();
+    entries.emplace_back(std::move(job));
+  }
   entries.emplace_back(job_with(26, std::string(5000, 'b')));  // alone
   Note note = note_for(27, 1, Note::What::attempt_failed);
   note.data.assign(900, 'd');

@@ -3,6 +3,7 @@
 // sort of row, damaged by one SQL statement at a time, as no front would ever do it.
 #include "front/ledger_check.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,12 +34,41 @@ class LedgerCheck : public ::testing::Test {
     keyed.key = "key";
     keyed.content_hash = "hash";
     keyed.digests = {digest};
-    Note note = note_for(5, 1, Note::What::attempt_failed);
-    note.data = "hops";
-    commit(*opened.ledger, {job_with(1), job_with(2), job_with(3), keyed, note});
+    keyed.body = body_of("params", keyed.digests);
+    Note lost = note_for(5, 1, Note::What::charged);
+    lost.data = pack_attempt({}, {1, 1, 1}, "lost", {});
+    commit(*opened.ledger, {job_with(1), job_with(2), job_with(3), keyed, lost});
     commit(*opened.ledger, {end_of_job(6, 1), end_of_job(7, 2, EndState::failed)});
     commit(*opened.ledger, {job_with(8), end_of_job(9, 3)}, {{6, Duration(1000)}});
-    ASSERT_TRUE(opened.ledger->retire({.jobs = 2}, wall_from_ns(0)));
+    Note charged = note_for(10, 8, Note::What::charged);
+    charged.charges = 1;
+    charged.data = lost.data;
+    Note retry = note_for(11, 8, Note::What::retry_at);
+    retry.charges = retry.failures = 1;
+    retry.due = wall_from_ns(1);
+    retry.data = attempt_of(8, "failed", {});
+    // Waited 2 us from its first stamp to its last.
+    JobEnd made = end_of_job(15, 12);
+    made.digests = {digest};
+    made.timeline = attempt_of(12, "ok", made.digests);
+    JobEnd cancelled = end_of_job(16, 13, EndState::cancelled);
+    JobEnd expired = end_of_job(17, 14, EndState::expired);
+    commit(*opened.ledger,
+           {charged, retry, job_with(12), job_with(13), job_with(14), made, cancelled, expired});
+    commit(*opened.ledger, {job_with(18)}, {{15, Duration(3000)}, {16, Duration(0)}});
+    ASSERT_TRUE(opened.ledger->retire({.jobs = 5}, wall_from_ns(0)));
+    ASSERT_TRUE(opened.ledger->retire({.jobs = 5, .result_bytes = 40}, wall_from_ns(0)));
+  }
+
+  [[nodiscard]] static std::string attempt_of(std::int64_t job, std::string_view outcome,
+                                              const std::vector<std::string>& digests) {
+    const Token token{job, 1, 1};
+    FrontStamps stamps;
+    stamps.returned = instant_from_ns(2000);
+    bus::Done done;
+    done.token = token;
+    done.files = files_of(digests);
+    return pack_attempt(stamps, token, outcome, header_of(done));
   }
 
   [[nodiscard]] CheckReport check(bool read_blobs = false) {
@@ -48,7 +78,9 @@ class LedgerCheck : public ::testing::Test {
   }
 
   // Changes the ledger behind its back and expects to hear of it.
-  void expect_found(const std::string& damage, const std::string& law, std::int64_t job) {
+  // `alone`: no other law is broken by it.
+  void expect_found(const std::string& damage, const std::string& law, std::int64_t job,
+                    bool alone = false) {
     const std::filesystem::path kept = folder.path() / "kept";
     std::filesystem::copy_file(folder.path() / "ledger.db", kept,
                                std::filesystem::copy_options::overwrite_existing);
@@ -64,11 +96,22 @@ class LedgerCheck : public ::testing::Test {
         report.violations.begin(), report.violations.end(),
         [&](const Violation& v) { return v.law == law && (job == 0 || v.job == JobId(job)); });
     EXPECT_TRUE(found) << damage;
-    for (const Violation& v : report.violations)
+    for (const Violation& v : report.violations) {
+      if (alone) {
+        EXPECT_EQ(v.law, law) << damage << ": " << v.what;
+      }
       if (!found) std::cout << "  " << v.law << ": " << v.job.raw() << ": " << v.what << "\n";
+    }
     for (const char* name : {"ledger.db-wal", "ledger.db-shm"})
       std::filesystem::remove(folder.path() / name);
     std::filesystem::rename(kept, folder.path() / "ledger.db");
+  }
+
+  // As SQL has bytes.
+  [[nodiscard]] static std::string quoted(std::string_view bytes) {
+    std::string text = "x'";
+    for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    return text + "'";
   }
 
   TempFolder folder;
@@ -79,11 +122,11 @@ class LedgerCheck : public ::testing::Test {
 TEST_F(LedgerCheck, FindsNothingInALedgerThatOnlyTheFrontWrote) {
   const CheckReport report = check(true);
   for (const Violation& v : report.violations) ADD_FAILURE() << v.law << ": " << v.what;
-  EXPECT_EQ(report.accepted, 5);
-  EXPECT_EQ(report.live, 2);
-  EXPECT_EQ(report.ended, 2);
+  EXPECT_EQ(report.accepted, 9);
+  EXPECT_EQ(report.live, 3);
+  EXPECT_EQ(report.ended, 5);
   EXPECT_EQ(report.retired, 1);
-  EXPECT_EQ(report.head, 9);
+  EXPECT_EQ(report.head, 18);
 }
 
 TEST_F(LedgerCheck, NamesEveryPlantedDamage) {
@@ -102,7 +145,7 @@ TEST_F(LedgerCheck, NamesEveryPlantedDamage) {
        "a job has one end", 77},
       {"DELETE FROM ends WHERE seq = 9", "an ended job has its end", 3},
       {"UPDATE ends SET state = 1 WHERE seq = 9", "ends = kept + retired, in each state", 0},
-      {"UPDATE commits SET accepted = accepted + 1 WHERE head = 9", "accepted = ended + live", 0},
+      {"UPDATE commits SET accepted = accepted + 1 WHERE head = 18", "accepted = ended + live", 0},
       {"UPDATE commits SET accepted = 0 WHERE head = 9", "totals never shrink", 0},
       {"UPDATE commits SET ends = NULL WHERE head = 9", "totals grow by what a commit holds", 0},
       {"UPDATE commits SET ends = x'0100000000000000' WHERE head = 9", "a commit's ends are there",
@@ -137,6 +180,83 @@ TEST_F(LedgerCheck, NamesEveryPlantedDamage) {
   };
   for (const auto& each : planted) expect_found(each.damage, each.law, each.job);
   EXPECT_TRUE(check().clean());
+}
+
+TEST_F(LedgerCheck, WhatStandsInTheBytesIsHeldAgainstTheColumns) {
+  const char* const read = "what is stored of a job can be read";
+  const char* const recorded = "an end is the one that its record tells of";
+  const char* const named = "a job's blobs are those that it names";
+  const char* const whole = "a whole is the time of an end";
+  bus::Submit lacking;
+  lacking.inputs = {{.name = "photo", .blob = 0}};
+  const struct {
+    std::string damage;
+    const char* law;
+    std::int64_t job;
+  } planted[] = {
+      {"UPDATE jobs SET body = x'05' WHERE id = 4", read, 4},
+      {"UPDATE jobs SET body = substr(body, 1, length(body) - 1) WHERE id = 8", read, 8},
+      {"UPDATE jobs SET body = x'0000000000000000' WHERE id = 12", read, 12},
+      {"UPDATE jobs SET body = " + quoted(pack_body(header_of(lacking), "params")) +
+           " WHERE id = 8",
+       read, 8},
+      {"UPDATE jobs SET digests = NULL WHERE id = 4; DELETE FROM refs WHERE job = 4", named, 4},
+      {"UPDATE ends SET digests = NULL WHERE seq = 15; DELETE FROM refs WHERE job = 12", named, 12},
+      {"UPDATE ends SET timeline = NULL WHERE seq = 9", read, 3},
+      {"UPDATE ends SET result = " + quoted(std::string(19, 'Z')) + " WHERE seq = 9", read, 3},
+      {"UPDATE ends SET state = 1 - state WHERE seq IN (7, 9)", recorded, 2},
+      {"UPDATE ends SET state = 5 - state WHERE seq IN (16, 17)", recorded, 13},
+      {"UPDATE ends SET state = 5 - state WHERE seq IN (16, 17)", recorded, 14},
+      {"UPDATE ends SET state = 3 - state, code = iif(code = 'E_CANCELLED', 'E_STAGE',"
+       " 'E_CANCELLED') WHERE seq IN (7, 16)",
+       recorded, 2},
+      {"UPDATE ends SET timeline = " + quoted(attempt_of(3, "stopped", {})) + " WHERE seq = 9",
+       recorded, 3},
+      {"UPDATE ends SET timeline = (SELECT timeline FROM ends WHERE seq = 15) WHERE seq = 9",
+       recorded, 3},
+      {"UPDATE commits SET result_bytes = result_bytes - (SELECT length(result) FROM ends WHERE seq"
+       " = 9) WHERE head = 18; UPDATE ends SET result = NULL WHERE seq = 9",
+       recorded, 3},
+      {"UPDATE retired SET results_through_seq = 15", recorded, 12},
+      {"UPDATE retired SET results_through_seq = 6", recorded, 2},
+      {"UPDATE notes SET charges = 99 WHERE seq = 11", "charges are attempts that were lost", 8},
+      {"UPDATE notes SET charges = 2", "charges are attempts that were lost", 8},
+      {"UPDATE notes SET failures = 2 WHERE seq = 11", "failures are attempts that failed", 8},
+      {"UPDATE notes SET failures = 1 WHERE seq = 10", "failures are attempts that failed", 8},
+      {"UPDATE notes SET data = 'hops' WHERE seq = 10", read, 8},
+      {"UPDATE notes SET data = " + quoted(attempt_of(4, "failed", {})) + " WHERE seq = 11", read,
+       8},
+      {"UPDATE retired SET through_seq = 8", "what was retired is gone", 2},
+      {"UPDATE commits SET wholes = x'5a' WHERE head = 18", "a commit's lists are whole", 0},
+      {"UPDATE commits SET ends = CAST(ends || x'00' AS BLOB) WHERE head = 17",
+       "a commit's lists are whole", 0},
+      {"UPDATE commits SET wholes = x'5a5a5a5a5a5a5a5a5a5a5a5a' WHERE head = 18", whole, 0},
+      {"UPDATE commits SET wholes = x'03000000e803000000000000' WHERE head = 18", whole, 12},
+  };
+  for (const auto& each : planted) expect_found(each.damage, each.law, each.job, true);
+  for (const char* column : {"through_seq", "results_through_seq"})
+    expect_found(std::string("UPDATE retired SET ") + column + " = 99",
+                 "no number is above the head", 99);
+  EXPECT_TRUE(check().clean());
+}
+
+TEST_F(LedgerCheck, AStartRefusesAPriorityThatNoJobHas) {
+  for (const char* priority : {"10", "77", "-1", "256"}) {
+    {
+      auto db = store::Sqlite::open(folder.path() / "ledger.db", store::Sqlite::Mode::write);
+      ASSERT_TRUE(db);
+      ASSERT_TRUE(
+          db->exec(std::string("UPDATE jobs SET priority = ") + priority + " WHERE id = 8"));
+    }
+    const auto opened = open_ledger(options_in(folder.path()));
+    const auto replayed = opened.ledger->replay([](std::vector<LiveJob>&&) {});
+    ASSERT_FALSE(replayed);
+    EXPECT_EQ(replayed.error().code, Errc::corrupt);
+    EXPECT_EQ(replayed.error().field, "priority");
+    EXPECT_NE(replayed.error().message.find(std::string("job 8: priority is ") + priority),
+              std::string::npos)
+        << replayed.error().message;
+  }
 }
 
 TEST_F(LedgerCheck, MissesNoBlobAndReadsThemWhenAsked) {

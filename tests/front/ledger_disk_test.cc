@@ -318,13 +318,21 @@ void write_old_ledger(const fs::path& folder, int version) {
   ASSERT_TRUE(db->exec(
       "INSERT INTO epochs VALUES(1, 0, 'boot', 1);"
       "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, key,"
-      " content_hash, body) VALUES(1, 'a', 'k', 4, 1, 1, 1, 'key', 'hash', 'one'),"
-      " (2, 'b', 'k', 4, 1, 1, 1, NULL, NULL, 'two'),"
-      " (1000, 'a', 'k', 4, 1, 1, 1, NULL, NULL, 'thousand');"
+      " content_hash) VALUES(1, 'a', 'k', 4, 1, 1, 1, 'key', 'hash'),"
+      " (2, 'b', 'k', 4, 1, 1, 1, NULL, NULL), (1000, 'a', 'k', 4, 1, 1, 1, NULL, NULL);"
       "INSERT INTO keys VALUES('a', 'key', 1, 'hash', 1, NULL), ('a', 'old', 3, 'hash', 1, 0);"
-      "INSERT INTO ends(seq, job, state, attempts, at_ns) VALUES(1001, 2, 1, 1, 5);"
+      "INSERT INTO ends(seq, job, state, attempts, at_ns, code) VALUES(1001, 2, 1, 1, 5, "
+      "'E_STAGE');"
       "INSERT INTO commits VALUES(1000, 4, 1, 0, 0, 0, 2, 0, NULL, NULL);"
       "UPDATE retired SET done = 1, through_seq = 4"));
+  for (const auto& [sql, bytes] :
+       {std::pair("UPDATE jobs SET body = ?1", body_of("params")),
+        {"UPDATE ends SET timeline = ?1", pack_attempt({}, {2, 1, 1}, "lost", {})}}) {
+    auto fill = db->prepare(sql);
+    ASSERT_TRUE(fill);
+    fill->bind_blob(1, bytes);
+    ASSERT_TRUE(fill->run());
+  }
   auto row = db->prepare("INSERT INTO commits VALUES(1001, 4, 1, 1, 0, 0, 2, 0, ?1, NULL)");
   ASSERT_TRUE(row);
   const PackedEnd end{0, client_tag("b")};

@@ -14,8 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "bus/envelope.h"
+#include "front/body.h"
 #include "front/ledger.h"
 #include "front/ledger_sqlite.h"
+#include "front/timeline.h"
 
 namespace tallymill::front {
 
@@ -46,7 +49,31 @@ inline std::uint64_t seed_for(std::string_view what) {
   return seed;
 }
 
-inline NewJob job_with(std::int64_t id, std::string body = "body") {
+// The header of a message, as the front keeps it.
+template <class Message>
+std::string header_of(const Message& message) {
+  bus::Packer packer;
+  packer.add(message);
+  const auto envelope = bus::Envelope::decode(packer.take());
+  EXPECT_TRUE(envelope);
+  return std::string(envelope->items().front().header);
+}
+
+inline std::vector<bus::FileRef> files_of(const std::vector<std::string>& digests) {
+  std::vector<bus::FileRef> files;
+  for (const std::string& digest : digests) files.push_back({.name = "file", .digest = digest});
+  return files;
+}
+
+// As a front would store it: tests fill it with any params.
+inline std::string body_of(std::string_view params, const std::vector<std::string>& digests = {}) {
+  bus::Submit submit;
+  submit.kind = "synthetic";
+  submit.inputs = files_of(digests);
+  return pack_body(header_of(submit), params);
+}
+
+inline NewJob job_with(std::int64_t id, std::string_view params = "params") {
   NewJob job;
   job.id = JobId(id);
   job.client = "client-" + std::to_string(id % 3);
@@ -54,7 +81,7 @@ inline NewJob job_with(std::int64_t id, std::string body = "body") {
   job.submitted = wall_from_ns(1'700'000'000'000'000'000 + id);
   job.intake = instant_from_ns(1000 + id);
   job.queued = instant_from_ns(2000 + id);
-  job.body = std::move(body);
+  job.body = body_of(params);
   return job;
 }
 
@@ -65,8 +92,18 @@ inline JobEnd end_of_job(std::int64_t seq, std::int64_t job, EndState state = En
   end.state = state;
   end.attempts = 1;
   end.at = wall_from_ns(1'700'000'000'000'000'000 + seq);
-  end.result = "result of " + std::to_string(job);
-  end.timeline = "stamps of " + std::to_string(job);
+  const bool told = state == EndState::done || state == EndState::failed;
+  if (told) end.result = pack_body({}, "result of " + std::to_string(job));
+  if (state != EndState::done)
+    end.code = info(state == EndState::failed      ? Errc::stage_failed
+                    : state == EndState::cancelled ? Errc::cancelled
+                                                   : Errc::deadline)
+                   .name;
+  end.timeline = pack_attempt({}, {job, 1, 1},
+                              state == EndState::done ? "ok"
+                              : told                  ? "error"
+                                                      : "",
+                              {});
   return end;
 }
 

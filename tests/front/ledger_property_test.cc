@@ -90,9 +90,11 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
   Entry random_note(std::int64_t job) {
     Note note = note_for(++model_.seq, job, static_cast<Note::What>(up_to(4)));
     LiveJob& live = model_.jobs[job].live;
-    note.charges = live.charges += up_to(1);
-    note.failures = live.failures += up_to(1);
-    note.data = "data " + std::to_string(note.seq);
+    if (note.what == Note::What::charged) live.charges += up_to(1);
+    if (note.what == Note::What::retry_at) live.failures += up_to(1);
+    note.charges = live.charges;
+    note.failures = live.failures;
+    note.data = pack_attempt({}, {job, 1, 1}, "lost " + std::to_string(note.seq), {});
     if (note.what == Note::What::retry_at) {
       note.due = wall_from_ns(note.seq);
       live.not_before = note.due;
@@ -106,7 +108,6 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
 
   Entry random_end(std::int64_t job) {
     JobEnd end = end_of_job(++model_.seq, job, static_cast<EndState>(up_to(3)));
-    if (up_to(5) == 0) end.result.clear();
     if (end.state == EndState::failed) {
       end.code = "E_STAGE";
       end.message = "gave up";

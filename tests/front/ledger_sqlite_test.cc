@@ -50,7 +50,7 @@ TEST(Ledger, AJobThatWasStoredIsReplayedWithAllItsFieldsUntilItsEndIsStored) {
     EXPECT_EQ(live[0].client, job.client);
     EXPECT_EQ(live[0].kind, job.kind);
     EXPECT_EQ(live[0].priority, 7);
-    EXPECT_EQ(live[0].size, Bytes(4));
+    EXPECT_EQ(live[0].size, Bytes(std::ssize(job.body)));
     EXPECT_EQ(live[0].deadline, job.deadline);
     EXPECT_EQ(live[0].not_before, job.not_before);
     EXPECT_FALSE(live[0].backoff);
