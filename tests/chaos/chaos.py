@@ -3,22 +3,29 @@
 1. A schedule of faults is drawn from the seed, printed first: kill -9 and SIGSTOP of the front, a
    compute worker, an image worker, both stages at once.
 2. Clients keep their own logs: what they submitted under which key, what was accepted, every end
-   they saw. Half of the jobs carry an idempotency key and are sent again when no answer came; 5 %
-   are cancelled, 5 % have a deadline that may pass.
+   they saw. Half of the jobs carry an idempotency key and are sent again when no answer came, some
+   also after they were accepted and their deadline has passed; 5 % are cancelled, 5 % have a
+   deadline that may pass, 5 % make a blob.
 3. A fault strikes only with at least 64 jobs at the workers, and some at both stages; how many had ended and were
    not settled is printed, and over the run it is not zero.
 4. After the last cycle everything heals: every accepted job must end. Then the pipeline is stopped
    and judged offline: each accepted job is in the ledger with exactly one end, the one that its
-   client saw; one key is one job; `ledger check` finds nothing.
+   client saw, under the number that it saw; one key is one job, and is never refused for its
+   deadline once that job is there; each job that is done has its blob and no other, and the store
+   holds no blob beside these; `ledger check` finds nothing.
 
 usage: chaos.py PROGRAMS [--seed N] [--cycles N] [--jobs N] [--faults A,B] [--front FRONT]
 TALLYMILL_CHAOS_SECONDS: go on for at least so long.
 """
 
 import argparse
+import collections
+import hashlib
 import os
+import pathlib
 import random
 import signal
+import sqlite3
 import sys
 import time
 
@@ -28,6 +35,8 @@ from mill import Client, Mill, until  # noqa: E402
 ROUTES = ("compute", "image", "compute,image")
 FAULTS = ("kill front", "kill compute", "kill image", "kill both", "stop compute", "stop image",
           "stop front")
+# Of the jobs that make one: large enough to be stored as a blob.
+OUTPUT_BYTES = 33_000
 # Jobs that a client has out at a time: enough that the workers never idle.
 BACKLOG = 300
 
@@ -40,7 +49,11 @@ class Load:
         self.rng = rng
         self.serial = 0
         self.asked = {}  # request -> (key or None, params, fields, sent at)
+        self.again = []  # (when, key, params, fields): accepted, and asked for once more
+        self.late = []  # (key, epoch, its job if it was known): refused for its deadline
+        self.repeated = 0
         self.jobs = {}  # job -> key or None
+        self.makes = set()  # jobs that make a blob
         self.keys = {}  # key -> set of jobs
         self.unknown = 0  # unkeyed submits whose answer was lost: allowed, not counted
         self.cancels = []
@@ -56,6 +69,8 @@ class Load:
         if self.rng.random() < 0.5:
             key = f"{self.client.name}-{self.serial}"
             fields["key"] = key
+        if self.rng.random() < 0.05:
+            params["bytes_out"] = OUTPUT_BYTES
         if self.rng.random() < 0.05:
             fields["dl"] = time.time_ns() + int(self.rng.uniform(0.005, 2.0) * 1e9)
         self.send(key, params, fields)
@@ -75,11 +90,19 @@ class Load:
             self.heard = time.monotonic()
         now = time.monotonic()
         for r in [r for r in self.asked if r in self.client.accepted]:
-            key, _, _, _ = self.asked.pop(r)
+            key, params, fields, _ = self.asked.pop(r)
             job = self.client.accepted.pop(r)["id"]
+            known = job in self.jobs
             self.jobs[job] = key
+            if "bytes_out" in params:
+                self.makes.add(job)
             if key is not None:
                 self.keys.setdefault(key, set()).add(job)
+            if known:
+                continue
+            if key is not None and ("dl" in fields or self.rng.random() < 0.05):
+                late = max(0.0, (fields.get("dl", 0) - time.time_ns()) / 1e9)
+                self.again.append((now + late + self.rng.uniform(0, 0.3), key, params, fields))
             if self.rng.random() < 0.05:
                 self.cancels.append(job)
                 self.client.send({"t": "cancel", "r": self.client.next_request(), "id": job})
@@ -90,10 +113,16 @@ class Load:
             later = error["code"] in ("E_BUSY", "E_NO_ROUTE", "E_FRAME")
             if later and key is not None:
                 self.asked[self.client.next_request()] = (key, params, fields, now)
-            elif not later and error["code"] != "E_DEADLINE":
+            elif error["code"] == "E_DEADLINE":
+                self.late.append((key, self.client.epoch, min(self.keys.get(key, ()), default=None)))
+            elif not later:
                 raise AssertionError(f"refused: {error}")
         self.client.refused.clear()
         self.client.answers.clear()
+        for due in [due for due in self.again if due[0] <= now]:
+            self.again.remove(due)
+            self.repeated += 1
+            self.send(*due[1:])
         if now - self.pinged > 0.3:
             self.pinged = now
             self.reconnect_if_needed(now)
@@ -210,7 +239,7 @@ def heal(loads, seconds):
     while time.monotonic() < end:
         for load in loads:
             load.turn()
-        if any(load.asked for load in loads):
+        if any(load.asked or load.again for load in loads):
             continue
         last = snapshot(loads) or last
         if last and drained(last):
@@ -232,17 +261,89 @@ def all_ends(client):
         before = page[-1]["job"]
 
 
-def judge(ends, loads):
+# A job as the ledger has it; `epoch`: of the front that took it.
+Row = collections.namedtuple("Row", "client key state seq digests epoch")
+STATES = ("done", "failed", "cancelled", "expired")
+
+
+def read_ledger(data):
+    """Of a pipeline that has stopped: every job's row."""
+    database = sqlite3.connect(f"file:{pathlib.Path(data) / 'ledger.db'}?mode=ro", uri=True)
+    rows = database.execute(
+        "SELECT j.id, j.client, j.key, e.state, e.seq, e.digests,"
+        " (SELECT max(epoch) FROM epochs WHERE after_seq < j.id)"
+        " FROM jobs j LEFT JOIN ends e ON e.job = j.id").fetchall()
+    found = {}
+    for job, client, key, state, seq, digests, epoch in rows:
+        assert job not in found, f"job {job} has two ends in the ledger"
+        found[job] = Row(client, key, None if state is None else STATES[state], seq,
+                         tuple((digests or "").split()), epoch)
+    database.close()
+    return found
+
+
+def stored_blobs(data):
+    """The digests that the store holds."""
+    return {path.name for path in (pathlib.Path(data) / "blobs").glob("??/*")}
+
+
+def output_of(job):
+    """The digest of the file that `synthetic` makes for a job (docs/kinds.md)."""
+    mask, out = 2**64 - 1, bytearray()
+    state = (job * 0x9E3779B97F4A7C15 + 1) & mask
+    while len(out) < OUTPUT_BYTES:
+        state ^= (state << 13) & mask
+        state ^= state >> 7
+        state ^= (state << 17) & mask
+        out += state.to_bytes(8, "little")
+    return hashlib.sha256(out[:OUTPUT_BYTES]).hexdigest()
+
+
+def judge(rows, loads):
     """Clients' logs against the ledger: 0 lost, 0 second ends, one job a key."""
-    terminal = {"done", "failed", "cancelled", "expired"}
-    lost = [job for load in loads for job in load.jobs if ends.get(job) not in terminal]
+    lost = [job for load in loads for job in load.jobs
+            if job not in rows or rows[job].state not in STATES]
     assert not lost, f"accepted and lost: {lost[:10]} of {len(lost)}"
+    of_key = {(row.client, row.key): job for job, row in rows.items() if row.key}
     for load in loads:
         for job, events in load.client.ends.items():
-            states = {header["w"] for header, _, _ in events}
-            assert states == {ends.get(job)}, f"job {job}: client saw {states}, ledger {ends.get(job)}"
+            seen = {(header["w"], header["seq"]) for header, _, _ in events}
+            assert len(seen) == 1, f"job {job}: its client saw several ends: {seen}"
+            has = (rows[job].state, rows[job].seq)
+            assert seen == {has}, f"job {job}: client saw {seen}, ledger {has}"
         for key, jobs in load.keys.items():
             assert len(jobs) == 1, f"key {key} made jobs {jobs}"
+        for key, epoch, known in load.late:
+            # One that its client had not heard of may have been on its way to the disk, but not when
+            # an earlier front took it.
+            job = known or of_key.get((load.client.name, key))
+            stood = known or (job and rows[job].epoch < epoch)
+            assert not stood, f"key {key}: refused for its deadline, and its job {job} was there"
+
+
+def judge_effects(rows, loads, blobs):
+    """Every job that is done and makes a blob has that one, and there is no other: 0 second effects."""
+    known = {job for load in loads for job in load.jobs}
+    makes = {job for load in loads for job in load.makes}
+    # Submits whose answer was lost may have made one too.
+    outputs = {job: output_of(job) for job in rows if job in makes or job not in known}
+    effects = 0
+    for job, row in rows.items():
+        must = job in makes and row.state == "done"
+        may = must or (job not in known and row.state == "done")
+        want = (outputs[job],) if must or (may and row.digests) else ()
+        assert row.digests == want, f"job {job}, {row.state}: its effects are {row.digests}, not {want}"
+        assert not set(want) - blobs, f"job {job}: its effect {want} is not in the store"
+        effects += len(want)
+    for load in loads:
+        for job, events in load.client.ends.items():
+            for header, _, _ in events:
+                told = tuple(f["d"] for f in header.get("files", ()) if f.get("d"))
+                assert told == rows[job].digests, f"job {job}: told {told}, has {rows[job].digests}"
+    # A job that did not end as done may have made its blob before.
+    strange = blobs - set(outputs.values())
+    assert not strange, f"effects of no job: {sorted(strange)[:5]} of {len(strange)}"
+    return effects
 
 
 def ledger_check(mill):
@@ -287,13 +388,20 @@ def main():
         healed = heal(loads, 60)
         print("healed:", healed["jobs"], flush=True)
         ends = all_ends(loads[0].client)
-        judge(ends, loads)
         assert mill.stop() == 0, "the pipeline did not drain"
+        rows = read_ledger(mill.data)
+        assert ends == {job: row.state for job, row in rows.items()}, "`jobs` does not tell the ledger"
+        judge(rows, loads)
+        effects = judge_effects(rows, loads, stored_blobs(mill.data))
         ledger_check(mill)
         assert not_settled > 0, "no fault struck while a result was unsettled: the run proves less"
         unknown = sum(load.unknown for load in loads)
+        repeated, late = sum(load.repeated for load in loads), sum(len(l.late) for l in loads)
+        assert effects > 0 and repeated > 0, "no job made a blob, or none was asked for again"
         print(f"{len(ends)} ends, {sum(len(l.jobs) for l in loads)} acknowledged, 0 lost, 0 twice; "
               f"{unknown} unkeyed submits without an answer")
+        print(f"{effects} blobs, each its job's only one; {repeated} accepted jobs asked for again; "
+              f"{late} submits refused for their deadline, none of a job that was there")
         print("1 passed, 0 failed")
 
 

@@ -56,35 +56,93 @@ class TheLaw(unittest.TestCase):
 
 
 class Log:
-    """What a client of the chaos run would remember."""
+    """What a client of the chaos run would remember. `ends`: job -> [(state, seq, digests)]."""
 
-    def __init__(self, jobs=(), keys=None, ends=None):
+    def __init__(self, jobs=(), keys=None, ends=None, late=(), makes=()):
         self.jobs, self.keys, self.client = dict.fromkeys(jobs), keys or {}, self
-        self.ends = {job: [({"w": state}, {}, []) for state in states]
-                     for job, states in (ends or {}).items()}
+        self.name, self.late, self.makes = "client", late, set(makes)
+        self.ends = {job: [({"w": state, "seq": seq, "files": [{"d": d} for d in digests]}, {}, [])
+                           for state, seq, digests in ends]
+                     for job, ends in (ends or {}).items()}
+
+
+def row(state="done", seq=9, digests=(), key=None, epoch=1):
+    return chaos.Row("client", key, state, seq, tuple(digests), epoch)
 
 
 class TheJudge(unittest.TestCase):
     """Of the chaos run: each of its verdicts can be a bad one."""
 
-    def finds(self, what, ends, log):
+    def finds(self, what, rows, log):
         with self.assertRaisesRegex(AssertionError, what):
-            chaos.judge(ends, [log])
+            chaos.judge(rows, [log])
 
     def test_what_is_in_order(self):
-        chaos.judge({1: "done", 2: "failed"}, [Log([1, 2], {"k": {1}}, {1: ["done", "done"]})])
+        # The same end once more, after a reconnect; a key refused before its job came.
+        log = Log([1, 2], {"k": {1}}, {1: [("done", 7, ()), ("done", 7, ())]},
+                  late=[(None, 1, None), ("k", 1, None), ("other", 2, None)])
+        chaos.judge({1: row(seq=7, key="k"), 2: row("failed", 8)}, [log])
 
     def test_a_job_that_was_accepted_and_is_not_there(self):
-        self.finds("accepted and lost", {1: "done"}, Log([1, 2]))
+        self.finds("accepted and lost", {1: row()}, Log([1, 2]))
 
     def test_a_job_without_an_end(self):
-        self.finds("accepted and lost", {1: "in_flight"}, Log([1]))
+        self.finds("accepted and lost", {1: row(None, None)}, Log([1]))
 
     def test_two_ends_of_a_job(self):
-        self.finds("client saw", {1: "done"}, Log([1], ends={1: ["done", "failed"]}))
+        self.finds("several ends", {1: row(seq=7)},
+                   Log([1], ends={1: [("done", 7, ()), ("failed", 9, ())]}))
+
+    def test_two_equal_ends_of_a_job(self):
+        self.finds("several ends", {1: row(seq=7)},
+                   Log([1], ends={1: [("done", 7, ()), ("done", 9, ())]}))
 
     def test_an_end_that_the_ledger_does_not_have(self):
-        self.finds("client saw", {1: "failed"}, Log([1], ends={1: ["done"]}))
+        self.finds("client saw", {1: row("failed", 7)}, Log([1], ends={1: [("done", 7, ())]}))
+
+    def test_an_end_under_another_number(self):
+        self.finds("client saw", {1: row(seq=9)}, Log([1], ends={1: [("done", 7, ())]}))
+
+    def test_a_key_refused_for_its_deadline_after_its_job_was_accepted(self):
+        self.finds("refused for its deadline", {1: row(key="k")}, Log([1], late=[("k", 1, 1)]))
+
+    def test_a_key_refused_for_its_deadline_by_the_front_after_the_one_that_took_its_job(self):
+        self.finds("refused for its deadline", {1: row(key="k")}, Log([], late=[("k", 2, None)]))
+
+    def no_effect(self, what, rows, log, blobs):
+        with self.assertRaisesRegex(AssertionError, what):
+            chaos.judge_effects(rows, [log], set(blobs))
+
+    def test_effects_that_are_in_order(self):
+        one, two, unknown, gone = map(chaos.output_of, (1, 2, 3, 4))
+        rows = {1: row(digests=[one]), 2: row("cancelled"), 3: row(digests=[unknown]), 4: row("failed"),
+                5: row(), 6: row()}
+        log = Log([1, 2, 4, 5], makes=[1, 2, 4], ends={1: [("done", 9, [one])]})
+        # The cancelled and the failed one had made theirs before.
+        self.assertEqual(chaos.judge_effects(rows, [log], {one, two, unknown, gone}), 2)
+
+    def test_a_second_effect_of_a_job(self):
+        one, other = chaos.output_of(1), chaos.output_of(2)
+        self.no_effect("its effects are", {1: row(digests=[one, other])}, Log([1], makes=[1]),
+                       [one, other])
+        self.no_effect("effects of no job", {1: row(digests=[one])}, Log([1], makes=[1]), [one, other])
+
+    def test_an_effect_that_is_another_jobs_or_missing(self):
+        one, other = chaos.output_of(1), chaos.output_of(2)
+        self.no_effect("its effects are", {1: row(digests=[other])}, Log([1], makes=[1]), [other])
+        self.no_effect("its effects are", {1: row()}, Log([1], makes=[1]), [one])
+        self.no_effect("not in the store", {1: row(digests=[one])}, Log([1], makes=[1]), [])
+
+    def test_an_effect_of_a_job_that_was_cancelled_or_makes_none(self):
+        one = chaos.output_of(1)
+        self.no_effect("its effects are", {1: row("cancelled", digests=[one])}, Log([1], makes=[1]),
+                       [one])
+        self.no_effect("its effects are", {1: row(digests=[one])}, Log([1]), [one])
+
+    def test_an_effect_that_its_client_was_not_told_of(self):
+        one = chaos.output_of(1)
+        self.no_effect("told", {1: row(digests=[one])},
+                       Log([1], makes=[1], ends={1: [("done", 9, ())]}), [one])
 
     def test_a_key_that_made_two_jobs(self):
         with Mill(PROGRAMS, front=MUTANTS / "no_idempotency" / "tallymill-front") as mill:
@@ -95,7 +153,7 @@ class TheJudge(unittest.TestCase):
             self.assertTrue(client.wait_for(lambda: all(r in client.accepted for r in requests), 10))
             jobs = [client.accepted[r]["id"] for r in requests]
             self.assertTrue(client.wait_for(lambda: all(client.ends[job] for job in jobs), 10))
-            self.finds("key k made jobs", dict.fromkeys(jobs, "done"), Log(jobs, {"k": {*jobs}}))
+            self.finds("key k made jobs", dict.fromkeys(jobs, row()), Log(jobs, {"k": {*jobs}}))
 
 
 if __name__ == "__main__":
