@@ -179,7 +179,8 @@ class Client {
   [[nodiscard]] Result<nlohmann::json> status(JobId job);
   [[nodiscard]] Result<JobResult> result(JobId job);
   [[nodiscard]] Result<nlohmann::json> cancel(JobId job);
-  // A dead letter once more, as a new job. Not sent again after a lost connection.
+  // A dead letter once more, as a new job. It is sent once: away when the connection broke before
+  // the answer came, and whether there is a new job is not known.
   [[nodiscard]] Result<JobId> retry(JobId job);
   [[nodiscard]] Result<nlohmann::json> jobs(std::string_view state = {}, std::string_view kind = {},
                                             int limit = 0, JobId before = {});
@@ -200,7 +201,7 @@ class Client {
   // Exactly once; also for a job that has ended already.
   void wait_async(JobId job, std::function<void(Result<JobResult>)> done);
   // busy: limits::client_asks are pending. An answer that does not come is no error here: the
-  // question is asked again with each new connection.
+  // question is asked again with each new connection (a retry ends with away instead).
   Status ask_async(Verb verb, const Ask& ask, std::function<void(Result<Answer>)> done);
 
   // The fast path: no allocation per job once buffers have grown. Answers go to on_submitted, in

@@ -83,7 +83,7 @@ Status Client::State::ask(std::function<Status(Packer&, std::int64_t)> pack,
   if (asks.size() >= limits::client_asks)
     return fail(Errc::busy, fmt::format("{} questions are pending", asks.size()));
   const std::int64_t request = last_request += 2;
-  asks.emplace(request, PendingAsk{std::move(pack), std::move(done), false, once});
+  asks.emplace(request, PendingAsk{.pack = std::move(pack), .done = std::move(done), .once = once});
   if (phase == Phase::ready) send_ask(request);
   return {};
 }

@@ -50,8 +50,8 @@ struct SubmitSlot {
 };
 
 struct PendingAsk {
-  std::function<Status(Packer&, std::int64_t request)> pack;
-  std::function<void(Result<Answer>)> done;
+  std::function<Status(Packer&, std::int64_t request)> pack = {};
+  std::function<void(Result<Answer>)> done = {};
   bool sent = false;
   std::int64_t sent_tick = 0;
   bool once = false;  // not sent again: doing it twice is not doing it once

@@ -170,6 +170,38 @@ TEST_F(ClientTest, WithoutKeysASubmitWhoseAnswerWasLostIsNotSentAgain) {
   EXPECT_EQ(careless.pending(), 0u);
 }
 
+TEST_F(ClientTest, ARetryWhoseAnswerWasLostWithItsConnectionIsAwayAndNotSentAgain) {
+  const JobId job = submit();
+  front.end(job.raw(), "failed");
+  front.lose_answers = true;
+  std::optional<Result<Answer>> answer;
+  ASSERT_TRUE(client.ask_async(Verb::retry, {.job = job.raw()},
+                               [&](Result<Answer> got) { answer = std::move(got); }));
+  ASSERT_TRUE(run_until([&] { return front.jobs.size() == 2; }));
+  front.stop();
+  front.lose_answers = false;
+  front.start();
+  ASSERT_TRUE(run_until([&] { return answer.has_value(); }));
+  ASSERT_FALSE(answer->has_value());
+  EXPECT_EQ(answer->error().code, Errc::away);
+  EXPECT_TRUE(client.ping());
+  EXPECT_EQ(front.asked[Verb::retry], 1);
+  EXPECT_EQ(front.jobs.size(), 2u);
+}
+
+TEST_F(ClientTest, ARetryWithoutAnAnswerIsNotSentAgainWhenASubmitIs) {
+  const JobId job = submit();
+  front.end(job.raw(), "failed");
+  front.lose_answers = true;
+  ASSERT_TRUE(client.ask_async(Verb::retry, {.job = job.raw()}, {}));
+  ASSERT_TRUE(client.submit_async({.kind = "box"}, {}));
+  ASSERT_TRUE(run_until([&] { return front.jobs.size() == 3; }));
+  const FrontDesk::Job& box = front.jobs.rbegin()->second;
+  ASSERT_TRUE(run_until([&] { return box.submits == 2; }));
+  EXPECT_EQ(front.asked[Verb::retry], 1);
+  EXPECT_EQ(client.reconnects(), 0);
+}
+
 TEST_F(ClientTest, EndsThatCameWhileItWasAwayAreReplayed) {
   const JobId job = submit();
   front.stop();

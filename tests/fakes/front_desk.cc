@@ -244,6 +244,7 @@ void FrontDesk::take_ask(Peer& peer, const bus::Item& item) {
     again.id = ++seq;
     again.end_seq = 0;
     jobs.emplace(again.id, again);
+    if (lose_answers) return;
     peer.out.add(bus::Accepted{.request = m->request, .job = again.id, .seq = seq});
     return;
   }

@@ -62,7 +62,7 @@ class FrontDesk {
 
   // ---- what a test may set ----
   bool silent = false;        // reads, and says nothing
-  bool lose_answers = false;  // submits are taken, their answers are dropped
+  bool lose_answers = false;  // submits and retries are taken, their answers are dropped
   bool end_at_once = false;   // a job is done as soon as it is accepted
   bool answer_later = false;  // submits are answered by answer_submits()
   std::string ledger = "ledger-1";
