@@ -225,7 +225,12 @@ void Client::State::on_turn_end() {
 void Client::State::send_out() {
   if (phase != Phase::ready) return;
   if (!out.empty()) stuck.push_back(out.take());
-  while (!stuck.empty() && send(*socket, std::move(stuck.front()))) stuck.pop_front();
+  while (!stuck.empty()) {
+    const auto sent = send(*socket, std::move(stuck.front()));
+    // away: the connection broke and took the message along; lose() is to follow, and asks anew.
+    if (!sent && sent.error().code != Errc::away) return;
+    stuck.pop_front();
+  }
 }
 
 std::string Client::State::where() const {

@@ -52,10 +52,8 @@ int send_first(void* socket, zmq_msg_t* frame, bool more) {
   return send_frame(socket, frame, more);
 }
 
-Status status_of(int error) {
+Status refused(int error) {
   switch (error) {
-    case 0:
-      return {};
     case EAGAIN:
       return fail(Errc::busy, "nobody is connected there, or its queue is full");
     case EHOSTUNREACH:
@@ -65,12 +63,18 @@ Status status_of(int error) {
   }
 }
 
-int send_rest(void* socket, Frames& frames, std::size_t from) {
+// What follows a first frame that was taken. When the connection breaks in between, libzmq refuses
+// one frame and then drops all that it is given up to the end of the message, whoever's it is: so
+// it is given the rest of this one.
+Status send_rest(void* socket, Frames& frames, std::size_t from) {
+  int error = 0;
   for (std::size_t i = from; i < frames.size(); ++i) {
-    const int error = send_frame(socket, frames[i].handle(), i + 1 < frames.size());
-    if (error != 0) return error;
+    const int answer = send_frame(socket, frames[i].handle(), i + 1 < frames.size());
+    if (error == 0) error = answer;
   }
-  return 0;
+  if (error == 0) return {};
+  frames.clear();
+  return fail(Errc::away, "the connection broke while a message was being written");
 }
 
 }  // namespace
@@ -102,21 +106,21 @@ bool receive(zmq::socket_t& router, Route& from, Frames& into) {
 
 Status send(zmq::socket_t& socket, Frames&& frames) {
   TM_CHECK(!frames.empty());
-  int error = send_first(socket.handle(), frames[0].handle(), frames.size() > 1);
-  if (error == 0) error = send_rest(socket.handle(), frames, 1);
-  return status_of(error);
+  if (const int error = send_first(socket.handle(), frames[0].handle(), frames.size() > 1))
+    return refused(error);
+  return send_rest(socket.handle(), frames, 1);
 }
 
 Status send(zmq::socket_t& router, const Route& to, Frames&& frames) {
   TM_CHECK(!frames.empty());
   zmq::message_t peer(to.peer.data(), to.peer.size());
-  int error = send_first(router.handle(), peer.handle(), true);
-  if (error == 0 && to.delimiter) {
+  if (const int error = send_first(router.handle(), peer.handle(), true)) return refused(error);
+  if (to.delimiter) {
+    // A ROUTER that has taken the peer's name refuses nothing of that message any more.
     zmq::message_t delimiter;
-    error = send_frame(router.handle(), delimiter.handle(), true);
+    (void)send_frame(router.handle(), delimiter.handle(), true);
   }
-  if (error == 0) error = send_rest(router.handle(), frames, 0);
-  return status_of(error);
+  return send_rest(router.handle(), frames, 0);
 }
 
 }  // namespace tallymill::bus

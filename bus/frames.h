@@ -22,9 +22,12 @@ struct Route {
 // The same on a ROUTER: the routing id and a REQ's delimiter come off.
 [[nodiscard]] bool receive(zmq::socket_t& router, Route& from, Frames& into);
 
-// Sends one message now or not at all; on an error the frames are still the caller's, unless the
-// peer went while they were being written. busy: the peer's queue is full, or nobody is connected
-// (a socket with IMMEDIATE); away: a ROUTER knows no such peer.
+// Sends one message now or not at all: a peer gets it whole or nothing of it, and the next message
+// is not touched by what became of this one. busy: the peer's queue is full, or nobody is connected
+// (a socket with IMMEDIATE); away: a ROUTER knows no such peer. With either the frames are still
+// the caller's. away also when the connection broke while the message was being written: then
+// `frames` is empty. Without an error libzmq has the message; a connection that breaks later loses
+// it all the same.
 [[nodiscard]] Status send(zmq::socket_t& socket, Frames&& frames);
 [[nodiscard]] Status send(zmq::socket_t& router, const Route& to, Frames&& frames);
 
