@@ -107,7 +107,9 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
     upload->next = begin;
     const auto send_pieces = [&] {
       while (!upload->stored && !upload->error && !upload->busy &&
-             upload->under_way < limits::blob_pieces_ahead && upload->next < bytes.size()) {
+             upload->under_way < limits::blob_pieces_ahead &&
+             (upload->next < bytes.size() || upload->requests.empty())) {
+        // One piece at least: that of a blob without bytes has none either.
         const std::size_t offset = upload->next;
         const auto piece = bytes.substr(offset, piece_bytes);
         // The caller's bytes may be gone when a piece is asked to be sent again.

@@ -379,6 +379,14 @@ TEST_F(ClientTest, AFrontThatStaysBusyIsSaidInTheEnd) {
   EXPECT_EQ(client.pending(), 0u);
 }
 
+TEST_F(ClientTest, AnEmptyBlobIsStoredAndFetched) {
+  const auto digest = client.put("");
+  ASSERT_TRUE(digest.has_value()) << digest.error().message;
+  EXPECT_EQ(front.asked[Verb::put], 1);
+  ASSERT_TRUE(front.blobs.contains(*digest));
+  EXPECT_EQ(client.fetch({.digest = *digest}).value(), "");
+}
+
 TEST_F(ClientTest, AFileThatCannotBeReadIsSaidBeforeAnythingIsSent) {
   const auto job = client.submit({.kind = "engrave", .inputs = {{.path = "/no/such/photo.jpg"}}});
   ASSERT_FALSE(job.has_value());
