@@ -245,6 +245,12 @@ void Front::stop(int exit_code) {
   loop_.stop();
 }
 
+// A sync failed: what the disk took is not known any more, and another one would not tell.
+void Front::stop_broken(std::string_view what, const Error& error) {
+  log::error(fmt::format("{} failed, nothing is acknowledged any more: {}", what, error.message));
+  stop(70);
+}
+
 // ---- kinds ----
 
 // Kinds are announced by the stages that serve them. They are remembered, so that after a restart
@@ -393,8 +399,7 @@ void Front::on_committed() {
   const Instant now = clock_.now();
   for (CommitReport& report : reports_) {
     if (const auto* failed = std::get_if<CommitFailed>(&report)) {
-      log::error("the ledger failed, nothing is acknowledged any more: " + failed->error.message);
-      return stop(70);
+      return stop_broken("the ledger", failed->error);
     }
     for (CommitDone::Of& one : std::get<CommitDone>(report).entries) {
       const std::int64_t seq = seq_of(one.entry);

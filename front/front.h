@@ -109,6 +109,7 @@ class Front {
   void count_connections(zmq::socket_t& door, std::string_view name);
   void read_kinds();
   void write_kinds();
+  void stop_broken(std::string_view what, const Error& error);
   void learn(std::vector<KindSpec>&& kinds);
   [[nodiscard]] bool take_kind(KindSpec&& kind);  // whether it was news
   void start_replay();

@@ -44,6 +44,8 @@ std::string content_hash(const bus::Submit& submit, std::string_view params,
 const Error disk_low{
     Errc::disk, "free space is below the floor", {}, std::chrono::milliseconds(1000)};
 
+constexpr std::string_view blob_store = "the blob store";
+
 // What a submit takes of its connection's window: what the client gave, not how it was packed.
 Bytes size_in_window(const bus::Item& item) {
   std::size_t size = item.params.size();
@@ -358,6 +360,7 @@ void Front::spill(ConnId conn, ReplyTo reply_to, const bus::Item& item) {
           parcel->digests.push_back(std::move(*digest));
         }
         return [this, conn, reply_to, parcel, error] {
+          if (error && error->code == Errc::corrupt) return stop_broken(blob_store, *error);
           if (error) return refuse_submit(reply_to, JobId(0), *error);
           auto stored = bus::read<bus::Submit>({bus::Verb::submit, parcel->header, {}, {}});
           TM_CHECK(stored.has_value());
@@ -690,6 +693,8 @@ void Front::on_put(ConnId conn, const bus::Item& item) {
                         piece = std::move(piece)]() -> bus::Errands::Answer {
                          auto stored = blobs_->put_piece(digest, whole, offset, piece);
                          return [this, conn, request, stored = std::move(stored)] {
+                           if (!stored && stored.error().code == Errc::corrupt)
+                             return stop_broken(blob_store, stored.error());
                            if (!stored) return desk_->fail(conn, request, JobId(0), stored.error());
                            reply_json(conn, request, {{"stored", *stored}});
                          };

@@ -81,7 +81,12 @@ Result<std::string> BlobDoor::put(std::string_view bytes, RunContext& context) {
   auto at = place(context);
   if (!at) return std::unexpected(std::move(at).error());
   const Span span(context, "put");
-  if (at->mapped) return at->mapped->put(bytes);
+  if (at->mapped) {
+    auto stored = at->mapped->put(bytes);
+    // A sync that failed: nothing was acknowledged here, and the job's next attempt writes it anew.
+    if (!stored && stored.error().code == Errc::corrupt) stored.error().code = Errc::disk;
+    return stored;
+  }
   auto client = this->client(at->jobs_door);
   if (!client) return std::unexpected(std::move(client).error());
   (*client)->while_waiting([&] { return context.go_on(); });

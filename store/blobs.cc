@@ -49,6 +49,14 @@ std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
                               std::generic_category().message(cause));
 }
 
+// Of a sync: corrupt, so that nobody tries it again. The kernel takes the pages for clean after it,
+// and the next sync of them would say that all is well.
+std::unexpected<Error> unsynced(const fs::path& path) {
+  auto error = failed("sync", path);
+  error.error().code = Errc::corrupt;
+  return error;
+}
+
 Status write_all(int fd, std::string_view bytes, const fs::path& path) {
   while (!bytes.empty()) {
     const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
@@ -61,15 +69,21 @@ Status write_all(int fd, std::string_view bytes, const fs::path& path) {
 
 Status sync_folder(const fs::path& folder) {
   const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!opened || ::fsync(opened.fd()) != 0) return failed("sync folder", folder);
+  if (!opened) return failed("open folder", folder);
+  if (::fsync(opened.fd()) != 0) return unsynced(folder);
   return {};
 }
 
-// Makes `folder`, durable in its parent.
+// Makes `folder`, durable in its parent. When that fails it is not there: the next to come would
+// take it for durable.
 Status make_folder(const fs::path& folder) {
-  if (::mkdir(folder.c_str(), 0750) == 0) return sync_folder(folder.parent_path());
-  if (errno != EEXIST) return failed("make folder", folder);
-  return {};
+  if (::mkdir(folder.c_str(), 0750) != 0) {
+    if (errno != EEXIST) return failed("make folder", folder);
+    return {};
+  }
+  auto synced = sync_folder(folder.parent_path());
+  if (!synced) ::rmdir(folder.c_str());
+  return synced;
 }
 
 std::string hex_of(std::span<const unsigned char> bytes) {
@@ -86,17 +100,28 @@ fs::path path_of(const fs::path& root, std::string_view digest) {
   return root / digest.substr(0, 2) / digest;
 }
 
-// The file written aside becomes the blob: synced, named, and its name synced.
+// The file written aside becomes the blob: synced, named, and its name synced. When it fails, the
+// blob is not there, and a file aside that could not be synced neither: the next put finds nothing
+// that only looks as if it were on disk, and writes it anew.
 Status publish(int fd, const fs::path& aside, const fs::path& root, std::string_view digest) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) return failed("stat", aside);
   const std::string size = std::to_string(info.st_size);
   (void)!::fsetxattr(fd, size_attribute, size.data(), size.size(), 0);
-  if (::fdatasync(fd) != 0) return failed("sync", aside);
+  if (::fdatasync(fd) != 0) {
+    auto error = unsynced(aside);
+    ::unlink(aside.c_str());
+    return error;
+  }
   const fs::path home = path_of(root, digest);
   if (auto made = make_folder(home.parent_path()); !made) return made;
   if (::rename(aside.c_str(), home.c_str()) != 0) return failed("rename", aside);
-  return sync_folder(home.parent_path());
+  auto named = sync_folder(home.parent_path());
+  // Another put of the same content may have taken the name over since, and been synced.
+  struct stat there{};
+  if (!named && ::stat(home.c_str(), &there) == 0 && there.st_ino == info.st_ino)
+    ::unlink(home.c_str());
+  return named;
 }
 
 // Marks a known blob as used now, so that collect() lets it be. False: it is not there. Synced,
@@ -106,7 +131,7 @@ Result<bool> touch(const fs::path& root, std::string_view digest) {
   const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return false;
   if (::futimens(file.fd(), nullptr) != 0) return failed("touch", home);
-  if (::fdatasync(file.fd()) != 0) return failed("sync", home);
+  if (::fdatasync(file.fd()) != 0) return unsynced(home);
   if (auto synced = sync_folder(home.parent_path()); !synced)
     return std::unexpected(std::move(synced).error());
   return true;
@@ -122,7 +147,7 @@ Status make_id(const fs::path& root) {
   unsigned char random[16];
   TM_CHECK(::getrandom(random, sizeof random, 0) == sizeof random);
   if (auto wrote = write_all(file.fd(), hex_of(random), home); !wrote) return wrote;
-  if (::fdatasync(file.fd()) != 0) return failed("sync", home);
+  if (::fdatasync(file.fd()) != 0) return unsynced(home);
   return sync_folder(root);
 }
 

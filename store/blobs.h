@@ -57,12 +57,15 @@ class Blobs {
   [[nodiscard]] static std::string id_of(const std::filesystem::path& folder);
   [[nodiscard]] std::string id() const { return id_of(folder_); }
 
-  // Durable when it returns; the digest. disk: no space or a failing disk.
+  // Durable when it returns; the digest. disk: no space or a failing disk, nothing was stored.
+  // corrupt: a sync failed. What this put wrote is removed, but what the disk took is not known any
+  // more, and another sync would not tell: whoever acknowledges by this store stops doing so.
   [[nodiscard]] Result<std::string> put(std::string_view bytes);
 
   // The same in pieces, for a writer that gets them one by one: `offset` must be where the last one
   // ended, else wrong_state (0 starts again); true when the whole is stored (its digest was
-  // checked: bad_params if it is another). A known digest needs no pieces: true at once.
+  // checked: bad_params if it is another). A known digest needs no pieces: true at once. disk,
+  // corrupt: as put().
   [[nodiscard]] Result<bool> put_piece(std::string_view digest, Bytes whole, Bytes offset,
                                        std::string_view piece);
 

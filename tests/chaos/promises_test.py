@@ -4,6 +4,7 @@ usage: promises_test.py PROGRAMS [TEST ...]
 TALLYMILL_LINK_CUTS: how often the link between two stages is cut (20).
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -296,7 +297,7 @@ class TheDisk(Pipeline):
         self.start(environment=environment)
         return rule
 
-    def disk_is_mended(self, rule, jobs):
+    def disk_is_mended(self, rule, jobs, stop=True):
         rule.unlink()
 
         def back():
@@ -305,8 +306,9 @@ class TheDisk(Pipeline):
         until(back, 30, "the front answers again")
         self.mill.ready(self.client)
         self.wait_all(jobs)
-        self.assertEqual(self.mill.stop(), 0)
-        self.mill.command("ledger", "check", self.mill.data)
+        if stop:
+            self.assertEqual(self.mill.stop(), 0)
+            self.mill.command("ledger", "check", self.mill.data)
 
     def test_a_failing_fsync_ends_the_front_and_loses_nothing(self):
         rule = self.start_on_a_disk_that_can_fail()
@@ -325,6 +327,44 @@ class TheDisk(Pipeline):
         self.disk_is_mended(rule, jobs)
         self.assertFalse(os.path.sameopenfile(before.fileno(), self.enterContext(
             open(self.mill.data / "ledger.db", "rb")).fileno()), "the ledger was not copied")
+
+    def test_a_failing_fsync_of_a_blob_ends_the_front_and_it_is_not_stored(self):
+        rule = self.start_on_a_disk_that_can_fail()
+        content = os.urandom(100_000)
+        digest = hashlib.sha256(content).hexdigest()
+
+        def put():
+            r = self.client.next_request()
+            self.client.send({"t": "put", "r": r, "B": 1, "d": digest, "b": len(content)}, {},
+                             [content])
+            return r
+
+        def submit():
+            return self.client.submit("synthetic", {"route": "compute"}, [content],
+                                      **{"B": 1, "in": [{"n": "input", "i": 0}]})
+        # Of the file aside, of the folder that its name is put into, and of a submit's own bytes.
+        for send, text in ((put, "blobs/tmp/"), (put, f"blobs/{digest[:2]}"), (submit, "blobs/tmp/")):
+            front = self.mill.children("front")[0]
+            rule.write_text(f"fail 0 {text}")
+            r = send()
+            until(lambda: front not in self.mill.children("front"), 20, "the front ends")
+            self.client.pump(0.2)
+            for told in (self.client.answers, self.client.accepted, self.client.refused):
+                self.assertNotIn(r, told, text)
+            until(lambda: "exit 70" in self.mill.last_log(), 5, "it ended with exit 70")
+            self.assertIn("the blob store failed, nothing is acknowledged any more",
+                          self.mill.last_log())
+            blobs = self.mill.data / "blobs"
+            self.assertFalse((blobs / digest[:2] / digest).exists(), text)
+            self.disk_is_mended(rule, [], stop=False)
+        r = put()
+        self.assertTrue(self.client.wait_for(lambda: r in self.client.answers, 10))
+        self.assertEqual(self.client.answers[r][1], {"stored": True})
+        r = submit()
+        self.assertTrue(self.client.wait_for(lambda: r in self.client.accepted, 10))
+        self.wait_all([self.client.accepted[r]["id"]])
+        self.assertEqual(self.mill.stop(), 0)
+        self.mill.command("ledger", "check", "--blobs", self.mill.data)
 
     def test_a_disk_that_stays_broken_is_not_filled_by_the_starts(self):
         rule = self.start_on_a_disk_that_can_fail()

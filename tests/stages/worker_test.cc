@@ -18,6 +18,7 @@
 #include "bus/loop.h"
 #include "stages/synthetic.h"
 #include "store/blobs.h"
+#include "tests/fakes/failing_sync.h"
 #include "tests/fakes/front_desk.h"
 #include "tests/metrics_doc.h"
 #include "tests/stages/running_worker.h"
@@ -585,6 +586,30 @@ Work with_photo(std::int64_t id, const std::string& digest, std::int64_t size) {
   Work work = job(id);
   work.inputs = {{"photo", "image/jpeg", digest, size, -1}};
   return work;
+}
+
+TEST(WorkerBlobs, AResultWhoseSyncFailsIsNoResultAndItsJobMayRunAgain) {
+  FakeFront front;
+  front.blobs = (front.folder() / "blobs").string();
+  const auto blobs = store::Blobs::open(front.blobs, true).value();
+  front.store = blobs->id();
+  RunningWorker worker(front, {synthetic_kind("compute")});
+  const json large{{"bytes_out", 100'000}};
+  {
+    const fakes::FailingSync disk(blobs->folder() / "tmp" / "");
+    front.send({job(1, "synthetic")}, {large});
+    ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
+  }
+  const SeenDone& failed = *front.done({1, 1, 1});
+  EXPECT_EQ(failed.code, "E_DISK") << failed.message;
+  EXPECT_TRUE(failed.retry);
+  EXPECT_TRUE(failed.files.empty());
+  EXPECT_TRUE(std::filesystem::is_empty(blobs->folder() / "tmp"));
+  front.send({job(2, "synthetic")}, {large});
+  ASSERT_TRUE(front.wait([&] { return front.done({2, 1, 1}) != nullptr; }));
+  const SeenDone& stored = *front.done({2, 1, 1});
+  ASSERT_EQ(stored.outcome, "ok") << stored.message;
+  EXPECT_TRUE(blobs->verify(stored.files.at(0).digest));
 }
 
 TEST(WorkerBlobs, FromAnotherHostTheyAreFetchedOnceAndResultsArePut) {

@@ -15,10 +15,13 @@
 #include <thread>
 #include <vector>
 
+#include "tests/fakes/failing_sync.h"
+
 namespace tallymill::store {
 namespace {
 
 namespace fs = std::filesystem;
+using fakes::FailingSync;
 
 // SHA-256 of "" and "abc", from FIPS 180-2.
 constexpr const char* digest_of_nothing =
@@ -256,6 +259,75 @@ TEST_F(BlobsTest, ManyThreadsPuttingTheSameContentLeaveOneFile) {
   EXPECT_TRUE(fs::is_empty(blobs->folder() / "tmp"));
   for (int i = 0; i < 10; ++i)
     EXPECT_TRUE(blobs->verify(digest_of("content " + std::to_string(i))));
+}
+
+// ---- a failed sync ----
+
+// What the page cache shows after it may never reach the disk, and the next sync says all is well:
+// so nothing of the blob may be there for the next put to find.
+
+TEST_F(BlobsTest, ABlobWhoseSyncFailedIsNotThereAndIsWrittenAnewByTheNextPut) {
+  const fs::path tmp = blobs->folder() / "tmp";
+  // Of the file aside, and of the folder that holds its name.
+  for (const fs::path& failing : {tmp / "", file_of(digest_of_abc).parent_path()}) {
+    {
+      const FailingSync disk(failing.string());
+      const auto refused = blobs->put("abc");
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, Errc::corrupt) << refused.error().message;
+      EXPECT_EQ(FailingSync::failed(), 1);
+    }
+    EXPECT_FALSE(blobs->has(digest_of_abc));
+    EXPECT_TRUE(fs::is_empty(tmp));
+  }
+  EXPECT_EQ(*blobs->put("abc"), digest_of_abc);
+  EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+}
+
+TEST_F(BlobsTest, TheSameOfABlobThatComesInPieces) {
+  const fs::path tmp = blobs->folder() / "tmp";
+  const auto piece = [&](std::int64_t offset, std::string_view bytes) {
+    return blobs->put_piece(digest_of_abc, Bytes(3), Bytes(offset), bytes);
+  };
+  for (const fs::path& failing : {tmp / "", file_of(digest_of_abc).parent_path()}) {
+    EXPECT_FALSE(*piece(0, "ab"));
+    {
+      const FailingSync disk(failing.string());
+      const auto refused = piece(2, "c");
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, Errc::corrupt) << refused.error().message;
+    }
+    EXPECT_FALSE(blobs->has(digest_of_abc));
+    EXPECT_TRUE(fs::is_empty(tmp));
+    // Not believed: the sender begins again.
+    EXPECT_EQ(piece(2, "c").error().code, Errc::wrong_state);
+  }
+  EXPECT_FALSE(*piece(0, "ab"));
+  EXPECT_TRUE(*piece(2, "c"));
+  EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+}
+
+TEST_F(BlobsTest, AFolderOfBlobsWhoseNameIsNotOnDiskIsMadeAnew) {
+  {
+    // Of the store's own folder: the name of the new folder stands in it.
+    const FailingSync disk(blobs->folder());
+    EXPECT_EQ(blobs->put("abc").error().code, Errc::corrupt);
+  }
+  EXPECT_FALSE(fs::exists(file_of(digest_of_abc).parent_path()));
+  EXPECT_TRUE(blobs->put("abc"));
+}
+
+TEST_F(BlobsTest, AKnownBlobThatCannotBeSyncedIsNotSaidToBeStored) {
+  ASSERT_TRUE(blobs->put("abc"));
+  const fs::path home = file_of(digest_of_abc);
+  for (const fs::path& failing : {home, home.parent_path()}) {
+    const FailingSync disk(failing.string());
+    EXPECT_EQ(blobs->put("abc").error().code, Errc::corrupt);
+    const auto piece = blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "abc");
+    EXPECT_EQ(piece.error().code, Errc::corrupt);
+  }
+  // Others refer to it, and it had been synced.
+  EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
 }
 
 TEST_F(BlobsTest, AFolderThatCannotBeWrittenIsADiskError) {
