@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "base/check.h"
 #include "base/thread.h"
@@ -31,11 +31,11 @@ constexpr const char* size_attribute = "user.tallymill.size";
 class File {
  public:
   explicit File(int fd) : fd_(fd) {}
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  File& operator=(File&&) = delete;
   ~File() {
     if (fd_ >= 0) ::close(fd_);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
   [[nodiscard]] int fd() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
@@ -86,6 +86,14 @@ Status make_folder(const fs::path& folder) {
   return synced;
 }
 
+// Whether `path` leads to the file that is open as `fd`.
+bool leads_to(const fs::path& path, int fd) {
+  struct stat there{};
+  struct stat here{};
+  return ::fstat(fd, &here) == 0 && ::stat(path.c_str(), &there) == 0 &&
+         there.st_ino == here.st_ino && there.st_dev == here.st_dev;
+}
+
 std::string hex_of(std::span<const unsigned char> bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string hex(2 * bytes.size(), '0');
@@ -118,9 +126,7 @@ Status publish(int fd, const fs::path& aside, const fs::path& root, std::string_
   if (::rename(aside.c_str(), home.c_str()) != 0) return failed("rename", aside);
   auto named = sync_folder(home.parent_path());
   // Another put of the same content may have taken the name over since, and been synced.
-  struct stat there{};
-  if (!named && ::stat(home.c_str(), &there) == 0 && there.st_ino == info.st_ino)
-    ::unlink(home.c_str());
+  if (!named && leads_to(home, fd)) ::unlink(home.c_str());
   return named;
 }
 
@@ -137,23 +143,69 @@ Result<bool> touch(const fs::path& root, std::string_view digest) {
   return true;
 }
 
+std::string random_hex() {
+  unsigned char random[16];
+  TM_CHECK(::getrandom(random, sizeof random, 0) == sizeof random);
+  return hex_of(random);
+}
+
 // What id_of() reads; there already unless the store is new.
 Status make_id(const fs::path& root) {
   const fs::path home = root / "id";
   const File file(::open(home.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
   struct stat info{};
-  if (!file || ::fstat(file.fd(), &info) != 0) return failed("open", home);
+  // Of two that make a store at once, one gives it its id.
+  if (!file || ::flock(file.fd(), LOCK_EX) != 0 || ::fstat(file.fd(), &info) != 0)
+    return failed("open", home);
   if (info.st_size != 0) return {};
-  unsigned char random[16];
-  TM_CHECK(::getrandom(random, sizeof random, 0) == sizeof random);
-  if (auto wrote = write_all(file.fd(), hex_of(random), home); !wrote) return wrote;
+  if (auto wrote = write_all(file.fd(), random_hex(), home); !wrote) return wrote;
   if (::fdatasync(file.fd()) != 0) return unsynced(home);
   return sync_folder(root);
 }
 
-fs::path fresh_name(const fs::path& root) {
-  static std::atomic<std::uint64_t> count{0};
-  return root / "tmp" / (std::to_string(::getpid()) + "-" + std::to_string(++count));
+// ---- files aside ----
+//
+// A file under tmp/ is locked by the process that writes it, until it has another name, is gone, or
+// the process is: whoever can lock it may remove it. So a name is only taken for one's own once it
+// is locked and still leads to the file that was locked.
+
+struct Aside {
+  fs::path path;
+  File file;
+};
+
+Result<Aside> create_aside(const fs::path& root) {
+  for (;;) {
+    fs::path path = root / "tmp" / random_hex();
+    File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+    if (!file) return failed("create", path);
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0 && leads_to(path, file.fd()))
+      return Aside{std::move(path), std::move(file)};
+  }
+}
+
+// The file that gathers the pieces of one blob; no file when it is not there and not to be made.
+Result<File> lock_part(const fs::path& path, bool make) {
+  for (;;) {
+    File file(::open(path.c_str(), O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC, 0640));
+    if (!file && !make && errno == ENOENT) return file;
+    if (!file || ::flock(file.fd(), LOCK_EX) != 0) return failed("open", path);
+    if (leads_to(path, file.fd())) return file;
+  }
+}
+
+// Removes what a crash left under tmp/. Pieces are kept for a day: their sender may go on.
+void remove_half_written(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const fs::path& path = entry.path();
+    const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    struct stat info{};
+    if (!file || ::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.fd(), &info) != 0)
+      continue;
+    if (path.extension() == ".part" && ::time(nullptr) - info.st_mtime < 86'400) continue;
+    if (leads_to(path, file.fd())) ::unlink(path.c_str());
+  }
 }
 
 struct Unmap {
@@ -174,17 +226,18 @@ Result<std::string> digest_of_file(int fd, std::size_t size, const fs::path& pat
   return digest_of({static_cast<const char*>(memory->get()), size});
 }
 
-// Removes what a crash left under tmp/. Pieces are kept for a day: their sender may go on.
-void remove_half_written(const fs::path& folder) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".part") {
-      struct stat info{};
-      if (::stat(entry.path().c_str(), &info) == 0 && ::time(nullptr) - info.st_mtime < 86'400)
-        continue;
-    }
-    fs::remove(entry.path(), ignored);
+// Whether the file has `bytes` at `offset`.
+bool has_bytes(int fd, std::string_view bytes, off_t offset) {
+  std::string there(bytes.size(), '\0');
+  std::size_t got = 0;
+  while (got < there.size()) {
+    const ssize_t n =
+        ::pread(fd, there.data() + got, there.size() - got, offset + static_cast<off_t>(got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    got += static_cast<std::size_t>(n);
   }
+  return there == bytes;
 }
 
 }  // namespace
@@ -239,13 +292,12 @@ Result<std::string> Blobs::put(std::string_view bytes) {
   auto known = touch(folder_, digest);
   if (!known) return std::unexpected(std::move(known).error());
   if (*known) return digest;
-  const fs::path aside = fresh_name(folder_);
-  const File file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
-  if (!file) return failed("create", aside);
-  auto stored = write_all(file.fd(), bytes, aside);
-  if (stored) stored = publish(file.fd(), aside, folder_, digest);
+  auto aside = create_aside(folder_);
+  if (!aside) return std::unexpected(std::move(aside).error());
+  auto stored = write_all(aside->file.fd(), bytes, aside->path);
+  if (stored) stored = publish(aside->file.fd(), aside->path, folder_, digest);
   if (!stored) {
-    ::unlink(aside.c_str());
+    ::unlink(aside->path.c_str());
     return std::unexpected(std::move(stored).error());
   }
   return digest;
@@ -263,28 +315,37 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
   if (*known) return true;
 
   const fs::path part = folder_ / "tmp" / (std::string(digest) + ".part");
-  const File file(::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (!file || ::flock(file.fd(), LOCK_EX) != 0) return failed("open", part);
-  if (offset == Bytes(0) && ::ftruncate(file.fd(), 0) != 0) return failed("truncate", part);
-  const off_t size = ::lseek(file.fd(), 0, SEEK_END);
-  if (size != offset.raw())
+  auto locked = lock_part(part, offset == Bytes(0));
+  if (!locked) return std::unexpected(std::move(locked).error());
+  const int fd = locked->fd();
+  const off_t size = *locked ? ::lseek(fd, 0, SEEK_END) : 0;
+  if (size < offset.raw())
     return fail(
         Errc::wrong_state,
         "the next piece of " + std::string(digest) + " is at offset " + std::to_string(size),
         "/offset");
-  if (auto wrote = write_all(file.fd(), piece, part); !wrote) {
-    // Without the torn piece the sender may go on from where it was.
-    (void)!::ftruncate(file.fd(), size);
-    return std::unexpected(std::move(wrote).error());
+  // What another sender of the same blob has put already stays; what is there and differs gives
+  // way.
+  if (size > offset.raw() && has_bytes(fd, piece, offset.raw())) {
+    if (::futimens(fd, nullptr) != 0) return failed("touch", part);
+  } else {
+    if (::ftruncate(fd, offset.raw()) != 0 || ::lseek(fd, offset.raw(), SEEK_SET) < 0)
+      return failed("truncate", part);
+    if (auto wrote = write_all(fd, piece, part); !wrote) {
+      // Without the torn piece the sender may go on from where it was.
+      (void)!::ftruncate(fd, offset.raw());
+      return std::unexpected(std::move(wrote).error());
+    }
   }
   if (end < static_cast<std::uint64_t>(whole.raw())) return false;
-  auto found = digest_of_file(file.fd(), static_cast<std::size_t>(end), part);
+  if (::ftruncate(fd, whole.raw()) != 0) return failed("truncate", part);
+  auto found = digest_of_file(fd, static_cast<std::size_t>(end), part);
   if (!found) return std::unexpected(std::move(found).error());
   if (*found != digest) {
     ::unlink(part.c_str());
     return fail(Errc::bad_params, "the pieces have the digest " + *found, "/digest");
   }
-  if (auto stored = publish(file.fd(), part, folder_, digest); !stored)
+  if (auto stored = publish(fd, part, folder_, digest); !stored)
     return std::unexpected(std::move(stored).error());
   return true;
 }

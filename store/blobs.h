@@ -6,7 +6,7 @@
 // front's host maps the file read-only; others fetch it over the bus.
 //
 //   invariant: a file under its digest's name has that content, whole: half-written ones are under
-//              tmp/ and are removed at open()
+//              tmp/, locked by who writes them; the others there are removed at open()
 //   invariant: id() is of this very folder: another one of the same path, on another host or in
 //              another mount, and a copy of it, have other ids
 //
@@ -49,7 +49,7 @@ class Mapped {
 class Blobs {
  public:
   // Makes the folder if it is not there. `owner`: gives it an id if it has none, and removes what a
-  // crash left half-written (the front).
+  // crash left half-written (the front). Others may write meanwhile, and a second owner may start.
   [[nodiscard]] static Result<std::unique_ptr<Blobs>> open(std::filesystem::path folder,
                                                            bool owner);
 
@@ -62,10 +62,11 @@ class Blobs {
   // more, and another sync would not tell: whoever acknowledges by this store stops doing so.
   [[nodiscard]] Result<std::string> put(std::string_view bytes);
 
-  // The same in pieces, for a writer that gets them one by one: `offset` must be where the last one
-  // ended, else wrong_state (0 starts again); true when the whole is stored (its digest was
-  // checked: bad_params if it is another). A known digest needs no pieces: true at once. disk,
-  // corrupt: as put().
+  // The same in pieces, for a writer that gets them one by one: `offset` must not be beyond where
+  // the last one ended, else wrong_state, and the writer starts again at 0. What another writer put
+  // already stays when it is the same, so that all who put one blob at once end. True when the
+  // whole is stored (its digest was checked: bad_params if it is another). A known digest needs no
+  // pieces: true at once. disk, corrupt: as put().
   [[nodiscard]] Result<bool> put_piece(std::string_view digest, Bytes whole, Bytes offset,
                                        std::string_view piece);
 

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -145,6 +147,63 @@ TEST_F(BlobsTest, PiecesStartAgainAtZeroAndAreRefusedWithAnotherDigest) {
   EXPECT_TRUE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(2), "c"));
 }
 
+TEST_F(BlobsTest, TwoWhoSendTheSamePiecesBothEnd) {
+  const std::string whole = "one two three";
+  const std::string digest = digest_of(whole);
+  const auto piece = [&](std::size_t offset, std::size_t size) {
+    return blobs->put_piece(digest, Bytes(std::ssize(whole)), Bytes(std::int64_t(offset)),
+                            std::string_view(whole).substr(offset, size));
+  };
+  EXPECT_FALSE(*piece(0, 4));
+  EXPECT_FALSE(*piece(4, 4));
+  EXPECT_FALSE(*piece(0, 4));  // the second begins, in the same pieces or in others
+  EXPECT_FALSE(*piece(4, 2));
+  EXPECT_TRUE(*piece(8, 5));  // the first goes on
+  EXPECT_TRUE(*piece(6, 2));
+  EXPECT_EQ(blobs->map(digest)->bytes(), whole);
+}
+
+TEST_F(BlobsTest, APieceThatIsNotWhatIsThereTakesItsPlace) {
+  // Half a piece, as a power cut leaves it, and then other bytes.
+  std::ofstream(blobs->folder() / "tmp" / (std::string(digest_of_abc) + ".part")) << "aX";
+  EXPECT_FALSE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "a"));
+  EXPECT_TRUE(*blobs->put_piece(digest_of_abc, Bytes(3), Bytes(1), "bc"));
+  EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+}
+
+TEST_F(BlobsTest, ProcessesThatSendTheSamePiecesAtOnceAllEnd) {
+  for (int round = 0; round < 30; ++round) {
+    std::string whole(100'000, 'a');
+    whole += std::to_string(round);
+    const std::string digest = digest_of(whole);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        const auto store = Blobs::open(folder / "deep" / "blobs", false).value();
+        bool stored = false;
+        for (std::size_t offset = 0; !stored;) {
+          const auto piece = std::string_view(whole).substr(offset, 30'000);
+          const auto taken = store->put_piece(digest, Bytes(std::ssize(whole)),
+                                              Bytes(static_cast<std::int64_t>(offset)), piece);
+          // As the client library does.
+          if (!taken && taken.error().code == Errc::wrong_state) {
+            offset = 0;
+            continue;
+          }
+          ASSERT_TRUE(taken) << taken.error().message;
+          stored = *taken;
+          offset += piece.size();
+          ASSERT_LE(offset, whole.size());
+          ASSERT_TRUE(stored || offset < whole.size());
+        }
+        EXPECT_TRUE(store->verify(digest));
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_TRUE(blobs->verify(digest));
+  }
+}
+
 TEST_F(BlobsTest, APieceBeyondTheWholeOrBeforeItsStartIsRefused) {
   for (const auto& [whole, offset] : std::vector<std::pair<std::int64_t, std::int64_t>>{
            {3, 1}, {3, -1}, {-1, 0}, {3, 4}, {2, 0}, {3, INT64_MAX}}) {
@@ -182,6 +241,53 @@ TEST_F(BlobsTest, TheOwnerRemovesWhatACrashLeftHalfWritten) {
   EXPECT_FALSE(fs::exists(tmp / "4711-1"));
   EXPECT_FALSE(fs::exists(tmp / "old.part"));
   EXPECT_TRUE(fs::exists(tmp / "new.part"));
+}
+
+TEST_F(BlobsTest, TheOwnerLeavesWhatALivingProcessWrites) {
+  const fs::path aside = blobs->folder() / "tmp" / "being-written";
+  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);  // as put() does
+  open();
+  EXPECT_TRUE(fs::exists(aside));
+  ::close(fd);  // its process ends
+  open();
+  EXPECT_FALSE(fs::exists(aside));
+}
+
+TEST_F(BlobsTest, FrontsThatStartDisturbNoPut) {
+  // The folder as several processes have it: locks are of an open file, not of a process.
+  std::atomic<int> writing = 3;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      const std::shared_ptr<void> leaving(nullptr, [&](void*) { --writing; });
+      const auto store = Blobs::open(folder / "deep" / "blobs", false).value();
+      for (int i = 0; i < 40; ++i) {
+        // Of two the same content, of the third its own.
+        const std::string content = std::to_string(t / 2) + " writes " + std::to_string(i);
+        const auto stored = store->put(content);
+        ASSERT_TRUE(stored) << stored.error().message;
+        EXPECT_EQ(store->map(*stored)->bytes(), content);
+      }
+    });
+  }
+  int opened = 0;
+  for (; writing > 0; ++opened) EXPECT_TRUE(Blobs::open(folder / "deep" / "blobs", true));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(opened, 10);
+  EXPECT_TRUE(fs::is_empty(blobs->folder() / "tmp"));
+}
+
+TEST_F(BlobsTest, FrontsThatMakeAStoreAtOnceGiveItOneId) {
+  for (int i = 0; i < 20; ++i) {
+    const fs::path fresh = folder / std::to_string(i);
+    std::string ids[4];
+    std::vector<std::thread> threads;
+    for (std::string& id : ids)
+      threads.emplace_back([&] { id = Blobs::open(fresh, true).value()->id(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::string& id : ids) EXPECT_EQ(id, Blobs::id_of(fresh));
+  }
 }
 
 TEST_F(BlobsTest, ItsIdStaysAndACopyHasAnother) {
