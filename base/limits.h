@@ -277,6 +277,10 @@ inline constexpr int retire_piece = 2000;
 // Files that one piece of blob collection looks at.
 inline constexpr int collect_piece = 2000;
 
+// Pieces of a blob of which no further one came for so long are removed: their sender gave up. One
+// that goes on later begins anew.
+inline constexpr std::chrono::hours unfinished_put{1};
+
 // A question that reads longer is ended with E_DEADLINE: it holds up the others, and the WAL.
 inline constexpr std::chrono::milliseconds ledger_read_time{500};
 

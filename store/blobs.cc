@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/thread.h"
 
 namespace tallymill::store {
@@ -92,6 +93,13 @@ bool leads_to(const fs::path& path, int fd) {
   struct stat here{};
   return ::fstat(fd, &here) == 0 && ::stat(path.c_str(), &there) == 0 &&
          there.st_ino == here.st_ino && there.st_dev == here.st_dev;
+}
+
+// Since it was last written or touched.
+Duration age_of(const struct stat& info, WallTime now) {
+  const auto touched =
+      std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
+  return now.time_since_epoch() - touched;
 }
 
 std::string hex_of(std::span<const unsigned char> bytes) {
@@ -194,16 +202,17 @@ Result<File> lock_part(const fs::path& path, bool make) {
   }
 }
 
-// Removes what a crash left under tmp/. Pieces are kept for a day: their sender may go on.
-void remove_half_written(const fs::path& folder) {
+// Removes from tmp/ what processes that are gone left half-written, and the pieces of puts that
+// were given up.
+void remove_half_written(const fs::path& root, WallTime now) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+  for (const auto& entry : fs::directory_iterator(root / "tmp", ignored)) {
     const fs::path& path = entry.path();
     const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     struct stat info{};
     if (!file || ::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.fd(), &info) != 0)
       continue;
-    if (path.extension() == ".part" && ::time(nullptr) - info.st_mtime < 86'400) continue;
+    if (path.extension() == ".part" && age_of(info, now) <= limits::unfinished_put) continue;
     if (leads_to(path, file.fd())) ::unlink(path.c_str());
   }
 }
@@ -282,7 +291,7 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
     return std::unexpected(std::move(made).error());
   if (owner) {
     if (auto made = make_id(folder); !made) return std::unexpected(std::move(made).error());
-    remove_half_written(folder / "tmp");
+    remove_half_written(folder, SystemClock().wall());
   }
   return std::unique_ptr<Blobs>(new Blobs(std::move(folder)));
 }
@@ -393,11 +402,9 @@ Result<int> Blobs::collect(
         unreferenced) {
   const auto old = [&](const fs::path& path) {
     struct stat info{};
-    if (::stat(path.c_str(), &info) != 0) return false;
-    const auto touched =
-        std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
-    return now.time_since_epoch() - touched > age;
+    return ::stat(path.c_str(), &info) == 0 && age_of(info, now) > age;
   };
+  remove_half_written(folder_, now);
   // One fan-out folder after the other, going on next time where this call stopped.
   std::vector<std::string> candidates;
   int looked = 0;

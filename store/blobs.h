@@ -6,7 +6,7 @@
 // front's host maps the file read-only; others fetch it over the bus.
 //
 //   invariant: a file under its digest's name has that content, whole: half-written ones are under
-//              tmp/, locked by who writes them; the others there are removed at open()
+//              tmp/, locked by who writes them; the others there are removed in time
 //   invariant: id() is of this very folder: another one of the same path, on another host or in
 //              another mount, and a copy of it, have other ids
 //
@@ -78,7 +78,8 @@ class Blobs {
 
   // Offers blobs whose file is older than `age` to `unreferenced`, which answers which of them to
   // remove. Looks at whole fan-out folders until `limit` files were seen, and goes on there at the
-  // next call. How many were removed.
+  // next call. How many were removed. Pieces of puts that were given up, those of which none came
+  // for limits::unfinished_put, and what processes that are gone left half-written are removed too.
   [[nodiscard]] Result<int> collect(
       Duration age, WallTime now, int limit,
       const std::function<Result<std::vector<std::string>>(std::span<const std::string>)>&

@@ -387,6 +387,15 @@ TEST_F(ClientTest, AnEmptyBlobIsStoredAndFetched) {
   EXPECT_EQ(client.fetch({.digest = *digest}).value(), "");
 }
 
+TEST_F(ClientTest, APutWhosePiecesWereCollectedBeginsAgain) {
+  const std::string large(3'000'000, 'p');
+  front.forget_at_put = 2;
+  const auto digest = client.put(large);
+  ASSERT_TRUE(digest) << digest.error().message;
+  EXPECT_EQ(front.blobs.at(*digest), large);
+  EXPECT_GT(front.asked[Verb::put], 3);
+}
+
 TEST_F(ClientTest, AFileThatCannotBeReadIsSaidBeforeAnythingIsSent) {
   const auto job = client.submit({.kind = "engrave", .inputs = {{.path = "/no/such/photo.jpg"}}});
   ASSERT_FALSE(job.has_value());

@@ -188,6 +188,7 @@ void FrontDesk::take_put(Peer& peer, const bus::Item& item) {
   if (m->offset > 0 && busy_blobs > 0 && busy_blobs-- > 0)
     return refuse_with(peer, m->request, {Errc::busy, "full", {}, std::chrono::milliseconds(1)});
   const std::string digest(m->digest);
+  if (asked[bus::Verb::put] == forget_at_put) partial_.clear();
   std::string& bytes = partial_[digest];
   if (m->offset == 0) bytes.clear();
   if (m->offset != static_cast<std::int64_t>(bytes.size()))

@@ -13,10 +13,12 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/limits.h"
 #include "tests/fakes/failing_sync.h"
 
 namespace tallymill::store {
@@ -230,17 +232,59 @@ TEST_F(BlobsTest, AFileCutShortIsNotBelieved) {
 
 TEST_F(BlobsTest, TheOwnerRemovesWhatACrashLeftHalfWritten) {
   const fs::path tmp = blobs->folder() / "tmp";
-  std::ofstream(tmp / "4711-1") << "half";
-  std::ofstream(tmp / "old.part") << "abandoned";
-  std::ofstream(tmp / "new.part") << "in the making";
-  make_old(tmp / "old.part");
+  const auto leave_some = [&] {
+    std::ofstream(tmp / "4711-1") << "half";
+    std::ofstream(tmp / "old.part") << "abandoned";
+    std::ofstream(tmp / "new.part") << "in the making";
+    make_old(tmp / "old.part");
+  };
+  leave_some();
   auto worker = Blobs::open(blobs->folder(), false);
   ASSERT_TRUE(worker);
   EXPECT_TRUE(fs::exists(tmp / "4711-1"));
-  open();
-  EXPECT_FALSE(fs::exists(tmp / "4711-1"));
-  EXPECT_FALSE(fs::exists(tmp / "old.part"));
-  EXPECT_TRUE(fs::exists(tmp / "new.part"));
+  // When it starts, and with each collection.
+  for (const auto& clean : {std::function([&] { open(); }), std::function([&] {
+                              EXPECT_EQ(collect(std::chrono::hours(24)), 0);
+                            })}) {
+    leave_some();
+    clean();
+    EXPECT_FALSE(fs::exists(tmp / "4711-1"));
+    EXPECT_FALSE(fs::exists(tmp / "old.part"));
+    EXPECT_TRUE(fs::exists(tmp / "new.part"));
+  }
+}
+
+TEST_F(BlobsTest, APutThatWasGivenUpIsForgottenAndWhoGoesOnIsToldWhere) {
+  const fs::path part = blobs->folder() / "tmp" / (std::string(digest_of_abc) + ".part");
+  const auto piece = [&](std::int64_t offset, std::string_view bytes) {
+    return blobs->put_piece(digest_of_abc, Bytes(3), Bytes(offset), bytes);
+  };
+  const auto last_was_before = [&](Duration age) {
+    const std::int64_t at = to_ns(SystemClock().wall() - age);
+    const timespec time{at / 1'000'000'000, at % 1'000'000'000};
+    const timespec times[2] = {time, time};
+    ASSERT_EQ(::utimensat(AT_FDCWD, part.c_str(), times, 0), 0);
+  };
+  EXPECT_FALSE(*piece(0, "ab"));
+  last_was_before(limits::unfinished_put - std::chrono::minutes(1));
+  (void)collect(std::chrono::hours(24));
+  EXPECT_TRUE(fs::exists(part));
+  // A piece that was there is a sign of life as a new one is.
+  EXPECT_FALSE(*piece(0, "a"));
+  last_was_before(limits::unfinished_put + std::chrono::seconds(1));
+  EXPECT_FALSE(*piece(0, "a"));
+  (void)collect(std::chrono::hours(24));
+  EXPECT_TRUE(fs::exists(part));
+  last_was_before(limits::unfinished_put + std::chrono::seconds(1));
+  (void)collect(std::chrono::hours(24));
+  EXPECT_FALSE(fs::exists(part));
+  const auto late = piece(2, "c");
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::wrong_state);
+  EXPECT_NE(late.error().message.find("offset 0"), std::string::npos);
+  EXPECT_FALSE(fs::exists(part));
+  EXPECT_FALSE(*piece(0, "ab"));
+  EXPECT_TRUE(*piece(2, "c"));
 }
 
 TEST_F(BlobsTest, TheOwnerLeavesWhatALivingProcessWrites) {
