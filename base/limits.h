@@ -200,6 +200,10 @@ inline constexpr std::size_t replay_pieces = 16;
 // Hops of a route. Two are used; more is a chain that should be one stage.
 inline constexpr int route_hops = 4;
 
+// Kinds and stages that one front knows, and keeps for as long as it lives.
+inline constexpr std::size_t kinds = 4096;
+inline constexpr std::size_t stages = 256;
+
 // A priority that waits while so many of higher ones are dispatched goes next, and a route likewise
 // after so many of others: none starves under a flood.
 inline constexpr int starvation_turn = 16;
@@ -287,7 +291,7 @@ inline constexpr std::chrono::milliseconds ledger_read_time{500};
 // Clients that the front remembers; the one that was silent longest is forgotten first.
 inline constexpr std::size_t connections = 10'000;
 inline constexpr std::size_t client_name_bytes = 64;
-// Names of clients that one front counts by; 100 bytes each, for as long as it lives.
+// Names of clients that one front counts by: of those that are connected or have live jobs.
 inline constexpr std::size_t clients = 100'000;
 // Single jobs that one connection may watch; all jobs of its client cost nothing.
 inline constexpr std::size_t watched_jobs = 100'000;

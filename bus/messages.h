@@ -378,6 +378,7 @@ struct WorkerHello {
   std::string_view host = {};
   std::string_view boot = {};  // boot id: CLOCK_MONOTONIC is shared by those who have the same one
   std::int64_t pid = 0;
+  std::string_view pids = {};  // pid namespace: the pid means the same to those who have this one
   std::int32_t version = 1;
   std::string_view endpoint = {};  // where its lane is bound
   std::int32_t lane = 1;           // raised when a living worker binds anew
@@ -391,6 +392,7 @@ struct WorkerHello {
     f("host", host);
     f("boot", boot);
     f("pid", pid);
+    f("pns", pids);
     f("v", version, 1);
     f("ep", endpoint);
     f("lane", lane, 1);

@@ -41,9 +41,9 @@ void Desk::forget(ConnId id) {
   const auto entry = conns_.find(id);
   TM_CHECK(entry != conns_.end());
   by_peer_.erase(entry->second.route.peer);
-  for (auto& [client, ids] : by_client_) std::erase(ids, id);
+  unwatch_client(id, entry->second.client);
+  if (!entry->second.name.empty()) let_go_.push_back(entry->second.client);
   for (const std::int64_t job : entry->second.ids) unwatch_job(id, job);
-  std::erase_if(by_client_, [](const auto& pair) { return pair.second.empty(); });
   behind_.erase(id);
   conns_.erase(entry);
 }
@@ -174,6 +174,24 @@ void Desk::flush() {
   dirty_.clear();
   for (const ConnId id : std::exchange(gone_, {}))
     if (const Conn* conn = find(id); conn != nullptr && conn->gone) forget(id);
+}
+
+void Desk::introduce(ConnId id, const std::string& name, ClientId client) {
+  Conn& conn = conns_.at(id);
+  if (!conn.name.empty()) let_go_.push_back(conn.client);
+  if (conn.client != client) {
+    unwatch_client(id, conn.client);
+    conn.watches_all = false;
+  }
+  conn.name = name;
+  conn.client = client;
+}
+
+void Desk::unwatch_client(ConnId id, ClientId client) {
+  const auto watchers = by_client_.find(client);
+  if (watchers == by_client_.end()) return;
+  std::erase(watchers->second, id);
+  if (watchers->second.empty()) by_client_.erase(watchers);
 }
 
 void Desk::watch_client(ConnId id, ClientId client) {

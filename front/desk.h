@@ -23,6 +23,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 #include <zmq.hpp>
 
@@ -77,6 +78,12 @@ class Desk {
   // silent longest is forgotten.
   ConnId conn_of(const bus::Route& route, Instant now);
   [[nodiscard]] Conn* find(ConnId id);
+
+  // The connection says its name, and with another one that it is somebody else. `client` is held
+  // by it, see let_go().
+  void introduce(ConnId id, const std::string& name, ClientId client);
+  // Clients that connections hold no more, once each time.
+  [[nodiscard]] std::vector<ClientId> let_go() { return std::exchange(let_go_, {}); }
 
   // A question of this connection; its handle for the machine.
   ReplyTo ask(ConnId conn, std::int64_t request);
@@ -159,6 +166,7 @@ class Desk {
   void mark_gone(ConnId id, Conn& conn, const Error& error);
   void mark(ConnId id, Conn& conn);
   void forget(ConnId id);
+  void unwatch_client(ConnId id, ClientId client);
   void unwatch_job(ConnId id, std::int64_t job);
 
   zmq::socket_t& router_;
@@ -168,6 +176,7 @@ class Desk {
   std::vector<ConnId> dirty_;
   std::unordered_set<ConnId> behind_;  // lost ends
   std::vector<ConnId> gone_;
+  std::vector<ClientId> let_go_;
   std::shared_ptr<bus::Held> held_;  // by libzmq, for all
   std::vector<Asked> asked_;         // by handle - 1
   std::vector<std::uint32_t> free_;  // handles

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/boot.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -53,12 +53,17 @@ std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
   return std::nullopt;
 }
 
-std::string boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(file, id);
-  return id;
+// REQUIRES: it came in a message; what was taken from it since made it smaller.
+std::string header_of(const bus::Done& done) {
+  bus::Packer packer;
+  packer.add(done);
+  auto envelope = bus::Envelope::decode(packer.take());
+  TM_CHECK(envelope.has_value());
+  return std::string(envelope->items().front().header);
 }
+
+// What a worker may say of a file's size: sums of it must not overflow.
+constexpr std::int64_t one_tebibyte = std::int64_t{1} << 40;
 
 }  // namespace
 
@@ -123,8 +128,8 @@ Status Front::open() {
   probe_ = std::make_unique<Probe>(registry_);
   stages_ = std::make_unique<StageDoor>(
       context_, loop_, control_.front(), *machine_,
-      StageDoor::Place{boot_id(), options_.run_dir, blobs_->folder().string(), blobs_->id(),
-                       options_.listen.front(), opened_.epoch, options_.insecure},
+      StageDoor::Place{boot_id(), pid_namespace(), options_.run_dir, blobs_->folder().string(),
+                       blobs_->id(), options_.listen.front(), opened_.epoch, options_.insecure},
       [this](std::vector<KindSpec>&& kinds) { learn(std::move(kinds)); },
       [this](const bus::Live& live, const bus::Item& item) { on_live(live, item); },
       [this](const bus::Item& item) { on_done(item); });
@@ -294,6 +299,16 @@ bool Front::take_kind(KindSpec&& kind) {
                                              : "more stages than a route may"));
     return false;
   }
+  const auto unknown = std::ranges::count_if(
+      kind.route, [this](const std::string& name) { return !machine_->stage_named(name); });
+  if ((!machine_->kind_named(kind.name) && machine_->kinds() >= limits::kinds) ||
+      machine_->stages() + static_cast<std::size_t>(unknown) > limits::stages) {
+    log::warn(
+        fmt::format("kind {} is not served: this front knows as many kinds or stages as it "
+                    "may, {} and {}",
+                    kind.name, limits::kinds, limits::stages));
+    return false;
+  }
   std::vector<StageId> route;
   for (const std::string& name : kind.route) {
     auto stage = machine_->stage_named(name);
@@ -363,8 +378,12 @@ void Front::on_done(const bus::Item& item) {
     finished.outcome = Finished::Outcome::error;
     finished.retry = false;
     finished.error = std::move(*refusal);
-    hand_.blobs = {};
     done_.files.clear();
+    done_.outcome = "error";
+    kept_done_ = header_of(done_);
+    hand_.header = kept_done_;
+    hand_.params = {};
+    hand_.blobs = {};
   }
   for (const bus::FileRef& file : done_.files)
     if (!file.digest.empty()) hand_.digests.emplace_back(file.digest);
@@ -480,6 +499,9 @@ void Front::act(const Settle& settle) {
   if (result) {
     end.result = pack_body({}, hand_.params, hand_.blobs);
     end.digests = hand_.digests;
+    for (const bus::FileRef& file : hand_.done->files)
+      if (!file.digest.empty())
+        end.file_bytes += std::clamp<std::int64_t>(file.bytes, 0, one_tebibyte);
   }
   bodies_.drop(settle.job);
   commit(std::move(end));
@@ -625,6 +647,7 @@ void Front::end_turn() {
   // what has been settled.
   stages_->flush_jobs();
   desk_->flush();
+  for (const ClientId client : desk_->let_go()) machine_->let_client_go(client);
   stages_->flush_verdicts();
 }
 
@@ -660,6 +683,9 @@ void Front::plan_judgement() {
 void Front::measure() {
   probe_->copy(machine_->snapshot(), machine_->counts(),
                {.connections = static_cast<std::int64_t>(desk_->connections()),
+                .clients = static_cast<std::int64_t>(machine_->clients()),
+                .kinds = static_cast<std::int64_t>(machine_->kinds()),
+                .stages = static_cast<std::int64_t>(machine_->stages()),
                 .behind = static_cast<std::int64_t>(desk_->behind()),
                 .client_out = desk_->held(),
                 .commit_queue = committer_->queued(),

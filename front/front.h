@@ -226,6 +226,7 @@ class Front {
   bus::Frames frames_;
   bus::Submit submit_;
   bus::Done done_;
+  std::string kept_done_;  // its header, when not all of it is kept
   StoredEnd ended_;
   Bytes unstored_{};  // of blobs and large submits that wait for their porter
   bus::Loop::TimerId judgement_timer_ = 0;

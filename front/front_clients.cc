@@ -140,9 +140,8 @@ void Front::on_hello(ConnId conn, const bus::Item& item) {
     return desk_->fail(conn, hello->request, JobId(0),
                        {Errc::busy, "this front knows as many clients' names as it may", "/client",
                         milliseconds(1000)});
-  Conn& at = *desk_->find(conn);
-  at.name = hello->client.empty() ? "anonymous" : std::string(hello->client);
-  at.client = machine_->client_named(at.name);
+  const std::string name(hello->client.empty() ? "anonymous" : hello->client);
+  desk_->introduce(conn, name, machine_->hold_client(name));
   desk_->send(conn, bus::Welcome{hello->request, opened_.epoch, opened_.ledger_id, announced_,
                                  limits::submit_window_jobs, limits::submit_window_bytes.raw(),
                                  blobs_->folder().native(), TALLYMILL_VERSION});

@@ -69,6 +69,7 @@ struct JobEnd {
   std::string result;                // values and inline files, packed
   std::string timeline;              // stamps of the last attempt and of the front, packed
   std::vector<std::string> digests;  // blobs that the result refers to
+  std::int64_t file_bytes = 0;       // of those, together
 };
 
 // What happened to a live job between, so that a restart goes on from there.

@@ -197,7 +197,9 @@ void Check::totals_are_what_is_there() {
   }
   equal("accepted = ended + live", "accepted", report_.accepted, ended + report_.live);
   equal("bytes of results = kept + retired", "result_bytes", result_bytes_,
-        result_bytes_retired_ + count("SELECT coalesce(sum(length(result)), 0) FROM ends"));
+        result_bytes_retired_ +
+            count("SELECT coalesce(sum(coalesce(length(result), 0) + coalesce(file_bytes, 0)), 0)"
+                  " FROM ends"));
 }
 
 // Between one row and the next, as many ends as its list names; and what it names is there.

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <fstream>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -189,13 +188,6 @@ Bytes free_bytes(const fs::path& folder) {
   struct statvfs info{};
   if (::statvfs(folder.c_str(), &info) != 0) return Bytes(std::numeric_limits<std::int64_t>::max());
   return Bytes(static_cast<std::int64_t>(info.f_bavail * info.f_frsize));
-}
-
-std::string this_boot() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string boot;
-  std::getline(file, boot);
-  return boot;
 }
 
 }  // namespace tallymill::front

@@ -70,7 +70,4 @@ class LedgerFiles {
 // when it cannot be asked.
 [[nodiscard]] Bytes free_bytes(const std::filesystem::path& folder);
 
-// Names the boot of this machine: Instants of another boot mean nothing.
-[[nodiscard]] std::string this_boot();
-
 }  // namespace tallymill::front

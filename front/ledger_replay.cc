@@ -4,6 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/limits.h"
+#include "bus/envelope.h"
+#include "front/body.h"
 #include "front/ledger_fates.h"
 #include "front/waiting.h"
 
@@ -14,6 +17,19 @@ using store::Sqlite;
 using store::Statement;
 
 constexpr std::size_t chunk_jobs = 4096;
+
+// Of the inputs that a body names by digest. A body that cannot be read is found when it is sent.
+Bytes bytes_in_blobs(std::string_view packed) {
+  const auto body = packed.empty() ? Result<Body>(Body{}) : read_body(packed);
+  if (!body || body->header.empty()) return Bytes(0);
+  const auto submit = bus::read<bus::Submit>({bus::Verb::submit, body->header, {}, {}});
+  std::int64_t bytes = 0;
+  if (submit)
+    for (const bus::FileRef& input : submit->inputs)
+      if (!input.digest.empty())
+        bytes += std::clamp<std::int64_t>(input.bytes, 0, limits::max_job_bytes.raw());
+  return Bytes(bytes);
+}
 
 class Replay {
  public:
@@ -41,7 +57,8 @@ Status Replay::prepare() {
   auto blocks = db_.prepare("SELECT block, slots FROM fates WHERE live > 0 ORDER BY block");
   auto jobs = db_.prepare(
       "SELECT id, client, kind, priority, length(body), deadline_ns, not_before_ns, intake_ns,"
-      " queued_ns, submitted_ns FROM jobs WHERE id >= ?1 AND id <= ?2 ORDER BY id");
+      " queued_ns, submitted_ns, CASE WHEN digests IS NOT NULL THEN body END FROM jobs WHERE id >= "
+      "?1 AND id <= ?2 ORDER BY id");
   auto notes = db_.prepare(
       "SELECT job, what, charges, failures, due_ns FROM notes WHERE job >= ?1 AND job <= ?2"
       " ORDER BY job, seq");
@@ -117,7 +134,8 @@ Status Replay::read_job() {
   job.client = jobs_.text(1);
   job.kind = jobs_.text(2);
   job.priority = static_cast<std::int32_t>(priority);
-  job.size = Bytes(jobs_.integer(4));
+  job.size =
+      std::min(limits::max_job_bytes, Bytes(jobs_.integer(4)) + bytes_in_blobs(jobs_.blob(10)));
   if (!jobs_.is_null(5)) job.deadline = wall_from_ns(jobs_.integer(5));
   if (!jobs_.is_null(6)) job.not_before = wall_from_ns(jobs_.integer(6));
   job.intake = instant_from_ns(jobs_.integer(7));

@@ -26,8 +26,8 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
        "UPDATE retired SET done = ?1, failed = ?2, cancelled = ?3, expired = ?4, keys = ?5,"
        " result_bytes = ?6, through_seq = ?7, results_through_seq = ?8"},
       {r.ends_,
-       "SELECT seq, job, state, at_ns, length(result), digests FROM ends WHERE seq > ?1"
-       " ORDER BY seq LIMIT ?2"},
+       "SELECT seq, job, state, at_ns, coalesce(length(result), 0) + coalesce(file_bytes, 0),"
+       " digests FROM ends WHERE seq > ?1 ORDER BY seq LIMIT ?2"},
       {r.job_, "SELECT digests, submitted_ns, key IS NOT NULL FROM jobs WHERE id = ?1"},
       {r.remove_job_, "DELETE FROM jobs WHERE id = ?1"},
       {r.remove_end_, "DELETE FROM ends WHERE seq = ?1"},
@@ -38,7 +38,8 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
        " SELECT client, key, id, content_hash, submitted_ns, ?2 FROM jobs WHERE id = ?1"},
       {r.keys_, "SELECT job, at_ns FROM retired_keys ORDER BY job LIMIT ?1"},
       {r.remove_keys_, "DELETE FROM retired_keys WHERE job <= ?1"},
-      {r.drop_result_, "UPDATE ends SET result = NULL, digests = NULL WHERE seq = ?1"},
+      {r.drop_result_,
+       "UPDATE ends SET result = NULL, digests = NULL, file_bytes = NULL WHERE seq = ?1"},
       {r.remove_commits_,
        "DELETE FROM commits WHERE head IN (SELECT head FROM commits WHERE head <= ?1 AND"
        " head < ?2 ORDER BY head LIMIT ?3)"},

@@ -53,6 +53,9 @@ constexpr const char* v3_keys =
     " PRIMARY KEY(client, key)) WITHOUT ROWID;"
     "CREATE INDEX retired_keys_job ON retired_keys(job);";
 
+// Until version 4 files in the blob store were not counted among the bytes of results.
+constexpr const char* v4_files = "ALTER TABLE ends ADD COLUMN file_bytes INTEGER";
+
 // All of `jobs` by rising id, with the seq of their end: one row of slots after the other.
 Status fill_fates(store::Sqlite& db) {
   auto jobs = db.prepare(
@@ -100,6 +103,7 @@ Status bring_up(store::Sqlite& db, std::int64_t found) {
   if (found == 1 || found == 2) {
     if (auto made = to_version_3(db); !made) return made;
   }
+  if (auto made = db.exec(v4_files); !made) return made;
   return db.exec("PRAGMA user_version = " + std::to_string(ledger_schema_version) +
                  "; PRAGMA application_id = " + std::to_string(ledger_application_id));
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/boot.h"
 #include "base/check.h"
 #include "base/thread.h"
 #include "front/ledger_fates.h"
@@ -118,7 +119,8 @@ Result<Writes> Writes::prepare(Sqlite& db) {
        " ON CONFLICT(client, key) WHERE key IS NOT NULL DO NOTHING"},
       {w.end,
        "INSERT INTO ends(seq, job, state, attempts, at_ns, code, message, field, digests,"
-       " timeline, result) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"},
+       " timeline, result, file_bytes)"
+       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
       {w.note,
        "INSERT INTO notes(job, seq, what, charges, failures, due_ns, data)"
        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -226,7 +228,7 @@ Result<Opened> SqliteLedger::raise_epoch() {
   if (!id) return std::unexpected(std::move(id).error());
   if (!epoch) return std::unexpected(std::move(epoch).error());
   if (!row) return std::unexpected(std::move(row).error());
-  if (options_.boot.empty()) options_.boot = this_boot();
+  if (options_.boot.empty()) options_.boot = boot_id();
   if (plants(Mutant::epoch_not_raised) && *epoch > 1)
     return Opened{*id, *epoch - 1, head_.seq, head_.totals, false};
   row->bind(1, *epoch);
@@ -404,9 +406,10 @@ Status SqliteLedger::store_end(const JobEnd& end, Outcome& outcome) {
   row.bind_text_or_null(9, digests);
   row.bind_blob_or_null(10, end.timeline);
   row.bind_blob_or_null(11, end.result);
+  end.file_bytes != 0 ? row.bind(12, end.file_bytes) : row.bind_null(12);
   if (!row.run()) return std::unexpected(db_.error("ledger: settle"));
   ++head_.totals.ended[static_cast<int>(end.state)];
-  head_.result_bytes += static_cast<std::int64_t>(end.result.size());
+  head_.result_bytes += static_cast<std::int64_t>(end.result.size()) + end.file_bytes;
   return store_refs(end.digests, end.job);
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/boot.h"
 #include "base/limits.h"
 #include "base/thread.h"
 #include "front/ledger_fates.h"
@@ -47,7 +48,7 @@ class SqliteReader final : public LedgerReader {
   Result<EndsPage> ends_since(std::int64_t since, std::string_view client, int limit,
                               Bytes bytes) override;
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override {
-    return replay_live(db_, this_boot(), found);
+    return replay_live(db_, boot_id(), found);
   }
 
  private:

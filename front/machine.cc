@@ -113,10 +113,36 @@ std::optional<Error> Machine::refusal(const Submission& submission, Instant now)
 }
 
 ClientId Machine::client_named(std::string_view name) {
-  auto [entry, fresh] =
-      client_ids_.try_emplace(std::string(name), static_cast<ClientId>(clients_.size()));
-  if (fresh) clients_.push_back({std::string(name)});
-  return entry->second;
+  const auto known = client_ids_.find(std::string(name));
+  if (known != client_ids_.end()) return known->second;
+  if (free_clients_.empty()) {
+    free_clients_.push_back(static_cast<ClientId>(clients_.size()));
+    clients_.emplace_back();
+  }
+  const ClientId id = free_clients_.back();
+  free_clients_.pop_back();
+  clients_[id] = {.name = std::string(name)};
+  client_ids_.emplace(name, id);
+  return id;
+}
+
+ClientId Machine::hold_client(std::string_view name) {
+  const ClientId id = client_named(name);
+  ++clients_[id].held;
+  return id;
+}
+
+void Machine::let_client_go(ClientId client) {
+  TM_CHECK(client < clients_.size() && clients_[client].held > 0);
+  --clients_[client].held;
+  forget_idle(client);
+}
+
+void Machine::forget_idle(ClientId client) {
+  const Client& at = clients_[client];
+  if (at.live > 0 || at.held > 0) return;
+  client_ids_.erase(at.name);
+  free_clients_.push_back(client);
 }
 
 void Machine::submit(const Submission& submission, Instant now) {
@@ -148,10 +174,12 @@ void Machine::forget(JobId id) {
   const auto entry = jobs_.find(id.raw());
   TM_CHECK(entry != jobs_.end());
   const JobEntry& job = entry->second;
-  --clients_[job.client].live;
+  const ClientId client = job.client;
+  --clients_[client].live;
   live_bytes_ -= job.size;
   if (job.deadline != Instant::max()) deadlines_.erase({job.deadline, id});
   jobs_.erase(entry);
+  forget_idle(client);
 }
 
 // ---- commits ----

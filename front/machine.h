@@ -266,11 +266,15 @@ class Machine {
   [[nodiscard]] std::optional<KindId> kind_named(std::string_view name) const;
   [[nodiscard]] const Kind& kind(KindId id) const { return kinds_[id]; }
   [[nodiscard]] const std::string& stage(StageId id) const { return stages_[id]; }
+  [[nodiscard]] std::size_t clients() const { return client_ids_.size(); }
+  [[nodiscard]] std::size_t stages() const { return stages_.size(); }
   [[nodiscard]] std::size_t kinds() const { return kinds_.size(); }
-  // Small numbers for names of clients; they live as long as the front.
-  ClientId client_named(std::string_view name);
+  // Small numbers for names of clients. A name has its own for as long as it has live jobs or is
+  // held. REQUIRES: let go as often as it was held.
+  ClientId hold_client(std::string_view name);
+  void let_client_go(ClientId client);
   [[nodiscard]] bool has_room_for_client(std::string_view name) const {
-    return clients_.size() < limits::clients || client_ids_.contains(std::string(name));
+    return client_ids_.size() < limits::clients || client_ids_.contains(std::string(name));
   }
   [[nodiscard]] ClientId client_of(JobId job) const { return jobs_.at(job.raw()).client; }
   // Whether jobs of the ledger are still to come.
@@ -408,7 +412,8 @@ class Machine {
   };
   struct Client {
     std::string name;
-    std::int64_t live = 0;
+    std::int64_t live = 0;  // jobs
+    std::int64_t held = 0;  // times
   };
   struct LaneTotals {
     LaneCount count;
@@ -422,6 +427,8 @@ class Machine {
   // waiting
   void wait(JobId id, JobEntry& job, Instant now);
   void unwait(JobId id, const JobEntry& job);
+  [[nodiscard]] ClientId client_named(std::string_view name);
+  void forget_idle(ClientId client);
   [[nodiscard]] RouteId route_along(const std::vector<StageId>& stages);
   [[nodiscard]] Waiting::Ready ready_place(JobId id, const JobEntry& job) const;
   void send(JobId id, JobEntry& job, std::span<const Taken> places, Instant now);
@@ -480,7 +487,8 @@ class Machine {
   std::vector<Kind> kinds_;
   std::vector<RouteId> route_of_kind_;
   std::vector<std::vector<StageId>> routes_;
-  std::vector<Client> clients_;
+  std::vector<Client> clients_;  // by ClientId
+  std::vector<ClientId> free_clients_;
   std::unordered_map<std::string, ClientId> client_ids_;
 
   std::unordered_map<std::int64_t, JobEntry> jobs_;

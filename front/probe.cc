@@ -113,6 +113,10 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
   gauge("tallymill_front_unstored_bytes", "Bytes that wait for the blob store.",
         measures.unstored.raw());
   gauge("tallymill_front_connections", "Clients that the front knows.", measures.connections);
+  gauge("tallymill_front_client_names", "Names of clients that are connected or have jobs.",
+        measures.clients);
+  gauge("tallymill_front_kinds", "Kinds of jobs that the front knows.", measures.kinds);
+  gauge("tallymill_front_stages", "Stages that the front knows.", measures.stages);
   gauge("tallymill_front_clients_behind",
         "Clients that do not read: they lost ends and could not be told of the gap yet.",
         measures.behind);

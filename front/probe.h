@@ -23,7 +23,10 @@ namespace tallymill::front {
 // How full the front is, and what others than the machine count.
 struct Measures {
   std::int64_t connections = 0;
-  std::int64_t behind = 0;  // of these, who lost ends and could not be told yet
+  std::int64_t clients = 0;  // names that the front counts by
+  std::int64_t kinds = 0;
+  std::int64_t stages = 0;
+  std::int64_t behind = 0;  // of the connections, who lost ends and could not be told yet
   Bytes client_out{};       // that libzmq holds for clients
   std::int64_t commit_queue = 0;
   Bytes live_bytes{};

@@ -167,6 +167,13 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
         kinds.push_back(std::move(*kind));
       }
   auto stage = machine_.stage_named(hello->stage);
+  if (!stage && (machine_.stages() >= limits::stages || hello->stage.empty() ||
+                 hello->stage.size() > limits::stage_name_bytes)) {
+    ++refused_;
+    return log::warn(
+        "a worker's hello was refused: its stage has no name that can be taken, or "
+        "the front knows as many stages as it may");
+  }
   if (!stage) stage = machine_.add_stage(std::string(hello->stage));
   announced_(std::move(kinds));
 
@@ -192,6 +199,7 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
                 std::string(hello->stage),
                 std::string(hello->host),
                 std::string(hello->boot),
+                std::string(hello->pids),
                 std::string(hello->endpoint),
                 hello->pid,
                 std::move(names)};
@@ -420,7 +428,8 @@ void StageDoor::send_lanes() {
 void StageDoor::look_after_suspects() {
   for (auto id = suspects_.begin(); id != suspects_.end();) {
     Slot& at = slots_[*id];
-    const bool here = at.facts.boot == place_.boot && at.facts.pid > 0;
+    const bool here = at.facts.boot == place_.boot && at.facts.pids == place_.pids &&
+                      !place_.pids.empty() && at.facts.pid > 0;
     if (!here || !process_is_gone(at.facts.pid)) {
       const bool waited = loop_.now() - at.suspect_since > limits::lease;
       id = waited ? suspects_.erase(id) : std::next(id);

@@ -31,6 +31,7 @@ struct WorkerFacts {
   std::string stage;
   std::string host;
   std::string boot;
+  std::string pids;
   std::string endpoint;
   std::int64_t pid = 0;
   std::vector<std::string> kinds;
@@ -40,6 +41,7 @@ class StageDoor {
  public:
   struct Place {
     std::string boot;     // of this host
+    std::string pids;     // its pid namespace
     std::string run_dir;  // where a supervisor leaves the last words of dead workers
     std::string blobs;    // folder of the blob store
     std::string store;    // its id

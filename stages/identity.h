@@ -1,4 +1,4 @@
-// Who a worker is: a name that no other process ever had, its host and its boot.
+// Who a worker is: a name that no other process ever had, and its host.
 //
 // Threads: any.
 #pragma once
@@ -11,8 +11,6 @@ namespace tallymill::stages {
 // "compute-1f0c9a44e2b7": fresh at each call.
 [[nodiscard]] std::string fresh_incarnation(std::string_view stage);
 [[nodiscard]] std::string host_name();
-// Of this boot; those with the same one share CLOCK_MONOTONIC. Empty when the system does not say.
-[[nodiscard]] std::string boot_id();
 
 // Removes the ipc sockets of dead workers from `run_dir`: files that nobody listens on any more.
 void remove_stale_lanes(const std::string& run_dir);

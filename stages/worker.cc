@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/address.h"
+#include "base/boot.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -131,6 +132,7 @@ class Worker::State {
 
   std::string host_ = host_name();
   std::string boot_ = boot_id();
+  std::string pids_ = pid_namespace();
   std::int64_t epoch_ = 0;  // of the front that welcomed us
   std::string store_;       // the blob store that it told of last
   int hellos_open_ = 0;     // not yet answered
@@ -244,6 +246,7 @@ void Worker::State::hello() {
                                        .host = host_,
                                        .boot = boot_,
                                        .pid = ::getpid(),
+                                       .pids = pids_,
                                        .endpoint = lane_->endpoint(),
                                        .lane = lane_->number(),
                                        .limit_jobs = options_.places,

@@ -306,8 +306,8 @@ TEST_F(LedgerDisk, HalfAGigabyteThroughTheWalLeavesItAboutAsLargeAsItWasGrown) {
   EXPECT_LE(largest, std::uintmax_t{72} << 20);
 }
 
-// A ledger as a front of that schema left it: 1 and 1000 are live, 2 has failed, and with version 2
-// 3 is retired; 1 and 3 have keys.
+// A ledger as a front of that schema left it: 1 and 1000 are live, 2 has failed, and from version 2
+// on 3 is retired; 1 and 3 have keys.
 void write_old_ledger(const fs::path& folder, int version) {
   auto db = store::Sqlite::open(folder / "ledger.db", store::Sqlite::Mode::create);
   ASSERT_TRUE(db);
@@ -320,11 +320,13 @@ void write_old_ledger(const fs::path& folder, int version) {
       "INSERT INTO jobs(id, client, kind, priority, submitted_ns, intake_ns, queued_ns, key,"
       " content_hash) VALUES(1, 'a', 'k', 4, 1, 1, 1, 'key', 'hash'),"
       " (2, 'b', 'k', 4, 1, 1, 1, NULL, NULL), (1000, 'a', 'k', 4, 1, 1, 1, NULL, NULL);"
-      "INSERT INTO keys VALUES('a', 'key', 1, 'hash', 1, NULL), ('a', 'old', 3, 'hash', 1, 0);"
       "INSERT INTO ends(seq, job, state, attempts, at_ns, code) VALUES(1001, 2, 1, 1, 5, "
       "'E_STAGE');"
       "INSERT INTO commits VALUES(1000, 4, 1, 0, 0, 0, 2, 0, NULL, NULL);"
       "UPDATE retired SET done = 1, through_seq = 4"));
+  ASSERT_TRUE(db->exec(version == 3 ? "INSERT INTO retired_keys VALUES('a', 'old', 3, 'hash', 1, 0)"
+                                    : "INSERT INTO keys VALUES('a', 'key', 1, 'hash', 1, NULL),"
+                                      " ('a', 'old', 3, 'hash', 1, 0)"));
   for (const auto& [sql, bytes] :
        {std::pair("UPDATE jobs SET body = ?1", body_of("params")),
         {"UPDATE ends SET timeline = ?1", pack_attempt({}, {2, 1, 1}, "lost", {})}}) {
@@ -356,7 +358,7 @@ void write_old_ledger(const fs::path& folder, int version) {
 }
 
 TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
-  for (const int version : {1, 2}) {
+  for (const int version : {1, 2, 3}) {
     const TempFolder old;
     write_old_ledger(old.path(), version);
     const auto opened = open_ledger(options_in(old.path()));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "front/ledger_check.h"
 #include "front/ledger_schema.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
@@ -230,6 +231,66 @@ TEST(Ledger, OnePieceOfRetentionRemovesSoManyJobsAndTheNextOneTheRest) {
   EXPECT_EQ(opened.ledger->retire(policy, wall_from_ns(0)), false);
   EXPECT_FALSE(is_there(jobs - 1));
   EXPECT_TRUE(is_there(jobs));
+}
+
+TEST(Ledger, ResultsAreBoundedTogetherWithTheirFilesInTheBlobStore) {
+  const TempFolder folder;
+  constexpr std::int64_t jobs = 5, file = 1'000'000;
+  const auto kept = [&](LedgerReader& reader) {
+    std::vector<std::int64_t> ids;
+    for (std::int64_t id = 1; id <= jobs; ++id)
+      if (reader.result(JobId(id))) ids.push_back(id);
+    return ids;
+  };
+  {
+    const auto opened = open_ledger(options_in(folder.path()));
+    for (std::int64_t id = 1; id <= jobs; ++id) commit(*opened.ledger, {job_with(id)});
+    for (std::int64_t id = 1; id <= jobs; ++id) {
+      JobEnd end = end_of_job(jobs + id, id);
+      end.file_bytes = id == 2 ? file : id == 4 ? 2 * file : 0;
+      commit(*opened.ledger, {end});
+    }
+    const auto reader = opened.ledger->reader();
+    ASSERT_TRUE(reader);
+    ASSERT_TRUE(opened.ledger->retire({.result_bytes = 4 * file}, wall_from_ns(0)));
+    EXPECT_EQ(kept(**reader), (std::vector<std::int64_t>{1, 2, 3, 4, 5}));
+    ASSERT_TRUE(opened.ledger->retire({.result_bytes = 3 * file}, wall_from_ns(0)));
+    EXPECT_EQ(kept(**reader), (std::vector<std::int64_t>{3, 4, 5}));
+  }
+  // What is counted is on disk.
+  const auto opened = open_ledger(options_in(folder.path()));
+  ASSERT_TRUE(opened.ledger->retire({.result_bytes = file}, wall_from_ns(0)));
+  const auto reader = opened.ledger->reader();
+  ASSERT_TRUE(reader);
+  EXPECT_EQ(kept(**reader), std::vector<std::int64_t>{5});
+  const auto report = check_ledger({folder.path()});
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->clean());
+}
+
+TEST(Ledger, AReplayedJobIsAsLargeAsWithItsInputsAndNeverLargerThanAJobMayBe) {
+  const TempFolder folder;
+  const auto with_input = [](std::int64_t id, std::int64_t bytes) {
+    NewJob job = job_with(id);
+    const std::string digest = store::digest_of(std::to_string(id));
+    bus::Submit submit;
+    submit.kind = "synthetic";
+    submit.inputs = {{.name = "photo", .digest = digest, .bytes = bytes}};
+    job.body = pack_body(header_of(submit), "params");
+    job.digests = {digest};
+    return job;
+  };
+  const NewJob photo = with_input(1, 5'000'000);
+  {
+    const auto opened = open_ledger(options_in(folder.path()));
+    commit(*opened.ledger, {photo, with_input(2, limits::max_job_bytes.raw()), job_with(3)});
+  }
+  const auto opened = open_ledger(options_in(folder.path()));
+  const auto live = replay(*opened.ledger);
+  ASSERT_EQ(live.size(), 3U);
+  EXPECT_EQ(live[0].size, Bytes(std::ssize(photo.body) + 5'000'000));
+  EXPECT_EQ(live[1].size, limits::max_job_bytes);
+  EXPECT_EQ(live[2].size, Bytes(std::ssize(job_with(3).body)));
 }
 
 }  // namespace

@@ -59,15 +59,36 @@ TEST_F(MachineTest, AFailedAttemptsNoteSaysWhenItWasDispatched) {
 }
 
 TEST_F(MachineTest, KnowsAsManyNamesOfClientsAsItMayAndThoseStayWelcome) {
-  for (std::size_t n = machine_.has_room_for_client("0") ? 0 : 1; n < limits::clients; ++n) {
-    const std::string name = std::to_string(n);
-    if (!machine_.has_room_for_client(name)) {
-      FAIL() << "no room for the client number " << n;
-    }
-    (void)machine_.client_named(name);
+  std::vector<ClientId> held;
+  while (machine_.clients() < limits::clients) {
+    const std::string name = std::to_string(held.size());
+    ASSERT_TRUE(machine_.has_room_for_client(name)) << name;
+    held.push_back(machine_.hold_client(name));
   }
   EXPECT_FALSE(machine_.has_room_for_client("one more"));
   EXPECT_TRUE(machine_.has_room_for_client("7"));
+  // Who left makes room for another, unless it was there twice.
+  EXPECT_EQ(machine_.hold_client("8"), held[8]);
+  machine_.let_client_go(held[8]);
+  EXPECT_FALSE(machine_.has_room_for_client("one more"));
+  machine_.let_client_go(held[8]);
+  EXPECT_TRUE(machine_.has_room_for_client("one more"));
+  EXPECT_EQ(machine_.hold_client("one more"), held[8]);
+  EXPECT_FALSE(machine_.has_room_for_client("8"));
+}
+
+TEST_F(MachineTest, AClientWithJobsIsKnownUntilTheLastHasEnded) {
+  const std::size_t before = machine_.clients();
+  const ClientId client = machine_.hold_client("leaves");
+  Submission submitted = submission(1);
+  submitted.client = "leaves";
+  const JobId job = submit(submitted, 1);
+  machine_.let_client_go(client);
+  EXPECT_EQ(machine_.clients(), before + 1);
+  EXPECT_EQ(machine_.client_of(job), client);
+  machine_.cancel(99, job, at(2));
+  commit_all(3);
+  EXPECT_EQ(machine_.clients(), before);
 }
 
 TEST_F(MachineTest, ANewRouteIsTakenByTheJobsThatWaitAndNotByThoseUnderWay) {

@@ -207,6 +207,7 @@ void add_worker_messages(std::vector<Sample>& all) {
                                      .host = "bench-1",
                                      .boot = "0f7e1c2a",
                                      .pid = 4242,
+                                     .pids = "pid:[4026531836]",
                                      .version = 1,
                                      .endpoint = "ipc:///run/tallymill/lane-c-2",
                                      .lane = 2,
