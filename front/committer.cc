@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "front/ledger_files.h"
 #include "front/mutant.h"
@@ -207,6 +208,9 @@ bool Committer::collect_blobs() {
                                    if (!garbage) broken = garbage.error();
                                    return garbage;
                                  });
+  const bool unread = !removed && !broken;
+  if (unread && collected_) log::warn("not all blobs are collected: " + removed.error().message);
+  collected_ = !unread;
   if (!broken || broken->code == Errc::disk) return true;
   fail_with(std::move(*broken));
   return false;

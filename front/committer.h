@@ -125,6 +125,7 @@ class Committer {
   bool wholes_alone_ = false;
   bool disk_full_ = false;
   bool retire_more_ = false;
+  bool collected_ = true;  // the last collection could read what it looked at
   Instant upkeep_at_;
   std::thread thread_;
 };

@@ -52,11 +52,12 @@ void remove_stale_lanes(const std::string& run_dir) {
   namespace fs = std::filesystem;
   std::error_code error;
   std::vector<fs::path> stale;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run_dir, error)) {
-    if (!entry.path().filename().string().starts_with("lane-") || !entry.is_socket(error)) continue;
-    const auto written = entry.last_write_time(error);
-    if (error || fs::file_time_type::clock::now() - written < surely_listening) continue;
-    if (is_refused(entry.path().string())) stale.push_back(entry.path());
+  for (fs::directory_iterator at(run_dir, error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;
+    if (!at->path().filename().string().starts_with("lane-") || !at->is_socket(gone)) continue;
+    const auto written = at->last_write_time(gone);
+    if (gone || fs::file_time_type::clock::now() - written < surely_listening) continue;
+    if (is_refused(at->path().string())) stale.push_back(at->path());
   }
   for (const fs::path& path : stale) fs::remove(path, error);
 }

@@ -202,12 +202,23 @@ Result<File> lock_part(const fs::path& path, bool make) {
   }
 }
 
+// What is in `folder`; nothing when it is not there.
+Result<std::vector<fs::path>> files_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code cause;
+  for (fs::directory_iterator at(folder, cause), end; !cause && at != end; at.increment(cause))
+    found.push_back(at->path());
+  if (cause && cause != std::errc::no_such_file_or_directory)
+    return fail(Errc::disk, "blobs: read folder " + folder.string() + ": " + cause.message());
+  return found;
+}
+
 // Removes from tmp/ what processes that are gone left half-written, and the pieces of puts that
 // were given up.
-void remove_half_written(const fs::path& root, WallTime now) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(root / "tmp", ignored)) {
-    const fs::path& path = entry.path();
+Status remove_half_written(const fs::path& root, WallTime now) {
+  const auto found = files_in(root / "tmp");
+  if (!found) return std::unexpected(found.error());
+  for (const fs::path& path : *found) {
     const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     struct stat info{};
     if (!file || ::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.fd(), &info) != 0)
@@ -215,6 +226,7 @@ void remove_half_written(const fs::path& root, WallTime now) {
     if (path.extension() == ".part" && age_of(info, now) <= limits::unfinished_put) continue;
     if (leads_to(path, file.fd())) ::unlink(path.c_str());
   }
+  return {};
 }
 
 struct Unmap {
@@ -287,11 +299,13 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
   fs::create_directories(folder, cause);
   if (cause) return fail(Errc::disk, "blobs: make " + folder.string() + ": " + cause.message());
   folder = fs::canonical(folder, cause);
+  if (cause) return fail(Errc::disk, "blobs: find " + folder.string() + ": " + cause.message());
   if (auto made = make_folder(folder / "tmp"); !made)
     return std::unexpected(std::move(made).error());
   if (owner) {
     if (auto made = make_id(folder); !made) return std::unexpected(std::move(made).error());
-    remove_half_written(folder, SystemClock().wall());
+    if (auto removed = remove_half_written(folder, SystemClock().wall()); !removed)
+      return std::unexpected(std::move(removed).error());
   }
   return std::unique_ptr<Blobs>(new Blobs(std::move(folder)));
 }
@@ -404,7 +418,8 @@ Result<int> Blobs::collect(
     struct stat info{};
     return ::stat(path.c_str(), &info) == 0 && age_of(info, now) > age;
   };
-  remove_half_written(folder_, now);
+  // A folder that cannot be read keeps none of the others from being collected.
+  Status read = remove_half_written(folder_, now);
   // One fan-out folder after the other, going on next time where this call stopped.
   std::vector<std::string> candidates;
   int looked = 0;
@@ -412,16 +427,20 @@ Result<int> Blobs::collect(
   for (; folders < 256 && looked < limit; ++folders) {
     constexpr char digits[] = "0123456789abcdef";
     const char name[] = {digits[collect_at_ >> 4], digits[collect_at_ & 15], 0};
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder_ / name, ignored)) {
-      std::string digest = entry.path().filename().string();
-      ++looked;
-      if (check_digest(digest) && old(entry.path())) candidates.push_back(std::move(digest));
-    }
     collect_at_ = (collect_at_ + 1) % 256;
+    auto found = files_in(folder_ / name);
+    if (!found) {
+      if (read) read = std::unexpected(std::move(found).error());
+      continue;
+    }
+    for (const fs::path& path : *found) {
+      std::string digest = path.filename().string();
+      ++looked;
+      if (check_digest(digest) && old(path)) candidates.push_back(std::move(digest));
+    }
   }
-  if (candidates.empty()) return 0;
-  auto garbage = unreferenced(candidates);
+  auto garbage = Result<std::vector<std::string>>();
+  if (!candidates.empty()) garbage = unreferenced(candidates);
   if (!garbage) return std::unexpected(std::move(garbage).error());
   int removed = 0;
   for (const std::string& digest : *garbage) {
@@ -429,6 +448,7 @@ Result<int> Blobs::collect(
     const fs::path home = path_of(folder_, digest);
     if (old(home) && ::unlink(home.c_str()) == 0) ++removed;
   }
+  if (!read) return std::unexpected(std::move(read).error());
   return removed;
 }
 

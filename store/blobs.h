@@ -80,6 +80,7 @@ class Blobs {
   // remove. Looks at whole fan-out folders until `limit` files were seen, and goes on there at the
   // next call. How many were removed. Pieces of puts that were given up, those of which none came
   // for limits::unfinished_put, and what processes that are gone left half-written are removed too.
+  // disk: a folder could not be read; what is in the others was collected.
   [[nodiscard]] Result<int> collect(
       Duration age, WallTime now, int limit,
       const std::function<Result<std::vector<std::string>>(std::span<const std::string>)>&

@@ -3,6 +3,8 @@
 // files in a temporary folder.
 #include "store/blobs.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -20,6 +23,17 @@
 
 #include "base/limits.h"
 #include "tests/fakes/failing_sync.h"
+
+// Entries of folders that can still be read; -1: all. Then each read fails with EIO.
+static int reads_of_folders = -1;
+
+extern "C" dirent* readdir(DIR* folder) {
+  static const auto next = reinterpret_cast<dirent* (*)(DIR*)>(::dlsym(RTLD_NEXT, "readdir"));
+  if (reads_of_folders < 0 || reads_of_folders-- > 0) return next(folder);
+  reads_of_folders = 0;
+  errno = EIO;
+  return nullptr;
+}
 
 namespace tallymill::store {
 namespace {
@@ -478,6 +492,49 @@ TEST_F(BlobsTest, AKnownBlobThatCannotBeSyncedIsNotSaidToBeStored) {
   }
   // Others refer to it, and it had been synced.
   EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+}
+
+// ---- a folder that cannot be read ----
+
+TEST_F(BlobsTest, AFolderThatCannotBeReadIsAnErrorAndTheOthersAreCollected) {
+  std::vector<std::string> garbage;
+  for (int i = 0; i < 30; ++i) {
+    garbage.push_back(*blobs->put("blob " + std::to_string(i)));
+    make_old(file_of(garbage.back()));
+  }
+  fs::path spoilt;
+  for (int i = 0; i < 256 && spoilt.empty(); ++i) {
+    constexpr char digits[] = "0123456789abcdef";
+    const fs::path free = blobs->folder() / std::string{digits[i / 16], digits[i % 16]};
+    if (!fs::exists(free)) spoilt = free;
+  }
+  std::ofstream(spoilt) << "not a folder";
+  const auto removed = blobs->collect(
+      std::chrono::hours(24), SystemClock().wall(), 1000, [](std::span<const std::string> all) {
+        return Result<std::vector<std::string>>({all.begin(), all.end()});
+      });
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, Errc::disk);
+  EXPECT_NE(removed.error().message.find(spoilt.string()), std::string::npos);
+  for (const std::string& digest : garbage) EXPECT_FALSE(blobs->has(digest));
+}
+
+TEST_F(BlobsTest, AFolderWhoseReadingFailsMidwayEndsNothing) {
+  ASSERT_TRUE(blobs->put("abc"));
+  std::ofstream(blobs->folder() / "tmp" / "left") << "half";
+  reads_of_folders = 1;
+  const auto removed = blobs->collect(
+      std::chrono::hours(24), SystemClock().wall(), 1000, [](std::span<const std::string> all) {
+        return Result<std::vector<std::string>>({all.begin(), all.end()});
+      });
+  reads_of_folders = 1;
+  const auto opened = Blobs::open(blobs->folder(), true);
+  reads_of_folders = -1;
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, Errc::disk);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::disk);
+  open();
 }
 
 TEST_F(BlobsTest, AFolderThatCannotBeWrittenIsADiskError) {
