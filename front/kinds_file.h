@@ -19,7 +19,7 @@ namespace tallymill::front {
 
 // Empty when there is none. bad_frame: it is not what write_kinds_file() leaves.
 [[nodiscard]] Result<std::vector<KindSpec>> read_kinds_file(const std::filesystem::path& folder);
-// disk: the file that was there is as it was.
+// disk: the file that was there is as it was. corrupt: a sync failed, and either may be there.
 [[nodiscard]] Status write_kinds_file(const std::filesystem::path& folder,
                                       const std::map<std::string, KindSpec>& kinds);
 

@@ -13,36 +13,23 @@
 #include <system_error>
 #include <utility>
 
+#include "store/durable.h"
 #include "store/sqlite.h"
 
 namespace tallymill::front {
 namespace {
 
 namespace fs = std::filesystem;
+using store::disk_error;
+using store::sync_folder;
 
 constexpr const char* mark_name = "ledger.failed";
 constexpr const char* reserve_name = "ledger.reserve";
 constexpr const char* copy_name = "ledger.copy";         // whole and synced
 constexpr const char* copying_name = "ledger.copy.tmp";  // being written
 
-std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
-  const int cause = errno;
-  return fail(Errc::disk, "ledger: " + std::string(doing) + " " + path.string() + ": " +
-                              std::generic_category().message(cause));
-}
-
-Status sync_path(const fs::path& path, int flags) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  if (fd >= 0) ::close(fd);
-  if (!synced) return failed("sync", path);
-  return {};
-}
-
-Status sync_folder(const fs::path& folder) { return sync_path(folder, O_RDONLY | O_DIRECTORY); }
-
 Status remove_if_there(const fs::path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed("remove", path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return disk_error("remove", path);
   return {};
 }
 
@@ -54,11 +41,6 @@ Status remove_copying(const fs::path& folder) {
     if (auto removed = remove_if_there(folder / (std::string(copying_name) + suffix)); !removed)
       all = removed;
   return all;
-}
-
-Status rename_to(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return failed("rename", from);
-  return {};
 }
 
 // Page for page, what is in the WAL included.
@@ -86,7 +68,7 @@ Result<LedgerFiles> LedgerFiles::lock(const fs::path& folder, Bytes reserve_size
     return fail(Errc::disk, "ledger: make folder " + folder.string() + ": " + cause.message());
   const fs::path path = folder / "ledger.lock";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-  if (fd < 0) return failed("open", path);
+  if (fd < 0) return disk_error("open", path);
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     std::array<char, 32> holder{};
     const ssize_t size = ::pread(fd, holder.data(), holder.size() - 1, 0);
@@ -129,18 +111,23 @@ Status LedgerFiles::finish_copy() const {
   for (const char* name : {"ledger.db-wal", "ledger.db-shm"})
     if (auto removed = remove_if_there(folder_ / name); !removed) return removed;
   if (auto synced = sync_folder(folder_); !synced) return synced;
-  if (auto renamed = rename_to(folder_ / copy_name, database()); !renamed) return renamed;
+  const fs::path copy = folder_ / copy_name;
+  if (::rename(copy.c_str(), database().c_str()) != 0) return disk_error("rename", copy);
   if (auto removed = remove_if_there(folder_ / mark_name); !removed) return removed;
   return sync_folder(folder_);
 }
 
 Status LedgerFiles::copy(const std::string& vfs) const {
   const fs::path writing = folder_ / copying_name;
+  const fs::path copy = folder_ / copy_name;
   auto copied = back_up(database(), writing, vfs);
-  if (copied) copied = sync_path(writing, O_RDWR);
-  if (copied) copied = rename_to(writing, folder_ / copy_name);
+  if (copied) {
+    const store::File file(::open(writing.c_str(), O_RDWR | O_CLOEXEC));
+    copied = file ? store::put_in_place(file.fd(), writing, copy) : disk_error("open", writing);
+    // Its name is the decision to take it: not while that may not be on disk.
+    if (!copied) (void)remove_if_there(copy);
+  }
   if (auto removed = remove_copying(folder_); copied && !removed) copied = removed;
-  if (copied) copied = sync_folder(folder_);
   if (!copied) return copied;
   return finish_copy();
 }

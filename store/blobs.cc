@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/thread.h"
+#include "store/durable.h"
 
 namespace tallymill::store {
 namespace {
@@ -29,57 +30,11 @@ namespace fs = std::filesystem;
 // mapped. Without extended attributes (an old tmpfs) the check is left out.
 constexpr const char* size_attribute = "user.tallymill.size";
 
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  File& operator=(File&&) = delete;
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int fd() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-std::unexpected<Error> failed(std::string_view doing, const fs::path& path) {
-  const int cause = errno;
-  return fail(Errc::disk, "blobs: " + std::string(doing) + " " + path.string() + ": " +
-                              std::generic_category().message(cause));
-}
-
-// Of a sync: corrupt, so that nobody tries it again. The kernel takes the pages for clean after it,
-// and the next sync of them would say that all is well.
-std::unexpected<Error> unsynced(const fs::path& path) {
-  auto error = failed("sync", path);
-  error.error().code = Errc::corrupt;
-  return error;
-}
-
-Status write_all(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return failed("write", path);
-    bytes.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return {};
-}
-
-Status sync_folder(const fs::path& folder) {
-  const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!opened) return failed("open folder", folder);
-  if (::fsync(opened.fd()) != 0) return unsynced(folder);
-  return {};
-}
-
 // Makes `folder`, durable in its parent. When that fails it is not there: the next to come would
 // take it for durable.
 Status make_folder(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0750) != 0) {
-    if (errno != EEXIST) return failed("make folder", folder);
+    if (errno != EEXIST) return disk_error("make folder", folder);
     return {};
   }
   auto synced = sync_folder(folder.parent_path());
@@ -116,26 +71,21 @@ fs::path path_of(const fs::path& root, std::string_view digest) {
   return root / digest.substr(0, 2) / digest;
 }
 
-// The file written aside becomes the blob: synced, named, and its name synced. When it fails, the
-// blob is not there, and a file aside that could not be synced neither: the next put finds nothing
-// that only looks as if it were on disk, and writes it anew.
+// The file written aside becomes the blob. When a sync fails nothing of it is left: the next put
+// finds nothing that only looks as if it were on disk, and writes it anew.
 Status publish(int fd, const fs::path& aside, const fs::path& root, std::string_view digest) {
   struct stat info{};
-  if (::fstat(fd, &info) != 0) return failed("stat", aside);
+  if (::fstat(fd, &info) != 0) return disk_error("stat", aside);
   const std::string size = std::to_string(info.st_size);
   (void)!::fsetxattr(fd, size_attribute, size.data(), size.size(), 0);
-  if (::fdatasync(fd) != 0) {
-    auto error = unsynced(aside);
-    ::unlink(aside.c_str());
-    return error;
-  }
   const fs::path home = path_of(root, digest);
   if (auto made = make_folder(home.parent_path()); !made) return made;
-  if (::rename(aside.c_str(), home.c_str()) != 0) return failed("rename", aside);
-  auto named = sync_folder(home.parent_path());
+  auto stored = put_in_place(fd, aside, home);
+  if (stored || stored.error().code != Errc::corrupt) return stored;
   // Another put of the same content may have taken the name over since, and been synced.
-  if (!named && leads_to(home, fd)) ::unlink(home.c_str());
-  return named;
+  for (const fs::path& name : {aside, home})
+    if (leads_to(name, fd)) ::unlink(name.c_str());
+  return stored;
 }
 
 // Marks a known blob as used now, so that collect() lets it be. False: it is not there. Synced,
@@ -144,10 +94,10 @@ Result<bool> touch(const fs::path& root, std::string_view digest) {
   const fs::path home = path_of(root, digest);
   const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return false;
-  if (::futimens(file.fd(), nullptr) != 0) return failed("touch", home);
-  if (::fdatasync(file.fd()) != 0) return unsynced(home);
-  if (auto synced = sync_folder(home.parent_path()); !synced)
-    return std::unexpected(std::move(synced).error());
+  if (::futimens(file.fd(), nullptr) != 0) return disk_error("touch", home);
+  auto synced = sync_file(file.fd(), home);
+  if (synced) synced = sync_folder(home.parent_path());
+  if (!synced) return std::unexpected(std::move(synced).error());
   return true;
 }
 
@@ -164,10 +114,10 @@ Status make_id(const fs::path& root) {
   struct stat info{};
   // Of two that make a store at once, one gives it its id.
   if (!file || ::flock(file.fd(), LOCK_EX) != 0 || ::fstat(file.fd(), &info) != 0)
-    return failed("open", home);
+    return disk_error("open", home);
   if (info.st_size != 0) return {};
   if (auto wrote = write_all(file.fd(), random_hex(), home); !wrote) return wrote;
-  if (::fdatasync(file.fd()) != 0) return unsynced(home);
+  if (auto synced = sync_file(file.fd(), home); !synced) return synced;
   return sync_folder(root);
 }
 
@@ -186,7 +136,7 @@ Result<Aside> create_aside(const fs::path& root) {
   for (;;) {
     fs::path path = root / "tmp" / random_hex();
     File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
-    if (!file) return failed("create", path);
+    if (!file) return disk_error("create", path);
     if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0 && leads_to(path, file.fd()))
       return Aside{std::move(path), std::move(file)};
   }
@@ -197,7 +147,7 @@ Result<File> lock_part(const fs::path& path, bool make) {
   for (;;) {
     File file(::open(path.c_str(), O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC, 0640));
     if (!file && !make && errno == ENOENT) return file;
-    if (!file || ::flock(file.fd(), LOCK_EX) != 0) return failed("open", path);
+    if (!file || ::flock(file.fd(), LOCK_EX) != 0) return disk_error("open", path);
     if (leads_to(path, file.fd())) return file;
   }
 }
@@ -236,7 +186,7 @@ struct Unmap {
 
 Result<std::shared_ptr<const void>> map_file(int fd, std::size_t size, const fs::path& path) {
   void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED) return failed("map", path);
+  if (memory == MAP_FAILED) return disk_error("map", path);
   return std::shared_ptr<const void>(memory, Unmap{size});
 }
 
@@ -350,10 +300,10 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
   // What another sender of the same blob has put already stays; what is there and differs gives
   // way.
   if (size > offset.raw() && has_bytes(fd, piece, offset.raw())) {
-    if (::futimens(fd, nullptr) != 0) return failed("touch", part);
+    if (::futimens(fd, nullptr) != 0) return disk_error("touch", part);
   } else {
     if (::ftruncate(fd, offset.raw()) != 0 || ::lseek(fd, offset.raw(), SEEK_SET) < 0)
-      return failed("truncate", part);
+      return disk_error("truncate", part);
     if (auto wrote = write_all(fd, piece, part); !wrote) {
       // Without the torn piece the sender may go on from where it was.
       (void)!::ftruncate(fd, offset.raw());
@@ -361,7 +311,7 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
     }
   }
   if (end < static_cast<std::uint64_t>(whole.raw())) return false;
-  if (::ftruncate(fd, whole.raw()) != 0) return failed("truncate", part);
+  if (::ftruncate(fd, whole.raw()) != 0) return disk_error("truncate", part);
   auto found = digest_of_file(fd, static_cast<std::size_t>(end), part);
   if (!found) return std::unexpected(std::move(found).error());
   if (*found != digest) {
@@ -380,7 +330,7 @@ Result<Mapped> Blobs::map(std::string_view digest) const {
   const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file && errno == ENOENT) return fail(Errc::not_found, "no blob " + std::string(digest));
   struct stat info{};
-  if (!file || ::fstat(file.fd(), &info) != 0) return failed("open", home);
+  if (!file || ::fstat(file.fd(), &info) != 0) return disk_error("open", home);
   char recorded[24] = {};
   const ssize_t got = ::fgetxattr(file.fd(), size_attribute, recorded, sizeof recorded - 1);
   if (got > 0 && std::to_string(info.st_size) != recorded)

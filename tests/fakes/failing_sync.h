@@ -3,7 +3,6 @@
 // fsync and fdatasync of this program are the two below; while a FailingSync lives, those of its
 // path fail with EIO, or of all that is in a folder when the path ends with a slash. What is synced
 // after it is gone succeeds, as the kernel's next sync does, whatever became of the bytes.
-// Included by one file of a program.
 //
 // Threads: any.
 #pragma once

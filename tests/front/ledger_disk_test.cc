@@ -23,6 +23,7 @@
 #include "front/ledger_schema.h"
 #include "front/ledger_sqlite.h"
 #include "store/sqlite.h"
+#include "tests/fakes/failing_sync.h"
 #include "tests/fakes/failing_vfs.h"
 #include "tests/front/ledger_fixture.h"
 
@@ -128,6 +129,20 @@ TEST_F(LedgerDisk, ACopyThatFailsLeavesTheLedgerAndTheMark) {
   ASSERT_FALSE(refused);
   EXPECT_FALSE(fs::exists(folder.path() / "ledger.copy.tmp"));
   FailingVfs::reset();
+  const auto opened = open_ledger(failing());
+  EXPECT_TRUE(opened.found.copied);
+  EXPECT_EQ(replay(*opened.ledger).size(), 1U);
+}
+
+TEST_F(LedgerDisk, ACopyWhoseNameMayNotBeOnDiskIsNotTaken) {
+  commit(*open_ledger(failing()).ledger, {job_with(1)});
+  std::ofstream(folder.path() / "ledger.failed") << "the last run saw a sync fail";
+  {
+    const fakes::FailingSync disk(folder.path());
+    ASSERT_FALSE(open_sqlite_ledger(failing()));
+  }
+  EXPECT_FALSE(fs::exists(folder.path() / "ledger.copy"));
+  EXPECT_TRUE(fs::exists(folder.path() / "ledger.failed"));
   const auto opened = open_ledger(failing());
   EXPECT_TRUE(opened.found.copied);
   EXPECT_EQ(replay(*opened.ledger).size(), 1U);
