@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <memory>
 #include <system_error>
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "bus/client_state.h"
 #include "bus/msgpack_reader.h"
@@ -66,19 +66,6 @@ bool says_stored(std::string_view params) {
 }
 
 }  // namespace
-
-std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int n = 0;
-  TM_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest, &n, EVP_sha256(), nullptr) == 1);
-  std::string hex;
-  hex.reserve(std::size_t{2} * n);
-  for (unsigned int i = 0; i < n; ++i) {
-    hex += "0123456789abcdef"[digest[i] >> 4];
-    hex += "0123456789abcdef"[digest[i] & 15];
-  }
-  return hex;
-}
 
 // Pieces go out in order, a few ahead of their answers. When the front lost its place in the blob
 // (it restarted, or another client put the same), the whole begins anew, a few times. A piece that
@@ -173,8 +160,7 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
 
 Result<std::string> Client::State::fetch(const ResultFile& file, Duration timeout) {
   if (file.digest.empty()) return file.bytes;
-  if (file.digest.size() != 64 ||
-      file.digest.find_first_not_of("0123456789abcdef") != std::string::npos)
+  if (!is_sha256_hex(file.digest))
     return fail(Errc::bad_frame, fmt::format("'{}' is no digest", file.digest));
   const auto checked = [&](std::string&& bytes) -> Result<std::string> {
     if (sha256_hex(bytes) == file.digest) return std::move(bytes);

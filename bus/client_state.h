@@ -227,6 +227,5 @@ struct Client::State {
 
 [[nodiscard]] std::vector<ResultFile> copy_files(const std::vector<FileRef>& refs,
                                                  std::span<const zmq::message_t> blobs);
-[[nodiscard]] std::string sha256_hex(std::string_view bytes);
 
 }  // namespace tallymill::bus

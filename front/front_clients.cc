@@ -1,6 +1,5 @@
 // What clients ask of the front, verb by verb.
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "bus/codec_json.h"
 #include "front/front.h"
@@ -34,11 +34,11 @@ std::string content_hash(const bus::Submit& submit, std::string_view params,
     add(input.name);
     if (input.digest.empty() && input.blob >= 0 &&
         static_cast<std::size_t>(input.blob) < blobs.size())
-      add(store::digest_of(blobs[static_cast<std::size_t>(input.blob)].to_string_view()));
+      add(sha256_hex(blobs[static_cast<std::size_t>(input.blob)].to_string_view()));
     else
       add(input.digest);
   }
-  return store::digest_of(bytes);
+  return sha256_hex(bytes);
 }
 
 const Error disk_low{

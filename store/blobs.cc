@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -18,7 +17,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
-#include "base/thread.h"
+#include "base/sha256.h"
 #include "store/durable.h"
 
 namespace tallymill::store {
@@ -55,16 +54,6 @@ Duration age_of(const struct stat& info, WallTime now) {
   const auto touched =
       std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
   return now.time_since_epoch() - touched;
-}
-
-std::string hex_of(std::span<const unsigned char> bytes) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string hex(2 * bytes.size(), '0');
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    hex[2 * i] = digits[bytes[i] >> 4];
-    hex[2 * i + 1] = digits[bytes[i] & 15];
-  }
-  return hex;
 }
 
 fs::path path_of(const fs::path& root, std::string_view digest) {
@@ -191,10 +180,10 @@ Result<std::shared_ptr<const void>> map_file(int fd, std::size_t size, const fs:
 }
 
 Result<std::string> digest_of_file(int fd, std::size_t size, const fs::path& path) {
-  if (size == 0) return digest_of({});
+  if (size == 0) return sha256_hex({});
   auto memory = map_file(fd, size, path);
   if (!memory) return std::unexpected(std::move(memory).error());
-  return digest_of({static_cast<const char*>(memory->get()), size});
+  return sha256_hex({static_cast<const char*>(memory->get()), size});
 }
 
 // Whether the file has `bytes` at `offset`.
@@ -214,23 +203,8 @@ bool has_bytes(int fd, std::string_view bytes, off_t offset) {
 }  // namespace
 
 Status check_digest(std::string_view untrusted) {
-  const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (untrusted.size() != 64 || !std::all_of(untrusted.begin(), untrusted.end(), hex))
-    return fail(Errc::bad_params, "a digest is 64 lower-case hex digits", "/digest");
-  return {};
-}
-
-std::string digest_of(std::string_view bytes) {
-  // Finding the algorithm and making a context cost more than the hash of a small job.
-  static const auto sha256 =
-      unique_handle<EVP_MD, EVP_MD_free>(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-  thread_local const auto context = unique_handle<EVP_MD_CTX, EVP_MD_CTX_free>(EVP_MD_CTX_new());
-  unsigned char hash[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  TM_CHECK(EVP_DigestInit_ex2(context.get(), sha256.get(), nullptr) == 1 &&
-           EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
-           EVP_DigestFinal_ex(context.get(), hash, &size) == 1);
-  return hex_of({hash, size});
+  if (is_sha256_hex(untrusted)) return {};
+  return fail(Errc::bad_params, "a digest is 64 lower-case hex digits", "/digest");
 }
 
 // The inode tells a copy of the folder from the folder.
@@ -261,7 +235,7 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
 }
 
 Result<std::string> Blobs::put(std::string_view bytes) {
-  std::string digest = digest_of(bytes);
+  std::string digest = sha256_hex(bytes);
   auto known = touch(folder_, digest);
   if (!known) return std::unexpected(std::move(known).error());
   if (*known) return digest;
@@ -354,7 +328,7 @@ bool Blobs::has(std::string_view digest) const {
 Status Blobs::verify(std::string_view digest) const {
   auto mapped = map(digest);
   if (!mapped) return std::unexpected(std::move(mapped).error());
-  if (digest_of(mapped->bytes()) != digest)
+  if (sha256_hex(mapped->bytes()) != digest)
     return fail(Errc::corrupt,
                 "blob " + std::string(digest) + " has other bytes than its name says");
   return {};

@@ -31,9 +31,6 @@ namespace tallymill::store {
 // 64 lower-case hex digits. bad_params for anything else: digests from the wire are paths to us.
 [[nodiscard]] Status check_digest(std::string_view untrusted);
 
-// SHA-256 of `bytes` as 64 hex digits.
-[[nodiscard]] std::string digest_of(std::string_view bytes);
-
 // A blob's bytes, read-only, unmapped with the last copy.
 class Mapped {
  public:

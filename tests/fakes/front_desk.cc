@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/sha256.h"
 #include "bus/client_state.h"
 #include "bus/codec_json.h"
 
@@ -196,7 +197,7 @@ void FrontDesk::take_put(Peer& peer, const bus::Item& item) {
   bytes += item.blobs[0].to_string();
   const bool whole = static_cast<std::int64_t>(bytes.size()) == m->bytes;
   if (whole) {
-    TM_CHECK(bus::sha256_hex(bytes) == digest);
+    TM_CHECK(sha256_hex(bytes) == digest);
     blobs[digest] = bytes;
     partial_.erase(digest);
   }
@@ -286,7 +287,7 @@ void FrontDesk::add_refs(std::vector<bus::FileRef>& refs) {
       ref.blob = blob++;
       continue;
     }
-    const auto stored = blobs.emplace(bus::sha256_hex(file.bytes), file.bytes).first;
+    const auto stored = blobs.emplace(sha256_hex(file.bytes), file.bytes).first;
     ref.digest = stored->first;
   }
 }

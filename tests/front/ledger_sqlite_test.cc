@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "front/ledger_check.h"
+#include "base/sha256.h"
 #include "front/ledger_schema.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
@@ -194,11 +195,11 @@ TEST(Ledger, AReferenceToABlobThatIsNotThereIsRefusedAndNamed) {
   NewJob good = job_with(1);
   good.digests = {*there};
   NewJob bad = job_with(2);
-  bad.digests = {*there, store::digest_of("not there")};
+  bad.digests = {*there, sha256_hex("not there")};
   const auto outcomes = commit(*opened.ledger, {good, bad});
   EXPECT_EQ(outcomes[0].what, What::stored);
   EXPECT_EQ(outcomes[1].what, What::blob_missing);
-  EXPECT_EQ(outcomes[1].missing, store::digest_of("not there"));
+  EXPECT_EQ(outcomes[1].missing, sha256_hex("not there"));
   const auto garbage = opened.ledger->unreferenced(std::vector{*there, std::string("x")});
   ASSERT_TRUE(garbage);
   EXPECT_EQ(*garbage, std::vector<std::string>{"x"});
@@ -272,7 +273,7 @@ TEST(Ledger, AReplayedJobIsAsLargeAsWithItsInputsAndNeverLargerThanAJobMayBe) {
   const TempFolder folder;
   const auto with_input = [](std::int64_t id, std::int64_t bytes) {
     NewJob job = job_with(id);
-    const std::string digest = store::digest_of(std::to_string(id));
+    const std::string digest = sha256_hex(std::to_string(id));
     bus::Submit submit;
     submit.kind = "synthetic";
     submit.inputs = {{.name = "photo", .digest = digest, .bytes = bytes}};

@@ -14,6 +14,7 @@
 #include <set>
 #include <thread>
 
+#include "base/sha256.h"
 #include "bus/codec_json.h"
 #include "bus/loop.h"
 #include "stages/synthetic.h"
@@ -616,7 +617,7 @@ TEST(WorkerBlobs, FromAnotherHostTheyAreFetchedOnceAndResultsArePut) {
   FakeFront front;
   JobsDoor door;
   const std::string photo(2'500'000, 'p');
-  const std::string digest = store::digest_of(photo);
+  const std::string digest = sha256_hex(photo);
   door.holds(digest, photo);
   // A folder of that name is here too, but it is another store.
   front.blobs = (front.folder() / "blobs").string();
@@ -651,12 +652,12 @@ TEST(WorkerBlobs, FromAnotherHostTheyAreFetchedOnceAndResultsArePut) {
 TEST(WorkerBlobs, FromAnotherHostAMissingOrSpoiltOneEndsItsJobByName) {
   FakeFront front;
   JobsDoor door;
-  const std::string spoilt = store::digest_of("a photograph");
+  const std::string spoilt = sha256_hex("a photograph");
   door.holds(spoilt, "another photograph");
   front.store = "another";
   front.jobs = door.endpoint();
   RunningWorker worker(front, {echo_kind()});
-  front.send({with_photo(1, store::digest_of("none"), 4), with_photo(2, spoilt, 12)});
+  front.send({with_photo(1, sha256_hex("none"), 4), with_photo(2, spoilt, 12)});
   ASSERT_TRUE(front.wait([&] { return front.all_done.size() >= 2; }));
   EXPECT_EQ(front.done({1, 1, 1})->code, "E_NOT_FOUND");
   EXPECT_EQ(front.done({2, 1, 1})->code, "E_CORRUPT");
@@ -667,7 +668,7 @@ TEST(WorkerBlobs, AFrontThatIsAwayIsWaitedForWithoutAStall) {
   FakeFront front;
   JobsDoor door;
   const std::string photo(1'500'000, 'p');
-  const std::string digest = store::digest_of(photo);
+  const std::string digest = sha256_hex(photo);
   door.holds(digest, photo);
   door.stop().stop();
   front.store = "another";
@@ -692,7 +693,7 @@ TEST(WorkerBlobs, AFetchThatDragsOnEndsWhenItsJobIsCancelled) {
   front.store = "another";
   front.jobs = "tcp://127.0.0.1:1";  // nobody is there
   RunningWorker worker(front, {echo_kind()});
-  front.send({with_photo(1, store::digest_of("x"), 1)});
+  front.send({with_photo(1, sha256_hex("x"), 1)});
   ASSERT_TRUE(front.wait([&] { return front.listed({1, 1, 1}, 1); }));
   front.tell({1, 1, 1}, "cancel");
   ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));
@@ -704,7 +705,7 @@ TEST(WorkerBlobs, WithoutTheStoresFolderOrADoorAJobThatNeedsItIsToldSoAndMayRetr
   FakeFront front;
   RunningWorker worker(front, {echo_kind()});
   Work work = job(1);
-  const std::string digest = store::digest_of("x");
+  const std::string digest = sha256_hex("x");
   work.inputs = {{"photo", "image/jpeg", digest, 1, -1}};
   front.send({work});
   ASSERT_TRUE(front.wait([&] { return front.done({1, 1, 1}) != nullptr; }));

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/sha256.h"
 #include "tests/fakes/failing_sync.h"
 
 // Entries of folders that can still be read; -1: all. Then each read fails with EIO.
@@ -85,7 +86,7 @@ class BlobsTest : public ::testing::Test {
 };
 
 TEST_F(BlobsTest, ComeBackAsTheyWerePut) {
-  EXPECT_EQ(digest_of(""), digest_of_nothing);
+  EXPECT_EQ(sha256_hex(""), digest_of_nothing);
   EXPECT_EQ(*blobs->put("abc"), digest_of_abc);
   EXPECT_EQ(*blobs->put(""), digest_of_nothing);
   const std::string large(3'000'000, 'x');
@@ -97,8 +98,8 @@ TEST_F(BlobsTest, ComeBackAsTheyWerePut) {
   EXPECT_TRUE(blobs->verify(*digest));
   open();
   EXPECT_TRUE(blobs->has(digest_of_abc));
-  EXPECT_FALSE(blobs->has(digest_of("other")));
-  EXPECT_EQ(blobs->map(digest_of("other")).error().code, Errc::not_found);
+  EXPECT_FALSE(blobs->has(sha256_hex("other")));
+  EXPECT_EQ(blobs->map(sha256_hex("other")).error().code, Errc::not_found);
 }
 
 TEST_F(BlobsTest, AMappingOutlivesItsFile) {
@@ -137,7 +138,7 @@ TEST_F(BlobsTest, ANameThatIsNoDigestIsRefusedAndNeverAPath) {
 
 TEST_F(BlobsTest, PiecesBecomeABlobWhenTheLastOneFits) {
   const std::string whole = "one two three";
-  const std::string digest = digest_of(whole);
+  const std::string digest = sha256_hex(whole);
   const Bytes size(std::ssize(whole));
   EXPECT_FALSE(*blobs->put_piece(digest, size, Bytes(0), "one "));
   EXPECT_FALSE(blobs->has(digest));
@@ -165,7 +166,7 @@ TEST_F(BlobsTest, PiecesStartAgainAtZeroAndAreRefusedWithAnotherDigest) {
 
 TEST_F(BlobsTest, TwoWhoSendTheSamePiecesBothEnd) {
   const std::string whole = "one two three";
-  const std::string digest = digest_of(whole);
+  const std::string digest = sha256_hex(whole);
   const auto piece = [&](std::size_t offset, std::size_t size) {
     return blobs->put_piece(digest, Bytes(std::ssize(whole)), Bytes(std::int64_t(offset)),
                             std::string_view(whole).substr(offset, size));
@@ -191,7 +192,7 @@ TEST_F(BlobsTest, ProcessesThatSendTheSamePiecesAtOnceAllEnd) {
   for (int round = 0; round < 30; ++round) {
     std::string whole(100'000, 'a');
     whole += std::to_string(round);
-    const std::string digest = digest_of(whole);
+    const std::string digest = sha256_hex(whole);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
@@ -416,13 +417,13 @@ TEST_F(BlobsTest, ManyThreadsPuttingTheSameContentLeaveOneFile) {
     threads.emplace_back([&] {
       for (int i = 0; i < 10; ++i)
         EXPECT_EQ(*blobs->put("content " + std::to_string(i)),
-                  digest_of("content " + std::to_string(i)));
+                  sha256_hex("content " + std::to_string(i)));
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(fs::is_empty(blobs->folder() / "tmp"));
   for (int i = 0; i < 10; ++i)
-    EXPECT_TRUE(blobs->verify(digest_of("content " + std::to_string(i))));
+    EXPECT_TRUE(blobs->verify(sha256_hex("content " + std::to_string(i))));
 }
 
 // ---- a failed sync ----
