@@ -14,6 +14,7 @@
 #include "apps/exit_codes.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "bus/endpoints.h"
 #include "front/front.h"
 
 namespace {
@@ -109,6 +110,7 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 
+  tallymill::bus::allow_open_files();
   tallymill::front::FrontOptions options = options_of(config);
   // What the supervisor saw of the last one: after a failed sync the file is not to be trusted as
   // it shows in memory.

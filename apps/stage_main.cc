@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "bus/endpoints.h"
 #include "stages/synthetic.h"
 #include "stages/worker.h"
 
@@ -123,6 +124,7 @@ int stage_main(int argc, char** argv, const std::string& stage,
          {}},
         exit_cannot_run);
 
+  bus::allow_open_files();
   const SystemClock clock;
   const std::string control = options.control;
   auto worker = stages::Worker::make(std::move(options), clock);

@@ -104,6 +104,11 @@ inline constexpr std::chrono::milliseconds reconnect_first{20};
 inline constexpr std::chrono::milliseconds reconnect_slowest{250};
 // How long a closing socket may still write what it was given.
 inline constexpr std::chrono::milliseconds linger{1'000};
+// Sockets of one process: a lane needs three, and a handler thread has a lane to each worker of the
+// next stage. Each costs 12 bytes from the start, used or not.
+inline constexpr int sockets = 16'384;
+// Files that a front or a worker wants to be allowed: for all those sockets and their connections.
+inline constexpr std::size_t open_files = 65'536;
 
 // Laser programs (stages/compute). The raster's sides and area: what a large-format bed takes at a
 // fine pitch, and the largest image that is decoded at all; 50 MB at 1 bit a pixel.

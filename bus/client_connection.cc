@@ -60,13 +60,16 @@ void Client::State::open() {
   auto made = make_socket(
       context, Role::client_jobs,
       {.routing_id = fmt::format("{}-{}", instance, ++sockets_made), .insecure = options.insecure});
-  if (!made) {
-    fatal = std::move(made).error();
+  auto watching = made ? Monitor::of(context, *made) : std::unexpected(std::move(made).error());
+  if (!watching) {
     phase = Phase::closed;
+    // One that was connected before goes on trying: others may give back what they use.
+    if (welcomes > 0) return void(reopen_timer = loop->once(longest_backoff, [this] { open(); }));
+    fatal = std::move(watching).error();
     return;
   }
   socket.emplace(std::move(*made));
-  monitor.emplace(context, *socket);
+  monitor = std::move(*watching);
   loop->watch(*socket, [this] { on_readable(); });
   loop->watch(monitor->socket(), [this] { on_monitor(); });
   if (auto opened = open_also(*socket, Role::client_jobs, endpoint, {.insecure = options.insecure});

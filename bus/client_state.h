@@ -172,7 +172,7 @@ struct Client::State {
 
   zmq::context_t context{1};
   std::optional<zmq::socket_t> socket;
-  std::optional<Monitor> monitor;
+  std::unique_ptr<Monitor> monitor;
   std::string endpoint;
   Phase phase = Phase::closed;
   std::uint64_t sockets_made = 0;

@@ -1,7 +1,9 @@
 #include "bus/endpoints.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -94,7 +96,38 @@ Status cannot(const char* what, const std::string& endpoint, int error) {
   return fail(Errc::away, fmt::format("cannot {} {}: {}", what, endpoint, zmq_strerror(error)));
 }
 
+rlim_t open_files_allowed() {
+  rlimit allowed{};
+  TM_CHECK(::getrlimit(RLIMIT_NOFILE, &allowed) == 0);
+  return allowed.rlim_cur;
+}
+
+std::unexpected<Error> no_socket(int error) {
+  if (error != EMFILE && error != ENFILE)
+    return fail(Errc::away, fmt::format("cannot make a socket: {}", zmq_strerror(error)));
+  return fail(Errc::away,
+              fmt::format("no more sockets: this process may open {} files (ulimit -n); allow it "
+                          "more, or use fewer threads and workers",
+                          open_files_allowed()));
+}
+
 }  // namespace
+
+void allow_open_files() {
+  rlimit allowed{};
+  TM_CHECK(::getrlimit(RLIMIT_NOFILE, &allowed) == 0);
+  const rlim_t wanted = std::min<rlim_t>(limits::open_files, allowed.rlim_max);
+  if (wanted <= allowed.rlim_cur) return;
+  allowed.rlim_cur = wanted;
+  (void)::setrlimit(RLIMIT_NOFILE, &allowed);
+}
+
+zmq::context_t make_context() {
+  zmq::context_t context;
+  const auto most = std::clamp<rlim_t>(open_files_allowed() / 2, 1, limits::sockets);
+  context.set(zmq::ctxopt::max_sockets, static_cast<int>(most));
+  return context;
+}
 
 Result<zmq::socket_t> make_socket(zmq::context_t& context, Role role,
                                   const SocketOptions& options) {
@@ -104,7 +137,7 @@ Result<zmq::socket_t> make_socket(zmq::context_t& context, Role role,
     set_options(socket, role, wiring, options);
     return socket;
   } catch (const zmq::error_t& e) {
-    return fail(Errc::away, fmt::format("cannot make a socket: {}", e.what()));
+    return no_socket(e.num());
   }
 }
 
@@ -141,22 +174,32 @@ std::string lane_endpoint(std::string_view base, std::string_view incarnation,
   return fmt::format("{}/lane-{}-{}", base, incarnation, number);
 }
 
-Monitor::Monitor(zmq::context_t& context, zmq::socket_t& watched)
-    : watched_(watched), events_(context, zmq::socket_type::pair) {
+Result<std::unique_ptr<Monitor>> Monitor::of(zmq::context_t& context, zmq::socket_t& watched) {
   static std::atomic<std::uint64_t> last{0};
   const auto address = fmt::format("inproc://monitor-{}", ++last);
   // CLOSED comes with each failed attempt to connect.
   constexpr int wanted = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
                          ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                          ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-  TM_CHECK(zmq_socket_monitor(watched.handle(), address.c_str(), wanted) == 0);
-  events_.set(zmq::sockopt::linger, 0);
-  events_.connect(address);
+  try {
+    zmq::socket_t events(context, zmq::socket_type::pair);
+    events.set(zmq::sockopt::linger, 0);
+    if (zmq_socket_monitor(watched.handle(), address.c_str(), wanted) != 0)
+      return no_socket(zmq_errno());
+    std::unique_ptr<Monitor> monitor(new Monitor(watched.handle(), std::move(events)));
+    monitor->events_.connect(address);
+    return monitor;
+  } catch (const zmq::error_t& e) {
+    return no_socket(e.num());
+  }
 }
+
+Monitor::Monitor(void* watched, zmq::socket_t&& events)
+    : watched_(watched), events_(std::move(events)) {}
 
 // The sender first: libzmq's I/O thread would wait for ever to write to a monitor that nobody
 // reads.
-Monitor::~Monitor() { zmq_socket_monitor(watched_.handle(), nullptr, 0); }
+Monitor::~Monitor() { zmq_socket_monitor(watched_, nullptr, 0); }
 
 bool Monitor::next(Event& event) {
   zmq::message_t head;

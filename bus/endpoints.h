@@ -40,8 +40,17 @@ struct SocketOptions {
   bool insecure = false;        // addresses that other hosts can reach are allowed
 };
 
+// As many files as the process may open, up to limits::open_files: a shell's 1,024 are a few
+// hundred connections.
+void allow_open_files();
+
+// For as many sockets as the files that the process may open allow, up to limits::sockets: half of
+// them, the rest are connections and files. Where that is not enough, making one more is an error.
+[[nodiscard]] zmq::context_t make_context();
+
 // A socket of that role with its options, not yet bound or connected: for a Monitor that must see
-// the first attempt. Then open_also(). away: the process has no more sockets.
+// the first attempt. Then open_also(). away: the process has no more sockets; the message says what
+// to do.
 [[nodiscard]] Result<zmq::socket_t> make_socket(zmq::context_t& context, Role role,
                                                 const SocketOptions& options = {});
 
@@ -74,8 +83,10 @@ class Monitor {
     failed,        // it could not connect; with a role that reconnects it goes on trying
   };
 
-  // REQUIRES: `watched` outlives the monitor.
-  Monitor(zmq::context_t& context, zmq::socket_t& watched);
+  // away: the process has no more sockets.
+  // REQUIRES: `watched` stays open longer than the monitor lives; it may be moved.
+  [[nodiscard]] static Result<std::unique_ptr<Monitor>> of(zmq::context_t& context,
+                                                           zmq::socket_t& watched);
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
@@ -86,7 +97,9 @@ class Monitor {
   [[nodiscard]] bool next(Event& event);
 
  private:
-  zmq::socket_t& watched_;
+  Monitor(void* watched, zmq::socket_t&& events);
+
+  void* watched_;
   zmq::socket_t events_;
 };
 

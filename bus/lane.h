@@ -44,7 +44,7 @@ class Lane {
   [[nodiscard]] State state() const { return state_; }
 
   // Readable when the connection may have changed: watch it on the loop, and call update().
-  [[nodiscard]] zmq::socket_t& events() { return monitor_.socket(); }
+  [[nodiscard]] zmq::socket_t& events() { return monitor_->socket(); }
   State update();
 
   // The number for the next job: Work::number.
@@ -59,13 +59,13 @@ class Lane {
   [[nodiscard]] Status send(Frames&& frames);
 
  private:
-  Lane(zmq::context_t& context, Name name, zmq::socket_t&& socket);
+  Lane(Name name, zmq::socket_t&& socket, std::unique_ptr<Monitor>&& monitor);
 
   Name name_;
   State state_ = State::connecting;
   std::int64_t numbered_ = 0;
   zmq::socket_t socket_;  // before monitor_, which must go first
-  Monitor monitor_;
+  std::unique_ptr<Monitor> monitor_;
 };
 
 }  // namespace tallymill::bus

@@ -126,6 +126,10 @@ Status Front::open() {
   machine_ = std::make_unique<Machine>(machine);
   desk_ = std::make_unique<Desk>(jobs_.front());
   probe_ = std::make_unique<Probe>(registry_);
+  for (const auto& [door, name] :
+       {std::pair{&jobs_.front(), "jobs"}, std::pair{&results_.front(), "results"},
+        std::pair{&control_.front(), "control"}})
+    if (auto ok = count_connections(*door, name); !ok) return ok;
   stages_ = std::make_unique<StageDoor>(
       context_, loop_, control_.front(), *machine_,
       StageDoor::Place{boot_id(), pid_namespace(), options_.run_dir, blobs_->folder().string(),
@@ -151,9 +155,6 @@ Status Front::open() {
   committer.retain = options_.retain;
   committer_ =
       std::make_unique<Committer>(std::move(ledger->ledger), blobs_.get(), clock_, committer);
-  count_connections(jobs_.front(), "jobs");
-  count_connections(results_.front(), "results");
-  count_connections(control_.front(), "control");
   loop_.watch(jobs_.front(), [this] { on_client(); });
   loop_.watch(control_.front(), [this] { (void)stages_->read_control(); });
   loop_.watch(results_.front(), [this] { on_results(); });
@@ -166,9 +167,10 @@ Status Front::open() {
 
 // libzmq closes a connection by itself, and says no more than that: after a frame above
 // limits::max_zmq_frame_bytes, or when a peer was silent in its handshake for limits::handshake.
-void Front::count_connections(zmq::socket_t& door, std::string_view name) {
-  bus::Monitor* monitor =
-      monitors_.emplace_back(std::make_unique<bus::Monitor>(context_, door)).get();
+Status Front::count_connections(zmq::socket_t& door, std::string_view name) {
+  auto made = bus::Monitor::of(context_, door);
+  if (!made) return std::unexpected(std::move(made).error());
+  bus::Monitor* monitor = monitors_.emplace_back(std::move(*made)).get();
   loop_.watch(monitor->socket(), [monitor, counts = probe_->door(name)] {
     bus::Monitor::Event event{};
     while (monitor->next(event))
@@ -177,6 +179,7 @@ void Front::count_connections(zmq::socket_t& door, std::string_view name) {
       else if (event == bus::Monitor::Event::failed)
         counts.handshake_failed->add();
   });
+  return {};
 }
 
 // A million live jobs take a second or two to read: the doors open first, and they join as they

@@ -106,7 +106,7 @@ class Front {
 
   [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                             const std::vector<std::string>& endpoints);
-  void count_connections(zmq::socket_t& door, std::string_view name);
+  Status count_connections(zmq::socket_t& door, std::string_view name);
   void read_kinds();
   void write_kinds();
   void stop_broken(std::string_view what, const Error& error);
@@ -188,7 +188,7 @@ class Front {
 
   FrontOptions options_;
   const Clock& clock_;
-  zmq::context_t context_;
+  zmq::context_t context_ = bus::make_context();
   bus::Loop loop_;
   std::vector<zmq::socket_t> jobs_;  // each one socket, bound to all its endpoints
   std::vector<zmq::socket_t> results_;

@@ -15,7 +15,9 @@ Status Control::connect(const std::string& endpoint, bool insecure) {
   auto socket = bus::make_socket(shared_.zmq, bus::Role::worker_control, options);
   if (!socket) return std::unexpected(std::move(socket).error());
   socket_ = std::move(*socket);
-  monitor_ = std::make_unique<bus::Monitor>(shared_.zmq, socket_);
+  auto monitor = bus::Monitor::of(shared_.zmq, socket_);
+  if (!monitor) return std::unexpected(std::move(monitor).error());
+  monitor_ = std::move(*monitor);
   loop_.watch(monitor_->socket(), [this] { read_monitor(); });
   loop_.watch(socket_, [this] { receive(); });
   loop_.at_turn_end([this] { flush(); });

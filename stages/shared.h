@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "bus/endpoints.h"
 #include "bus/mailbox.h"
 #include "stages/blob_place.h"
 #include "stages/clock_offset.h"
@@ -48,7 +49,7 @@ struct Shared {
   std::string incarnation;
   bool insecure = false;
   std::vector<StageKind> kinds;
-  zmq::context_t zmq{1};
+  zmq::context_t zmq = bus::make_context();
   Desk desk;
   std::vector<Slot> slots;
   bus::Mailbox<Notice> notices{limits::worker_notices};

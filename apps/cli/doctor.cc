@@ -92,12 +92,12 @@ Finding program(const std::string& name) {
 Finding open_files() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  const std::string what = fmt::format("{} open files allowed", limit.rlim_cur);
-  if (limit.rlim_cur >= enough_files) return {"open files", true, what};
+  // A front and a worker allow themselves what they are granted, whatever the shell's limit is.
+  const std::string what = fmt::format("{} open files granted", limit.rlim_max);
+  if (limit.rlim_max >= enough_files) return {"open files", true, what};
   return {"open files", false,
           what + fmt::format("; each client and worker needs some, {} are enough", enough_files),
-          limit.rlim_max >= enough_files ? fmt::format("ulimit -n {}", enough_files)
-                                         : "raise `nofile` in /etc/security/limits.conf"};
+          "raise `nofile` in /etc/security/limits.conf"};
 }
 
 Finding folder(const std::string& check, const std::string& path) {

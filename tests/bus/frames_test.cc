@@ -170,17 +170,18 @@ TEST_F(FramesTest, AFrameFarOverTheLimitCostsThePeerItsConnectionAndNothingElse)
   zmq::socket_t dealer(context_, zmq::socket_type::dealer);
   dealer.set(zmq::sockopt::linger, 0);
   dealer.connect(bound_endpoint(router_));
-  Monitor monitor(context_, dealer);
+  const auto monitor = Monitor::of(context_, dealer);
+  ASSERT_TRUE(monitor);
   dealer.send(zmq::message_t(static_cast<std::size_t>(limits::max_zmq_frame_bytes.raw()) + 1),
               zmq::send_flags::none);
   bool dropped = false;
-  loop_.watch(monitor.socket(), [&] {
+  loop_.watch((*monitor)->socket(), [&] {
     Monitor::Event event{};
-    while (monitor.next(event)) dropped |= event == Monitor::Event::disconnected;
+    while ((*monitor)->next(event)) dropped |= event == Monitor::Event::disconnected;
   });
   while (!dropped && !HasFailure()) loop_.turn(Duration::max());
   EXPECT_FALSE(receive(router_, from_, frames_));
-  loop_.unwatch(monitor.socket());
+  loop_.unwatch((*monitor)->socket());
 }
 
 }  // namespace

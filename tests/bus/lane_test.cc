@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -138,6 +139,77 @@ TEST_P(LaneTest, BreaksWhenNobodyIsThereToConnectTo) {
 
 INSTANTIATE_TEST_SUITE_P(Over, LaneTest, ::testing::Values("ipc", "tcp"),
                          [](const auto& which) { return std::string(which.param); });
+
+// A limit on open files for the time of a test.
+class OpenFiles {
+ public:
+  explicit OpenFiles(rlim_t most) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit now{std::min(most, before_.rlim_max), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~OpenFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  OpenFiles(const OpenFiles&) = delete;
+  OpenFiles& operator=(const OpenFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+// Lanes to nobody until there is no more room: the error.
+Error use_up(zmq::context_t& context, std::vector<std::unique_ptr<Lane>>& lanes) {
+  for (;;) {
+    auto lane = Lane::connect(context, {.worker = "w", .endpoint = "tcp://127.0.0.1:1"});
+    if (!lane) return std::move(lane).error();
+    lanes.push_back(std::move(*lane));
+  }
+}
+
+TEST(Sockets, WithoutOneMoreALaneIsRefusedInWords) {
+  for (int more = 0; more < 4; ++more) {  // a lane needs three
+    zmq::context_t context;
+    context.set(zmq::ctxopt::max_sockets, 30 + more);
+    std::vector<std::unique_ptr<Lane>> lanes;
+    const Error error = use_up(context, lanes);
+    EXPECT_EQ(lanes.size(), static_cast<std::size_t>(30 + more) / 3);
+    EXPECT_EQ(error.code, Errc::away);
+    EXPECT_NE(error.message.find("ulimit -n"), std::string::npos) << error.message;
+    EXPECT_NE(error.message.find("fewer threads"), std::string::npos) << error.message;
+    lanes.pop_back();
+    // A socket is given back by libzmq's own thread.
+    while (!Lane::connect(context, {.worker = "w", .endpoint = "tcp://127.0.0.1:1"})) {
+    }
+  }
+}
+
+TEST(Sockets, WithoutADescriptorALaneIsRefusedInWords) {
+  for (int more = 0; more < 4; ++more) {
+    zmq::context_t context;
+    zmq::socket_t first(context, zmq::socket_type::pair);  // starts the context's threads
+    const OpenFiles few(static_cast<rlim_t>(100 + more));
+    std::vector<std::unique_ptr<Lane>> lanes;
+    const Error error = use_up(context, lanes);
+    EXPECT_EQ(error.code, Errc::away);
+    EXPECT_NE(error.message.find(std::to_string(100 + more)), std::string::npos) << error.message;
+    lanes.clear();
+  }
+}
+
+TEST(Sockets, AContextHasHalfAsManyAsFilesMayBeOpenAndMoreThanLibzmqsOwn) {
+  {
+    const OpenFiles few(200);
+    EXPECT_EQ(make_context().get(zmq::ctxopt::max_sockets), 100);
+  }
+  const OpenFiles start(1024);
+  rlimit allowed{};
+  ::getrlimit(RLIMIT_NOFILE, &allowed);
+  allow_open_files();
+  const auto most = std::min<rlim_t>(allowed.rlim_max, limits::open_files);
+  ::getrlimit(RLIMIT_NOFILE, &allowed);
+  EXPECT_EQ(allowed.rlim_cur, most);
+  EXPECT_EQ(static_cast<rlim_t>(make_context().get(zmq::ctxopt::max_sockets)),
+            std::min<rlim_t>(most / 2, limits::sockets));
+}
 
 TEST(Endpoints, AnAddressInUseIsNamedWithItsHolder) {
   zmq::context_t context;
