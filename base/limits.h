@@ -424,6 +424,10 @@ inline constexpr std::size_t client_jobs = 65'536;
 inline constexpr Bytes client_jobs_bytes = 256_MiB;
 // Questions without an answer.
 inline constexpr std::size_t client_asks = 1'024;
+// Jobs that a client waits for, and how many of them it asks about at a time: the rest of its
+// questions are the caller's.
+inline constexpr std::size_t client_waits = 65'536;
+inline constexpr std::size_t client_end_asks = 256;
 // Ends of own jobs that nobody has waited for yet; an older one is asked for again.
 inline constexpr std::size_t client_ends = 65'536;
 inline constexpr Bytes client_ends_bytes = 64_MiB;

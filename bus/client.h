@@ -198,7 +198,7 @@ class Client {
   // busy: limits::client_jobs are pending. Inputs are inline or by digest: put() large ones first.
   using OnSubmitted = std::function<void(const Submitted&)>;
   Status submit_async(const JobRequest& request, OnSubmitted done);
-  // Exactly once; also for a job that has ended already.
+  // Exactly once; also for a job that has ended already. busy: limits::client_waits are waited for.
   void wait_async(JobId job, std::function<void(Result<JobResult>)> done);
   // busy: limits::client_asks are pending. An answer that does not come is no error here: the
   // question is asked again with each new connection (a retry ends with away instead).

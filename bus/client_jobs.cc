@@ -103,6 +103,7 @@ void Client::State::answer_ask(std::int64_t request, Result<Answer> answer) {
   const auto done = std::move(found->second.done);
   asks.erase(found);
   if (done) done(std::move(answer));
+  ask_next_ends();
 }
 
 void Client::State::ask_overdue() {
@@ -175,6 +176,7 @@ void Client::State::ended(Result<JobResult> result, JobId job) {
   }
   const auto waiters = std::move(found->second);
   waits.erase(found);
+  waits_held -= waiters.size();
   for (const Waiting& waiter : waiters) waiter.done(result);
 }
 
@@ -208,7 +210,13 @@ void Client::State::take_gap(const Item& item) {
   std::vector<std::int64_t> jobs;
   jobs.reserve(waits.size());
   for (const auto& [job, waiters] : waits) jobs.push_back(job);
-  for (const std::int64_t job : jobs) ask_for_end(JobId(job));
+  for (const std::int64_t job : jobs) {
+    // What is being answered now may have been read before the end that did not come.
+    if (const auto asked = end_asks.find(job); asked != end_asks.end() && asked->second.under_way)
+      asked->second.again = true;
+    else
+      ask_for_end(JobId(job));
+  }
   if (gap_sink) gap_sink(gap->from, gap->to);
 }
 
@@ -222,6 +230,11 @@ std::uint64_t Client::State::wait(JobId job, std::function<void(Result<JobResult
     done(std::move(end));
     return id;
   }
+  if (waits_held >= limits::client_waits) {
+    done(fail(Errc::busy, fmt::format("{} jobs are waited for", waits_held)));
+    return id;
+  }
+  ++waits_held;
   auto& waiters = waits[job.raw()];
   waiters.push_back({id, std::move(done)});
   if (waiters.size() > 1 || fresh.contains(job.raw())) return id;
@@ -234,7 +247,7 @@ std::uint64_t Client::State::wait(JobId job, std::function<void(Result<JobResult
 void Client::State::forget_wait(JobId job, std::uint64_t id) {
   const auto found = waits.find(job.raw());
   if (found == waits.end()) return;
-  std::erase_if(found->second, [&](const Waiting& w) { return w.id == id; });
+  waits_held -= std::erase_if(found->second, [&](const Waiting& w) { return w.id == id; });
   if (found->second.empty()) waits.erase(found);
 }
 
@@ -258,32 +271,61 @@ void Client::State::watch_again(bool same_ledger) {
   }
 }
 
-// Asks whether the job has ended already; if not, its end comes as an event.
+// Asks whether the job has ended already; if not, its end comes as an event. A few jobs at a time:
+// the others wait in to_ask.
 void Client::State::ask_for_end(JobId job) {
-  const auto failed = [this, job](Error&& error) {
-    if (waits.contains(job.raw())) ended(std::unexpected(std::move(error)), job);
-  };
-  auto asked = ask(pack_ask(Verb::status, {.job = job.raw()}), [=, this](Result<Answer> answer) {
-    if (!waits.contains(job.raw())) return;
-    if (!answer && info(answer.error().code).retry) {
-      loop->once(std::max<Duration>(answer.error().retry_after, std::chrono::milliseconds(10)),
-                 [this, job, held = std::weak_ptr<State*>(alive)] {
-                   if (!held.expired() && waits.contains(job.raw())) ask_for_end(job);
-                 });
-      return;
+  if (!end_asks.try_emplace(job.raw()).second) return;
+  to_ask.push_back(job.raw());
+  ask_next_ends();
+}
+
+void Client::State::ask_next_ends() {
+  while (!to_ask.empty() && end_asks_under_way < limits::client_end_asks &&
+         asks.size() < limits::client_asks) {
+    const JobId job(to_ask.front());
+    to_ask.pop_front();
+    if (!waits.contains(job.raw())) {  // it came as an event
+      end_asks.erase(job.raw());
+      continue;
     }
-    if (!answer) return failed(std::move(answer).error());
-    auto status = answer->json();
-    if (!status) return failed(std::move(status).error());
-    JobResult end = end_of_status(job, *status);
-    if (!is_end(end.state)) return;
-    if (!end.done()) return ended(std::move(end), job);
-    ask_for_result(job, [=, this, attempts = end.attempts](Result<JobResult> result) {
+    end_asks.at(job.raw()).under_way = true;
+    ++end_asks_under_way;
+    const auto asked = ask(pack_ask(Verb::status, {.job = job.raw()}),
+                           [this, job](auto answer) { end_answered(job, std::move(answer)); });
+    TM_CHECK(asked.has_value());
+  }
+}
+
+// The place among the questions is kept until the result is here too.
+void Client::State::end_answered(JobId job, Result<Answer> answer) {
+  const bool wanted = waits.contains(job.raw());
+  auto status = answer ? answer->json() : std::unexpected(std::move(answer).error());
+  if (!status) {
+    end_ask_over(job);
+    if (!wanted) return;
+    if (!info(status.error().code).retry)
+      return ended(std::unexpected(std::move(status).error()), job);
+    loop->once(std::max<Duration>(status.error().retry_after, std::chrono::milliseconds(10)),
+               [this, job, held = std::weak_ptr<State*>(alive)] {
+                 if (!held.expired() && waits.contains(job.raw())) ask_for_end(job);
+               });
+    return;
+  }
+  JobResult end = end_of_status(job, *status);
+  if (wanted && end.done())
+    return ask_for_result(job, [this, job, attempts = end.attempts](Result<JobResult> result) {
       if (result) result->attempts = attempts;
+      end_ask_over(job);
       if (waits.contains(job.raw())) ended(std::move(result), job);
     });
-  });
-  if (!asked) failed(std::move(asked).error());
+  end_ask_over(job);
+  if (wanted && is_end(end.state)) ended(std::move(end), job);
+}
+
+void Client::State::end_ask_over(JobId job) {
+  --end_asks_under_way;
+  const bool again = end_asks.extract(job.raw()).mapped().again;
+  if (again && waits.contains(job.raw())) ask_for_end(job);
 }
 
 void Client::State::ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done) {

@@ -62,6 +62,12 @@ struct Waiting {
   std::function<void(Result<JobResult>)> done;
 };
 
+// A job whose end is asked for, or will be when there is room.
+struct EndAsk {
+  bool under_way = false;
+  bool again = false;  // once more when this answer is here
+};
+
 struct Client::State {
   State(std::unique_ptr<Loop> own, Loop* borrowed, ClientOptions opts);
   ~State();
@@ -151,6 +157,9 @@ struct Client::State {
   std::uint64_t wait(JobId job, std::function<void(Result<JobResult>)> done);
   void forget_wait(JobId job, std::uint64_t id);
   void ask_for_end(JobId job);
+  void ask_next_ends();
+  void end_answered(JobId job, Result<Answer> answer);
+  void end_ask_over(JobId job);
   void ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done);
   void ended(Result<JobResult> result, JobId job);
   void keep_end(JobResult&& end);
@@ -216,7 +225,11 @@ struct Client::State {
 
   std::unordered_map<std::int64_t, PendingAsk> asks;
   std::unordered_map<std::int64_t, std::vector<Waiting>> waits;
+  std::size_t waits_held = 0;
   std::uint64_t last_wait = 0;
+  std::unordered_map<std::int64_t, EndAsk> end_asks;
+  std::deque<std::int64_t> to_ask;  // those that are not under way, in order
+  std::size_t end_asks_under_way = 0;
   std::unordered_set<std::int64_t> fresh;  // own jobs whose end is sure to come as an event
   std::unordered_map<std::int64_t, JobResult> ends;
   std::deque<std::int64_t> ends_order;

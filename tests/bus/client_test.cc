@@ -112,6 +112,50 @@ TEST_F(ClientTest, WaitsForAnotherClientsJobThatHasEndedAndForOneThatHasNot) {
   EXPECT_EQ((*second)->error.code, Errc::cancelled);
 }
 
+TEST_F(ClientTest, WaitsForFiveThousandJobsOfOthersAtOnce) {
+  Client other(loop, {.name = "other", .timeout = patience});
+  connect(other);
+  constexpr std::size_t n = 5'000;
+  static_assert(n > limits::client_asks);
+  std::vector<RawJob> raw(n, RawJob{.kind = "box"});
+  ASSERT_EQ(client.submit_many(raw), n);
+  ASSERT_TRUE(run_until([&] { return client.pending() == 0; }));
+  std::vector<std::int64_t> ids;
+  for (const auto& [id, job] : front.jobs) ids.push_back(id);
+  for (std::size_t i = 0; i < n; i += 2) front.end(ids[i]);
+  std::size_t done = 0;
+  for (const std::int64_t id : ids)
+    other.wait_async(JobId(id), [&](Result<JobResult> end) {
+      ASSERT_TRUE(end.has_value()) << end.error().message;
+      done += end->done() ? 1 : 0;
+    });
+  EXPECT_TRUE(other.ask_async(Verb::ping, {}, {})) << "there is room for other questions";
+  ASSERT_TRUE(run_until([&] { return front.asked[Verb::status] == static_cast<int>(n); }));
+  for (std::size_t i = 1; i < n; i += 2) front.end(ids[i]);
+  EXPECT_TRUE(run_until([&] { return done == n; }));
+  EXPECT_EQ(front.asked[Verb::result], static_cast<int>(n / 2));
+  EXPECT_EQ(front.asked[Verb::status], static_cast<int>(n));
+}
+
+TEST_F(ClientTest, BeyondItsBoundAWaitIsBusyAndTheOthersGoOn) {
+  const JobId job = submit();
+  front.stop();
+  std::size_t busy = 0;
+  std::size_t ended = 0;
+  for (std::size_t i = 0; i <= limits::client_waits; ++i)
+    client.wait_async(job, [&](Result<JobResult> end) {
+      end ? ++ended : ++busy;
+      EXPECT_TRUE(end || end.error().code == Errc::busy);
+    });
+  EXPECT_EQ(busy, 1u);
+  front.end(job.raw());
+  front.start();
+  EXPECT_TRUE(run_until([&] { return ended == limits::client_waits; }));
+  EXPECT_EQ(busy, 1u);
+  EXPECT_TRUE(client.wait(submit(), milliseconds(1)).error().code == Errc::deadline)
+      << "their places are free again";
+}
+
 TEST_F(ClientTest, AWaitForAJobThatDoesNotExistSaysSo) {
   const auto end = client.wait(JobId(4711));
   ASSERT_FALSE(end.has_value());
@@ -227,6 +271,24 @@ TEST_F(ClientTest, AGapMakesItAskForTheJobsItWaitsFor) {
   EXPECT_TRUE((*end)->done());
   EXPECT_EQ(gap.second, front.seq);
   EXPECT_EQ(client.last_seq(), front.seq);
+}
+
+TEST_F(ClientTest, AGapAsksForMoreJobsThanThereIsRoomForQuestions) {
+  constexpr std::size_t n = 3'000;
+  std::vector<RawJob> raw(n, RawJob{.kind = "box"});
+  ASSERT_EQ(client.submit_many(raw), n);
+  ASSERT_TRUE(run_until([&] { return client.pending() == 0; }));
+  std::size_t done = 0;
+  for (const auto& [id, job] : front.jobs)
+    client.wait_async(JobId(id), [&](Result<JobResult> end) {
+      ASSERT_TRUE(end.has_value()) << end.error().message;
+      done += end->done() ? 1 : 0;
+    });
+  front.stop();
+  for (auto& [id, job] : front.jobs) front.end(id);
+  front.oldest = front.seq;
+  front.start();
+  EXPECT_TRUE(run_until([&] { return done == n; }));
 }
 
 TEST_F(ClientTest, AnotherLedgerForgetsNoWait) {
