@@ -42,6 +42,14 @@ JobResult end_of_status(JobId job, const json& status) {
   return end;
 }
 
+// What keeping an end costs.
+std::int64_t bytes_of(const JobResult& end) {
+  auto bytes = static_cast<std::int64_t>(sizeof end + end.values.size());
+  for (const ResultFile& file : end.files)
+    bytes += static_cast<std::int64_t>(sizeof file + file.bytes.size());
+  return bytes;
+}
+
 auto pack_ask(Verb verb, const Ask& ask) {
   return [verb, ask, state = std::string(ask.state), kind = std::string(ask.kind)](
              Packer& out, std::int64_t request) {
@@ -181,24 +189,23 @@ void Client::State::ended(Result<JobResult> result, JobId job) {
 }
 
 void Client::State::keep_end(JobResult&& end) {
-  const auto size_of = [](const JobResult& e) {
-    auto bytes = static_cast<std::int64_t>(sizeof e + e.values.size());
-    for (const ResultFile& file : e.files) bytes += static_cast<std::int64_t>(file.bytes.size());
-    return bytes;
-  };
   const std::int64_t job = end.job.raw();
-  ends_bytes += size_of(end);
-  ends_order.push_back(job);
-  ends.insert_or_assign(job, std::move(end));
+  (void)take_end(JobId(job));
+  ends_bytes += bytes_of(end);
+  ends.push_back(std::move(end));
+  end_of[job] = std::prev(ends.end());
   // An end that was dropped is asked for when somebody waits for it after all.
-  while (ends_order.size() > limits::client_ends || ends_bytes > limits::client_ends_bytes.raw()) {
-    const auto oldest = ends.find(ends_order.front());
-    ends_order.pop_front();
-    if (oldest == ends.end()) continue;
-    ends_bytes -= size_of(oldest->second);
-    ends.erase(oldest);
-  }
-  if (ends.empty()) ends_bytes = 0;
+  while (ends.size() > limits::client_ends || ends_bytes > limits::client_ends_bytes.raw())
+    (void)take_end(ends.front().job);
+}
+
+std::optional<JobResult> Client::State::take_end(JobId job) {
+  const auto kept = end_of.extract(job.raw());
+  if (kept.empty()) return std::nullopt;
+  JobResult end = std::move(*kept.mapped());
+  ends.erase(kept.mapped());
+  ends_bytes -= bytes_of(end);
+  return end;
 }
 
 void Client::State::take_gap(const Item& item) {
@@ -224,10 +231,8 @@ void Client::State::take_gap(const Item& item) {
 
 std::uint64_t Client::State::wait(JobId job, std::function<void(Result<JobResult>)> done) {
   const std::uint64_t id = ++last_wait;
-  if (const auto kept = ends.find(job.raw()); kept != ends.end()) {
-    JobResult end = std::move(kept->second);
-    ends.erase(kept);
-    done(std::move(end));
+  if (auto kept = take_end(job)) {
+    done(std::move(*kept));
     return id;
   }
   if (waits_held >= limits::client_waits) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <unordered_map>
 #include <unordered_set>
 #include <zmq.hpp>
@@ -163,6 +164,7 @@ struct Client::State {
   void ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done);
   void ended(Result<JobResult> result, JobId job);
   void keep_end(JobResult&& end);
+  std::optional<JobResult> take_end(JobId job);
   void watch_job(JobId job);
   void watch_own();
   void watch_again(bool same_ledger);
@@ -231,8 +233,8 @@ struct Client::State {
   std::deque<std::int64_t> to_ask;  // those that are not under way, in order
   std::size_t end_asks_under_way = 0;
   std::unordered_set<std::int64_t> fresh;  // own jobs whose end is sure to come as an event
-  std::unordered_map<std::int64_t, JobResult> ends;
-  std::deque<std::int64_t> ends_order;
+  std::list<JobResult> ends;               // that nobody has waited for yet, oldest first
+  std::unordered_map<std::int64_t, std::list<JobResult>::iterator> end_of;
   std::int64_t ends_bytes = 0;
   std::function<void(const Event&, const Item&)> event_sink;
   std::function<void(std::int64_t, std::int64_t)> gap_sink;

@@ -82,6 +82,36 @@ TEST_F(ClientTest, TheEndThatCameBeforeTheWaitIsNotLost) {
   EXPECT_TRUE(client.wait(first)->done());
 }
 
+// With results of 1 MiB, of which limits::client_ends_bytes has room for 63.
+TEST_F(ClientTest, EndsThatWereTakenLeaveRoomForOthers) {
+  front.result_files = {{"out.bin", std::string(1 << 20, 'x')}};
+  for (int i = 0; i < 100; ++i) {
+    const JobId job = submit();
+    front.end(job.raw());
+    ASSERT_TRUE(run_until([&] { return client.last_seq() == front.seq; }));
+    ASSERT_TRUE(client.wait(job)->done());
+  }
+  EXPECT_EQ(front.asked[Verb::status], 0);
+}
+
+TEST_F(ClientTest, OfMoreEndsThanItKeepsTheOldestAreAskedFor) {
+  front.result_files = {{"out.bin", std::string(1 << 20, 'x')}};
+  std::vector<JobId> jobs;
+  for (int i = 0; i < 70; ++i) {
+    jobs.push_back(submit());
+    front.end(jobs.back().raw());
+    ASSERT_TRUE(run_until([&] { return client.last_seq() == front.seq; }));
+  }
+  for (int i = 7; i < 70; ++i) {
+    const auto end = client.wait(jobs[static_cast<std::size_t>(i)]);
+    ASSERT_TRUE(end.has_value()) << end.error().message;
+    EXPECT_EQ(end->files.at(0).bytes.size(), 1u << 20);
+  }
+  EXPECT_EQ(front.asked[Verb::status], 0);
+  for (int i = 0; i < 7; ++i) EXPECT_TRUE(client.wait(jobs[static_cast<std::size_t>(i)])->done());
+  EXPECT_EQ(front.asked[Verb::status], 7);
+}
+
 TEST_F(ClientTest, AFailedJobComesWithItsCode) {
   const JobId job = submit();
   front.end(job.raw(), "failed");
