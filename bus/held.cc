@@ -1,32 +1,48 @@
 #include "bus/held.h"
 
-#include <utility>
+#include <limits>
+
+#include "base/limits.h"
+#include "bus/msgpack_reader.h"
 
 namespace tallymill::bus {
 namespace {
 
-constexpr std::size_t large = 4096;
+bool read_int32(MsgpackReader& in, std::int32_t& value) {
+  std::int64_t wide = 0;
+  if (!in.read(wide) || wide < std::numeric_limits<std::int32_t>::min() ||
+      wide > std::numeric_limits<std::int32_t>::max())
+    return false;
+  value = static_cast<std::int32_t>(wide);
+  return true;
+}
 
-struct Counted {
-  zmq::message_t frame;
-  std::shared_ptr<Held> held;
-};
-
-void let_go(void*, void* hint) {
-  const std::unique_ptr<Counted> counted(static_cast<Counted*>(hint));
-  counted->held->add(-static_cast<std::int64_t>(counted->frame.size()));
+bool read_one(MsgpackReader& in, Held& one) {
+  std::uint32_t four = 0;
+  return in.list(four) && four == 4 && in.read(one.token.job) && in.read(one.token.epoch) &&
+         read_int32(in, one.token.attempt) && read_int32(in, one.phase);
 }
 
 }  // namespace
 
-void hold(Frames& frames, const std::shared_ptr<Held>& held) {
-  for (zmq::message_t& frame : frames) {
-    if (frame.size() < large) continue;
-    auto counted = std::make_unique<Counted>(std::move(frame), held);
-    held->add(static_cast<std::int64_t>(counted->frame.size()));
-    Counted* const hint = counted.release();
-    frame = zmq::message_t(hint->frame.data(), hint->frame.size(), let_go, hint);
+bool read_held(std::string_view params, std::vector<Held>& held) {
+  held.clear();
+  MsgpackReader in(params);
+  std::uint32_t pairs = 0;
+  if (!in.map(pairs)) return false;
+  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+    std::string_view key;
+    if (!in.read(key)) return false;
+    if (key != "held") {
+      if (!in.skip()) return false;
+      continue;
+    }
+    std::uint32_t n = 0;
+    if (!in.list(n) || n > limits::held_tokens) return false;
+    for (std::uint32_t i = 0; i < n; ++i)
+      if (!read_one(in, held.emplace_back())) return false;
   }
+  return true;
 }
 
 }  // namespace tallymill::bus

@@ -1,39 +1,26 @@
-// Held: bytes of messages that libzmq has taken and not given to the kernel yet.
+// Held: the tokens that a worker lists in the params of its hello and its beats, and the door that
+// they come in by.
 //
-// libzmq bounds what waits for a peer by the number of its messages only. Each large frame takes a
-// count with it and gives it back when libzmq frees it: written, or dropped with the connection.
-//
-// Threads: any; frames are freed on libzmq's.
+// Threads: plain functions.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <memory>
+#include <string_view>
+#include <vector>
 
-#include "base/units.h"
-#include "bus/envelope.h"
+#include "bus/messages.h"
 
 namespace tallymill::bus {
 
-class Held {
- public:
-  Held() = default;
-  // Counted in `all` as well.
-  explicit Held(std::shared_ptr<Held> all) : all_(std::move(all)) {}
-
-  [[nodiscard]] Bytes bytes() const { return Bytes(bytes_.load(std::memory_order_relaxed)); }
-  void add(std::int64_t bytes) {
-    bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    if (all_) all_->add(bytes);
-  }
-
- private:
-  std::atomic<std::int64_t> bytes_{0};
-  const std::shared_ptr<Held> all_;
+// One token in a worker's list.
+struct Held {
+  Token token;
+  std::int32_t phase = 0;  // 0 received, 1 started, 2 finished and kept
+  friend bool operator==(const Held&, const Held&) = default;
 };
 
-// Counts the large frames as held from now until libzmq frees them. Smaller ones are bounded well
-// enough by their number, and a count costs an allocation.
-void hold(Frames& frames, const std::shared_ptr<Held>& held);
+// {"held": [[job, epoch, attempt, phase] ...], ...} into `held`; without "held" it is empty. False
+// for anything else, a number that does not fit, or more than limits::held_tokens.
+[[nodiscard]] bool read_held(std::string_view params, std::vector<Held>& held);
 
 }  // namespace tallymill::bus

@@ -8,7 +8,7 @@
 
 namespace tallymill::front {
 
-Desk::Desk(zmq::socket_t& router) : router_(router), held_(std::make_shared<bus::Held>()) {}
+Desk::Desk(zmq::socket_t& router) : router_(router), outgoing_(std::make_shared<bus::Outgoing>()) {}
 
 ConnId Desk::conn_of(const bus::Route& route, Instant now) {
   auto [entry, fresh] = by_peer_.try_emplace(route.peer, next_conn_);
@@ -22,7 +22,7 @@ ConnId Desk::conn_of(const bus::Route& route, Instant now) {
   Conn conn;
   conn.route = route;
   conn.last_seen = now;
-  conn.held = std::make_shared<bus::Held>(held_);
+  conn.outgoing = std::make_shared<bus::Outgoing>(outgoing_);
   conns_.emplace(id, std::move(conn));
   if (conns_.size() > limits::connections) {
     const auto oldest = std::ranges::min_element(
@@ -116,16 +116,16 @@ bool Desk::has_room(ConnId id, Bytes size) {
   const Conn* conn = find(id);
   if (conn == nullptr) return false;
   const Bytes wanted = Bytes(static_cast<std::int64_t>(conn->out.bytes())) + size;
-  return conn->held->bytes() + wanted <= limits::client_out_bytes &&
-         held_->bytes() + wanted <= limits::clients_out_bytes;
+  return conn->outgoing->bytes() + wanted <= limits::client_out_bytes &&
+         outgoing_->bytes() + wanted <= limits::clients_out_bytes;
 }
 
 void Desk::flush(ConnId id, Conn& conn) {
   if (conn.out.empty()) return;
-  const bool room = has_room(id, Bytes(0)) || conn.held->bytes() == Bytes(0);
+  const bool room = has_room(id, Bytes(0)) || conn.outgoing->bytes() == Bytes(0);
   bus::Frames frames = conn.out.take();
   if (!room || (!conn.lost.empty() && !tell_gap(id, conn))) return lose(id, conn);
-  bus::hold(frames, conn.held);
+  bus::track(frames, conn.outgoing);
   if (auto sent = bus::send(router_, conn.route, std::move(frames)); !sent) {
     mark_gone(id, conn, sent.error());
     return lose(id, conn);

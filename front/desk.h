@@ -31,7 +31,7 @@
 #include "base/units.h"
 #include "bus/envelope.h"
 #include "bus/frames.h"
-#include "bus/held.h"
+#include "bus/outgoing.h"
 #include "front/machine.h"
 
 namespace tallymill::front {
@@ -66,7 +66,7 @@ struct Conn {
   SeqRange lost;    // ends that its pipe did not take: it is told of the gap first
   bool dirty = false;
   bool gone = false;  // libzmq knows it no more
-  std::shared_ptr<bus::Held> held;
+  std::shared_ptr<bus::Outgoing> outgoing;
   Instant last_seen;
 };
 
@@ -156,7 +156,7 @@ class Desk {
   [[nodiscard]] std::size_t connections() const { return by_peer_.size(); }
   [[nodiscard]] std::int64_t dropped() const { return dropped_; }
   [[nodiscard]] std::size_t behind() const { return behind_.size(); }
-  [[nodiscard]] Bytes held() const { return held_->bytes(); }
+  [[nodiscard]] Bytes outgoing() const { return outgoing_->bytes(); }
 
  private:
   ReplyTo keep(const Asked& asked);
@@ -177,9 +177,9 @@ class Desk {
   std::unordered_set<ConnId> behind_;  // lost ends
   std::vector<ConnId> gone_;
   std::vector<ClientId> let_go_;
-  std::shared_ptr<bus::Held> held_;  // by libzmq, for all
-  std::vector<Asked> asked_;         // by handle - 1
-  std::vector<std::uint32_t> free_;  // handles
+  std::shared_ptr<bus::Outgoing> outgoing_;  // by libzmq, for all
+  std::vector<Asked> asked_;                 // by handle - 1
+  std::vector<std::uint32_t> free_;          // handles
   std::unordered_map<ClientId, std::vector<ConnId>> by_client_;
   std::unordered_map<std::int64_t, std::vector<ConnId>> by_job_;
   std::int64_t dropped_ = 0;

@@ -690,7 +690,7 @@ void Front::measure() {
                 .kinds = static_cast<std::int64_t>(machine_->kinds()),
                 .stages = static_cast<std::int64_t>(machine_->stages()),
                 .behind = static_cast<std::int64_t>(desk_->behind()),
-                .client_out = desk_->held(),
+                .client_out = desk_->outgoing(),
                 .commit_queue = committer_->queued(),
                 .live_bytes = machine_->live_bytes(),
                 .kept_bodies = bodies_.bytes(),

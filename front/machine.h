@@ -38,6 +38,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "bus/held.h"
 #include "bus/messages.h"
 #include "front/ledger.h"
 #include "front/pool.h"
@@ -45,7 +46,9 @@
 
 namespace tallymill::front {
 
+using bus::Held;
 using bus::Token;
+
 // Whom to answer: the shell's own handle, opaque here. 0: nobody.
 using ReplyTo = std::uint64_t;
 
@@ -225,12 +228,6 @@ struct Admission {
   std::int64_t max_jobs = limits::waiting_jobs;
   Bytes max_bytes = limits::waiting_bytes;
   std::int64_t max_per_client = limits::jobs_per_client;
-};
-
-// One token in a worker's list.
-struct Held {
-  Token token;
-  std::int32_t phase = 0;  // 0 received, 1 started, 2 finished and kept
 };
 
 // The end of an attempt as its last worker told it.

@@ -13,40 +13,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "bus/codec_json.h"
-#include "bus/msgpack_reader.h"
+#include "bus/held.h"
 
 namespace tallymill::front {
 namespace {
 
 using nlohmann::json;
-
-// {"held": [[job, epoch, attempt, phase] ...], ...}: the tokens of a hello or a beat.
-bool read_held(std::string_view params, std::vector<Held>& held) {
-  held.clear();
-  bus::MsgpackReader in(params);
-  std::uint32_t pairs = 0;
-  if (!in.map(pairs)) return false;
-  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
-    std::string_view key;
-    if (!in.read(key)) return false;
-    if (key != "held") {
-      if (!in.skip()) return false;
-      continue;
-    }
-    std::uint32_t n = 0;
-    if (!in.list(n) || n > limits::held_tokens) return false;
-    for (std::uint32_t i = 0; i < n; ++i) {
-      std::uint32_t four = 0;
-      std::int64_t job = 0, epoch = 0, attempt = 0, phase = 0;
-      if (!in.list(four) || four != 4 || !in.read(job) || !in.read(epoch) || !in.read(attempt) ||
-          !in.read(phase))
-        return false;
-      held.push_back(
-          {{job, epoch, static_cast<std::int32_t>(attempt)}, static_cast<std::int32_t>(phase)});
-    }
-  }
-  return true;
-}
 
 std::string_view word_of(Word word) {
   switch (word) {
@@ -154,7 +126,7 @@ void StageDoor::on_item(const bus::Route& from, const bus::Item& item) {
 void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   const auto hello = bus::read<bus::WorkerHello>(item);
   const auto params = bus::json_of_msgpack(item.params);
-  if (!hello || !params || !read_held(item.params, held_)) {
+  if (!hello || !params || !bus::read_held(item.params, held_)) {
     ++refused_;
     return;
   }
@@ -265,7 +237,7 @@ void StageDoor::broke(WorkerId worker) {
 
 void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
   const auto beat = bus::read<bus::Beat>(item);
-  if (!beat || !read_held(item.params, held_)) {
+  if (!beat || !bus::read_held(item.params, held_)) {
     ++refused_;
     return;
   }

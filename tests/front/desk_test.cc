@@ -237,10 +237,10 @@ TEST_F(SlowClientTest, AnAnswerIsPrecededByTheGap) {
 
 TEST_F(SlowClientTest, OneThatWasGivenAllTheBytesItMayHoldIsRefusedMoreUntilItReads) {
   const std::string piece(static_cast<std::size_t>(limits::frame_bytes.raw()), 'x');
-  const auto held = [&] { return desk.held().raw(); };
+  const auto outgoing = [&] { return desk.outgoing().raw(); };
   desk.send(id, bus::Reply{1, {}}, {}, {{piece}});
   desk.flush();
-  EXPECT_EQ(held(), limits::frame_bytes.raw());
+  EXPECT_EQ(outgoing(), limits::frame_bytes.raw());
   const Bytes rest = limits::client_out_bytes - limits::frame_bytes;
   EXPECT_TRUE(desk.has_room(id, rest));
   EXPECT_FALSE(desk.has_room(id, rest + Bytes(1)));
@@ -249,10 +249,10 @@ TEST_F(SlowClientTest, OneThatWasGivenAllTheBytesItMayHoldIsRefusedMoreUntilItRe
   event.what = "done";
   EXPECT_TRUE(desk.send_end(id, event, {}, {{piece}}));
   desk.flush();  // its header is too much
-  EXPECT_EQ(held(), limits::frame_bytes.raw());
+  EXPECT_EQ(outgoing(), limits::frame_bytes.raw());
   EXPECT_EQ(desk.behind(), 1U);
   EXPECT_EQ(read(), std::vector<std::string>{});
-  EXPECT_EQ(held(), 0);
+  EXPECT_EQ(outgoing(), 0);
   look(router);
   desk.tell_gaps();
   EXPECT_EQ(read(), std::vector<std::string>{"5-5"});
