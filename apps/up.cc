@@ -16,9 +16,9 @@
 
 #include "apps/exit_codes.h"
 #include "apps/supervisor.h"
+#include "base/address_holder.h"
 #include "base/config.h"
 #include "base/log.h"
-#include "base/port_owner.h"
 
 namespace tallymill::apps {
 namespace {

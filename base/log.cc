@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace tallymill::log {
 namespace {
 
@@ -39,21 +41,6 @@ spdlog::level::level_enum spdlog_level(Level level) {
       return spdlog::level::off;
   }
   std::unreachable();
-}
-
-// The length of the well-formed UTF-8 sequence that `text` begins with; 0 if there is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const std::size_t length = byte(0) < 0x80                       ? 1
-                             : byte(0) >= 0xc2 && byte(0) < 0xe0  ? 2
-                             : byte(0) >= 0xe0 && byte(0) < 0xf0  ? 3
-                             : byte(0) >= 0xf0 && byte(0) <= 0xf4 ? 4
-                                                                  : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  return length;
 }
 
 // With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what

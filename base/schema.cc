@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/limits.h"
+#include "base/utf8.h"
 
 namespace tallymill {
 namespace {
@@ -49,16 +50,6 @@ std::unexpected<Error> bad(const std::string& pointer, std::string_view what) {
   return fail(Errc::bad_params, fmt::format("{}: {}", pointer.substr(1), what), pointer);
 }
 
-bool valid_utf8(const std::string& text) {
-  // The library's own check, the one that would throw later, when the text is written out.
-  try {
-    static_cast<void>(json(text).dump());
-    return true;
-  } catch (const json::exception&) {
-    return false;
-  }
-}
-
 // min == max == 0 means that no range was given.
 bool has_range(double min, double max) { return min != 0 || max != 0; }
 
@@ -95,7 +86,7 @@ Result<json> check_list(const ParamSpec& spec, const std::string& pointer, const
 Result<json> check_text(const ParamSpec& spec, const std::string& pointer, const json& value) {
   const auto* text = value.get_ptr<const json::string_t*>();
   if (text == nullptr) return bad(pointer, "must be text");
-  if (!valid_utf8(*text)) return bad(pointer, "must be valid UTF-8");
+  if (!is_utf8(*text)) return bad(pointer, "must be valid UTF-8");
   if (spec.type == Type::choice) {
     for (const std::string& choice : spec.choices)
       if (choice == *text) return value;
@@ -144,7 +135,7 @@ class ObjectReader {
     const json* value = at(key);
     const auto* text = value == nullptr ? nullptr : value->get_ptr<const json::string_t*>();
     if (text == nullptr || text->size() > static_cast<std::size_t>(limits::max_kind_text) ||
-        !valid_utf8(*text)) {
+        !is_utf8(*text)) {
       problem(fmt::format("{} is not a short text", key));
       return {};
     }

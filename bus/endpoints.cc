@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "base/address.h"
+#include "base/address_holder.h"
 #include "base/check.h"
 #include "base/limits.h"
-#include "bus/address_holder.h"
 
 namespace tallymill::bus {
 namespace {
@@ -88,11 +88,7 @@ Status check_address(const std::string& endpoint, bool insecure) {
 }
 
 Status cannot(const char* what, const std::string& endpoint, int error) {
-  if (error == EADDRINUSE) {
-    const std::string holder = address_holder(endpoint);
-    return fail(Errc::busy,
-                fmt::format("{} is in use{}{}", endpoint, holder.empty() ? "" : " by ", holder));
-  }
+  if (error == EADDRINUSE) return fail(Errc::busy, address_in_use(endpoint));
   return fail(Errc::away, fmt::format("cannot {} {}: {}", what, endpoint, zmq_strerror(error)));
 }
 

@@ -13,8 +13,8 @@
 #include "apps/cli/command.h"
 #include "apps/cli/terminal.h"
 #include "base/address.h"
+#include "base/address_holder.h"
 #include "base/config.h"
-#include "base/port_owner.h"
 
 namespace tallymill::cli {
 namespace {

@@ -317,8 +317,8 @@ TEST_F(UpTest, APortInUseIsExit70WithThePortAndWhoHasIt) {
   const std::string port = std::to_string(ntohs(address.sin_port));
   start_up({"--control", "tcp://127.0.0.1:" + port});
   EXPECT_EQ(exit_of_up(), 70);
-  EXPECT_NE(said().find("front.control: port " + port + " is in use by apps_test (pid " +
-                        std::to_string(::getpid()) + ")"),
+  EXPECT_NE(said().find("front.control: tcp://127.0.0.1:" + port +
+                        " is in use by apps_test (process " + std::to_string(::getpid()) + ")"),
             std::string::npos);
   EXPECT_EQ(happened(), "") << "nothing was started";
   ::close(socket);
