@@ -423,6 +423,25 @@ TEST(Envelope, HoldsEachLimitAtItAndNotOneAbove) {
     frames[2] = frame("");
     expect("batch_blobs", std::move(frames));
 
+    // 64 headers of 64 KiB, the last one as long as there is room or a byte longer.
+    const auto padded = [](std::string begin, std::size_t bytes) {
+      const std::size_t rest = bytes - begin.size() - 5;
+      begin += '\xdb';
+      for (int shift = 24; shift >= 0; shift -= 8) begin += static_cast<char>(rest >> shift);
+      return begin + std::string(rest, 'x');
+    };
+    const std::size_t whole = size(limits::header_bytes, 0);
+    const std::size_t fit = size(limits::header_frame_bytes, 0) / whole;
+    std::string full =
+        padded("\x83\xa1t\xa4ping\xa1N" + std::string(1, static_cast<char>(fit + 1)) + "\xa1x",
+               whole - 100);
+    for (std::size_t i = 1; i < fit; ++i) full += padded("\x82\xa1t\xa4ping\xa1x", whole);
+    full += padded("\x82\xa1t\xa4ping\xa1x", 100 + more);
+    frames = packed_elsewhere({});
+    frames[1] = frame(full);
+    frames[2] = frame("");
+    expect("header_frame_bytes", std::move(frames));
+
     // Eight blobs fill the envelope but for what the other frames take.
     frames = packed_elsewhere({{"t", "ping"}, {"B", 9}}, {}, 9);
     std::size_t total = 0;

@@ -4,33 +4,23 @@
 // decoded, and every message read as every struct; what was read is packed again and must read the
 // same.
 //
-// Input: frames, each as its length (two bytes, the low one first) and that many bytes; a length
-// beyond the input ends it. tests/fuzz/corpus/envelope holds the golden vectors in this form.
-#include <algorithm>
+// Input: envelope_input.h. tests/fuzz/corpus/envelope holds the golden vectors in this form, and
+// envelopes at the limits of size and one above them.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "bus/codec_json.h"
 #include "bus/envelope.h"
+#include "bus/held.h"
+#include "tests/fuzz/envelope_input.h"
 
 namespace tallymill::bus {
 namespace {
 
 void must(bool condition) {
   if (!condition) std::abort();
-}
-
-Frames frames_of(std::string_view input) {
-  Frames frames;
-  while (input.size() >= 2 && frames.size() < 70) {
-    const std::size_t n = static_cast<std::uint8_t>(input[0]) |
-                          static_cast<std::size_t>(static_cast<std::uint8_t>(input[1])) << 8;
-    const std::string_view bytes = input.substr(2, n);
-    frames.emplace_back(bytes.data(), bytes.size());
-    input.remove_prefix(2 + bytes.size());
-  }
-  return frames;
 }
 
 // What was accepted once must come through our own codec unchanged.
@@ -72,7 +62,8 @@ void read_params(const Item& item) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tallymill::bus;
-  const auto envelope = Envelope::decode(frames_of({reinterpret_cast<const char*>(data), size}));
+  const auto envelope =
+      Envelope::decode(EnvelopeInput({reinterpret_cast<const char*>(data), size}).frames());
   if (!envelope) {
     must(!envelope.error().message.empty());
     return 0;
@@ -82,6 +73,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     TM_MESSAGE_TABLE(TM_READ_AS)
 #undef TM_READ_AS
     read_params(item);
+    static std::vector<Held> held;
+    if (read_held(item.params, held)) must(held.size() <= tallymill::limits::held_tokens);
   }
   return 0;
 }
