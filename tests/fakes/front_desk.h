@@ -69,7 +69,7 @@ class FrontDesk {
   std::int64_t epoch = 0;
   std::int64_t oldest = 0;  // ends up to this number cannot be replayed
   std::int32_t window_jobs = 0;
-  int busy_blobs = 0;  // so many of the next puts and gets but for a blob's first are told busy
+  int busy_blobs = 0;     // so many of the next puts and gets but for a blob's first are told busy
   int forget_at_put = 0;  // the pieces that came before this one are collected
   std::string blobs_folder;
   std::function<std::optional<Error>(const Job&)> refuse = {};  // a submit

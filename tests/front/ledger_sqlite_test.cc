@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "front/ledger_check.h"
 #include "base/sha256.h"
+#include "front/ledger_check.h"
 #include "front/ledger_schema.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
