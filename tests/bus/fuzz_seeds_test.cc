@@ -1,6 +1,6 @@
 // The fuzzer's seeds. Goal: what it starts from stands at the limits of size and one above, so that
-// its changes cross them both ways. Method: tests/fuzz/corpus/envelope/{at,above}_LIMIT, which
-// tests/wire/write_fuzz_corpus.py writes, through the one door.
+// its changes cross them both ways. Method: tests/fuzz/corpus/envelope_limits/{at,above}_LIMIT,
+// which tests/wire/write_fuzz_corpus.py writes, through the one door.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -15,7 +15,8 @@ namespace {
 class FuzzSeeds : public ::testing::TestWithParam<const char*> {
  protected:
   static Frames frames(const std::string& name) {
-    std::ifstream in(TALLYMILL_SOURCE_DIR "/tests/fuzz/corpus/envelope/" + name, std::ios::binary);
+    std::ifstream in(TALLYMILL_SOURCE_DIR "/tests/fuzz/corpus/envelope_limits/" + name,
+                     std::ios::binary);
     EXPECT_TRUE(in) << name;
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
     EXPECT_LT(bytes.size(), 8'192u) << "a seed is small";

@@ -51,13 +51,13 @@ class Door(unittest.TestCase):
         stranger = Client(self.mill.endpoint, "nobody")
         for verb in ("ping", "snapshot", "workers", "topology", "kinds", "jobs"):
             self.assertIsNotNone(stranger.ask(verb), verb)
-        data = os.urandom(100)
-        digest = hashlib.sha256(data).hexdigest()
-        r = stranger.next_request()
-        stranger.send({"t": "put", "r": r, "d": digest, "b": len(data), "B": 1}, {}, [data])
-        self.assertTrue(stranger.wait_for(lambda: r in stranger.answers, 10))
-        self.assertEqual(stranger.answers[r][1], {"stored": True})
-        self.assertEqual(stranger.ask("get", d=digest)[2], [data])
+        for data in (os.urandom(100), b""):
+            digest = hashlib.sha256(data).hexdigest()
+            r = stranger.next_request()
+            stranger.send({"t": "put", "r": r, "d": digest, "b": len(data), "B": 1}, {}, [data])
+            self.assertTrue(stranger.wait_for(lambda: r in stranger.answers, 10))
+            self.assertEqual(stranger.answers[r][1], {"stored": True})
+            self.assertEqual(stranger.ask("get", d=digest)[2], [data])
         self.assertIsNotNone(stranger.ask("watch", ids=[1]))
         for verb, fields in (("watch", {}), ("submit", {"kind": "box"})):
             with self.assertRaises(LookupError) as caught:

@@ -1,5 +1,5 @@
-// Envelope input: the frames that an input of envelope_fuzz.cc stands for. A few bytes can stand
-// for many, so that a small input reaches the limits of size.
+// Envelope input: the frames that an input of the envelope's fuzzers stands for. A few bytes can
+// stand for many, so that a small input reaches the limits of size.
 //
 // An input is a row of frames, each as its length (two bytes, the low one first) and that many
 // bytes; a length beyond the input ends it. Two lengths are not: 0xfff1, followed by a count and a
@@ -22,11 +22,13 @@ namespace tallymill::bus {
 
 class EnvelopeInput {
  public:
-  // Every limit can be exceeded; beyond that, what stands for more is cut.
+  // With these every limit can be exceeded; beyond them, what stands for more is cut.
   static constexpr std::size_t most_frames = 3 + limits::batch_blobs + 2;
   static constexpr std::size_t most_bytes = 3 * static_cast<std::size_t>(limits::frame_bytes.raw());
 
-  explicit EnvelopeInput(std::string_view input) : left_(input) {}
+  explicit EnvelopeInput(std::string_view input, std::size_t frames = most_frames,
+                         std::size_t bytes = most_bytes)
+      : left_(input), frame_limit_(frames), bytes_left_(bytes) {}
 
   Frames frames() {
     while (left_.size() >= 2) {
@@ -34,8 +36,7 @@ class EnvelopeInput {
       if (n == 0xfff1) {
         const std::size_t times = number();
         const std::string_view bytes = take(number());
-        for (std::size_t i = 0; i < times && bytes_ + bytes.size() <= most_bytes; ++i)
-          append(bytes);
+        for (std::size_t i = 0; i < times && bytes.size() <= bytes_left_; ++i) append(bytes);
       } else if (n == 0xfff2) {
         finish(1 + number());
       } else {
@@ -62,23 +63,24 @@ class EnvelopeInput {
   }
   void append(std::string_view bytes) {
     last_ += bytes;
-    bytes_ += bytes.size();
+    bytes_left_ -= std::min(bytes.size(), bytes_left_);
   }
   // The last frame, so often: they share its memory.
   void finish(std::size_t times) {
     if (!open_) return;
     open_ = false;
     zmq::message_t frame(last_.data(), last_.size());
-    for (std::size_t i = 0; i < times && frames_.size() < most_frames; ++i)
+    for (std::size_t i = 0; i < times && frames_.size() < frame_limit_; ++i)
       frames_.emplace_back().copy(frame);
     last_.clear();
   }
 
   std::string_view left_;
+  std::size_t frame_limit_;
+  std::size_t bytes_left_;
   Frames frames_;
   std::string last_;
   bool open_ = false;  // last_ is a frame
-  std::size_t bytes_ = 0;
 };
 
 }  // namespace tallymill::bus

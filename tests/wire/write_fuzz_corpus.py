@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the corpus of tests/fuzz/envelope_fuzz.cc, in the form of tests/fuzz/envelope_input.h: the
-golden vectors, and an envelope at each limit of size (the table in docs/protocol.md) and one above."""
+"""Writes the corpora of the envelope's fuzzers, in the form of tests/fuzz/envelope_input.h: the
+golden vectors; and an envelope at each limit of size (the table in docs/protocol.md) and one above."""
 import json
 import pathlib
 import re
 
 HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE.parent / "fuzz" / "corpus" / "envelope"
+CORPUS = HERE.parent / "fuzz" / "corpus"
 PAGE = (HERE.parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
 LIMIT = {name: int(value) for value, name in re.findall(r"\| (\d+)(?: bytes)? \| `(\w+)` \|", PAGE)}
 
@@ -76,10 +76,11 @@ def limits(above):
                              filled(b"", rest))
 
 
-OUT.mkdir(parents=True, exist_ok=True)
+for folder in ("envelope", "envelope_limits"):
+    (CORPUS / folder).mkdir(parents=True, exist_ok=True)
 for path in sorted((HERE / "golden").glob("*.json")):
     frames = [bytes.fromhex(f) for f in json.loads(path.read_text(encoding="utf-8"))["frames"]]
-    (OUT / path.stem).write_bytes(b"".join(map(frame, frames)))
+    (CORPUS / "envelope" / path.stem).write_bytes(b"".join(map(frame, frames)))
 for above in (0, 1):
     for name, data in limits(above):
-        (OUT / f"{'above' if above else 'at'}_{name}").write_bytes(data)
+        (CORPUS / "envelope_limits" / f"{'above' if above else 'at'}_{name}").write_bytes(data)
