@@ -59,12 +59,17 @@ void Egress::set_lanes(const LaneSet& lanes) {
     it = named ? std::next(it) : ways_.erase(it);
   }
   std::vector<bus::Lane*> connecting;
+  bool warned = false;
   for (const NextLane& next : lanes) {
     if (ways_.contains(next.endpoint)) continue;
     auto lane = bus::Lane::connect(shared_.zmq, {next.worker, 1, next.endpoint}, shared_.insecure);
-    if (!lane) log::warn(fmt::format("lane to {}: {}", next.worker, lane.error().message));
     Way& way = ways_[next.endpoint];
-    if (!lane) continue;
+    if (!lane) {
+      // Without sockets left it is all the others too.
+      if (!std::exchange(warned, true))
+        log::warn(fmt::format("lane to {}: {}", next.worker, lane.error().message));
+      continue;
+    }
     way.lane = std::move(*lane);
     connecting.push_back(way.lane.get());
   }
