@@ -476,6 +476,10 @@ void Machine::lapse(JobId id, Instant now) {
        silent ? "its worker fell silent" : "its worker does not hold it any more", now);
 }
 
+Error Machine::worker_lost(const std::string& why) {
+  return {Errc::stage_failed, "worker_lost: three attempts were lost with their workers" + why};
+}
+
 // The attempt is over without a result.
 void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   Lease lease = leases_.at(id.raw());
@@ -495,7 +499,9 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   if (lease.started && !handed_back) job.lost_once = true;
   if (loss == Loss::free && !handed_back && ++job.free_losses >= limits::free_losses)
     loss = Loss::charged;
-  if (loss == Loss::charged) {
+  // One that a restart found with its last charge, and that a worker held all the same, gets no
+  // more.
+  if (loss == Loss::charged && job.charges < limits::charges) {
     ++job.charges;
     ++counts_.charged;
     job.lost_once = true;
@@ -504,10 +510,7 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
   if (job.charges >= limits::charges) {
     job.ready = now;
-    settle(id, job, EndState::failed,
-           Error{Errc::stage_failed,
-                 "worker_lost: three attempts were lost with their workers; " + std::move(why)},
-           false, now);
+    settle(id, job, EndState::failed, worker_lost("; " + std::move(why)), false, now);
     return;
   }
   job.due = Instant{};

@@ -404,6 +404,9 @@ void Machine::tick(Instant now) {
       else if (job.deadline_passed)
         settle(id, job, EndState::expired, Error{Errc::deadline, "the deadline passed"}, false,
                now);
+      else if (job.charges >= limits::charges)
+        // Its last charge reached the disk, and the end that follows it did not.
+        settle(id, job, EndState::failed, worker_lost(""), false, now);
       else
         wait(id, job, now);
     }

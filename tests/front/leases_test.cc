@@ -622,6 +622,40 @@ TEST_F(Restarted, AttemptsThatLeftANoteBeforeAreCounted) {
   EXPECT_EQ(ends[0].attempts, 3);
 }
 
+// A note and the end that it leads to may be in two commits, and the front die between them.
+TEST_F(Restarted, AJobWhoseLastChargeIsOnDiskAndWhoseEndIsNotFailsAndRunsNoMore) {
+  Machine::Replayed charged = live(14);
+  charged.job.charges = limits::charges;
+  Machine::Replayed held = live(15);
+  held.job.charges = limits::charges;
+  machine_.replay(std::vector{charged, held});
+  const auto end_of = [&](std::int64_t job) {
+    std::vector<Settle> ends;
+    for (const Effect& effect : machine_.effects()) {
+      if (const auto* note = std::get_if<Remark>(&effect)) {
+        EXPECT_EQ(note->charges, limits::charges);
+      }
+      if (const auto* end = std::get_if<Settle>(&effect); end && end->job == JobId(job))
+        ends.push_back(*end);
+    }
+    machine_.effects().clear();
+    return ends;
+  };
+  const WorkerId id = worker("a", 10, {{{15, 4, 3}, 1}});
+  machine_.effects().clear();
+  machine_.tick(at(recovery_ms));
+  auto ends = end_of(14);
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].state, EndState::failed);
+  EXPECT_NE(ends[0].error->message.find("worker_lost"), std::string::npos);
+  // A worker has the other one still: its result would count, and its loss is no fourth charge.
+  machine_.died(id, "signal 9", at(recovery_ms + 10));
+  ends = end_of(15);
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends[0].state, EndState::failed);
+  machine_.check_invariants();
+}
+
 TEST_F(Restarted, OnlyTheHighestTokenListedIsAdoptedAndTheLowerOneIsVoid) {
   const Token lower{11, 4, 2};
   const WorkerId first = worker("a", 10, {{lower, 1}});
