@@ -36,11 +36,12 @@ void Machine::dispatch(Instant now) {
 bool Machine::try_send(JobId id, Instant now) {
   JobEntry& job = jobs_.at(id.raw());
   const RouteId route = route_of_kind_[job.kind];
+  const Bytes size = plants(Mutant::bytes_ignored) ? Bytes(0) : job.size;
   if (job.state == State::alone) {
-    if (!pool_.take_alone(routes_[route], job.kind, job.size, id, now, taken_)) return false;
+    if (!pool_.take_alone(routes_[route], job.kind, size, id, now, taken_)) return false;
     waiting_.erase_alone(route, id);
   } else {
-    if (!pool_.take(routes_[route], job.kind, job.size, now, taken_)) return false;
+    if (!pool_.take(routes_[route], job.kind, size, now, taken_)) return false;
     waiting_.pop(route);
   }
   if constexpr (plants(Mutant::drop_queue_entry))
@@ -143,7 +144,8 @@ void Machine::died(WorkerId id, const std::string& how, Instant now) {
   std::ranges::sort(lost);
   for (const JobId job : lost) {
     const Lease& lease = leases_.at(job.raw());
-    const bool charged = any_started ? lease.started : job == first;
+    const bool charged =
+        any_started ? lease.started || plants(Mutant::charged_bystander) : job == first;
     // Any of them may have killed it: the next time each runs alone, and a second death is its own.
     jobs_.at(job.raw()).lost_once = true;
     lose(job, charged ? Loss::charged : Loss::free, how, now);
@@ -414,6 +416,7 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
       if (hop >= lease.at) {
         reach(lease, hop, true, now);
         lease.started = true;
+        if constexpr (plants(Mutant::place_free_early)) leave_hop(lease, hop);
       }
       break;
     case Point::finished:
@@ -431,7 +434,7 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
       if (hop >= lease.at) reach(lease, hop, true, now);
       ++counts_.handed_back;
       if (hop + 1 < lease.n && !pool_.at(worker).leaving) refused(lease, hop + 1, now);
-      lose(id, Loss::free, "handed back", now);
+      lose(id, plants(Mutant::charged_hand_back) ? Loss::charged : Loss::free, "handed back", now);
       break;
   }
 }
@@ -467,7 +470,8 @@ bool Machine::must_have_got(const Lease& lease, WorkerId id) const {
 void Machine::lapse(JobId id, Instant now) {
   const Lease& lease = leases_.at(id.raw());
   ++counts_.lapsed;
-  const bool charged = lease.started && !lease.link_broke;
+  const bool charged = (lease.started || plants(Mutant::charged_unstarted)) &&
+                       (!lease.link_broke || plants(Mutant::charged_link));
   const WorkerId worker = lease.hops[static_cast<std::size_t>(lease.at)].place.worker;
   const bool silent = now - pool_.at(worker).last_seen > limits::lease;
   if (!lease.hops[static_cast<std::size_t>(lease.at)].received && !must_have_got(lease, worker))
@@ -486,8 +490,8 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   JobEntry& job = jobs_.at(id.raw());
   end_lease(id, lease, why);
   leases_.erase(id.raw());
-  if (job.cancel_requested || job.deadline_passed) {
-    const bool cancelled = job.cancel_requested;
+  const bool cancelled = job.cancel_requested || plants(Mutant::cancelled_unasked);
+  if (cancelled || job.deadline_passed) {
     settle(id, job, cancelled ? EndState::cancelled : EndState::expired,
            cancelled ? Error{Errc::cancelled, "cancelled by its client"}
                      : Error{Errc::deadline, "the deadline passed"},
@@ -502,7 +506,7 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   // One that a restart found with its last charge, and that a worker held all the same, gets no
   // more.
   if (loss == Loss::charged && job.charges < limits::charges) {
-    ++job.charges;
+    job.charges += plants(Mutant::charged_twice) ? 2 : 1;
     ++counts_.charged;
     job.lost_once = true;
   }
@@ -510,7 +514,8 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
   if (job.charges >= limits::charges) {
     job.ready = now;
-    settle(id, job, EndState::failed, worker_lost("; " + std::move(why)), false, now);
+    settle(id, job, plants(Mutant::done_unsaid) ? EndState::done : EndState::failed,
+           worker_lost("; " + std::move(why)), false, now);
     return;
   }
   job.due = Instant{};

@@ -296,7 +296,10 @@ void Machine::replay_finished(Instant now) {
 // ---- waiting ----
 
 Waiting::Ready Machine::ready_place(JobId id, const JobEntry& job) const {
-  return {route_of_kind_[job.kind], job.priority, job.client, {job.deadline, id}};
+  return {route_of_kind_[job.kind],
+          plants(Mutant::priority_ignored) ? 0 : job.priority,
+          plants(Mutant::turn_ignored) ? 0 : job.client,
+          {plants(Mutant::nearest_ignored) ? Instant::max() : job.deadline, id}};
 }
 
 // A job without a lease goes where it must wait. Its state is set here and in send() only.
@@ -352,7 +355,8 @@ void Machine::tick(Instant now) {
   last_tick_ = now;
 
   std::vector<JobId> jobs;
-  while (!deadlines_.empty() && deadlines_.begin()->at <= now) {
+  const Duration early = plants(Mutant::expired_early) ? milliseconds(5) : milliseconds(0);
+  while (!deadlines_.empty() && deadlines_.begin()->at <= now + early) {
     const JobId id = deadlines_.begin()->job;
     deadlines_.erase(deadlines_.begin());
     JobEntry& job = jobs_.at(id.raw());

@@ -24,6 +24,25 @@ enum class Mutant {
   blob_before_commit,  // a blob is collected before the commit that refers to it
   cancel_forgotten,    // at restart
   commit_not_synced,   // found where power is cut, and only there
+  // Why a job ends, what counts against it, who goes first: found by the simulator.
+  cancelled_unasked,  // an attempt was lost
+  expired_early,      // by a few milliseconds
+  failed_early,       // one retry less than its kind has
+  done_unsaid,        // after its last charge
+  backoff_ignored,    // sent at once, whatever the note says
+  failure_uncounted,  // retried without end
+  charged_hand_back,  // by a worker that never ran it
+  charged_twice,      // one lost attempt
+  charged_unstarted,  // it had merely been received
+  charged_link,       // the link broke
+  charged_bystander,  // another job's worker died
+  retried_unasked,    // after an error that is final
+  backoff_too_long,
+  bytes_ignored,     // of the jobs at a worker
+  place_free_early,  // when its job starts
+  priority_ignored,
+  turn_ignored,     // of the clients
+  nearest_ignored,  // of a client's deadlines
   // The conservation law: found by the snapshot.
   drop_queue_entry,
   drop_lease,

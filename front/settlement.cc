@@ -54,8 +54,9 @@ void Machine::done(const Finished& finished, Instant now) {
            stopped_by(job.cancel_requested), false, now, 0, &lease);
     return;
   }
-  if (finished.outcome == Finished::Outcome::error && finished.retry &&
-      job.failures < kinds_[job.kind].retries) {
+  if (finished.outcome == Finished::Outcome::error &&
+      (finished.retry || plants(Mutant::retried_unasked)) &&
+      job.failures < kinds_[job.kind].retries - (plants(Mutant::failed_early) ? 1 : 0)) {
     retry(id, job, finished, lease, now);
     return;
   }
@@ -107,7 +108,9 @@ void Machine::retry(JobId id, JobEntry& job, const Finished& finished, const Lea
                     Instant now) {
   const Kind& kind = kinds_[job.kind];
   ++counts_.retried;
-  job.due = now + full_jitter(kind.backoff_base, kind.backoff_cap, job.failures++, jitter_);
+  const Duration base = plants(Mutant::backoff_too_long) ? kind.backoff_cap : kind.backoff_base;
+  job.due = now + full_jitter(base, kind.backoff_cap, job.failures, jitter_);
+  if constexpr (!plants(Mutant::failure_uncounted)) ++job.failures;
   remark(id, job, Note::What::retry_at, "failed", now, &lease);
   auto& note = std::get<Remark>(effects_.back());
   note.due = job.due;
@@ -120,6 +123,7 @@ void Machine::retry(JobId id, JobEntry& job, const Finished& finished, const Lea
     pending.tell = true;
     pool_.at(finished.worker).unsettled += Credits(1);
   }
+  if constexpr (plants(Mutant::backoff_ignored)) job.due = now;
   wait(id, job, now);
 }
 

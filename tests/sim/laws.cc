@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/limits.h"
 
@@ -20,6 +21,14 @@ void Laws::front_started(std::int64_t epoch) {
   dispatched_.clear();
   highest_listed_.clear();
   ends_.clear();
+  retry_due_.clear();
+  counts_.clear();
+  attempts.front_started();
+  order_.front_started();
+  std::erase_if(cancels_, [&](std::int64_t job) {
+    const Row* row = store_.row(JobId(job));
+    return row == nullptr || !row->cancel_requested;
+  });
   // What was queued and not committed is forgotten with the process that knew of it.
   std::erase_if(stops_, [&](std::int64_t job) {
     const Row* row = store_.row(JobId(job));
@@ -45,11 +54,16 @@ void Laws::appended(JobId job, std::optional<Instant> deadline, std::optional<In
   times_.insert_or_assign(job.raw(), Times{deadline, not_before});
 }
 
-void Laws::replays(const front::Machine::Replayed& job) const {
-  const Times& times = times_.at(job.job.id.raw());
-  if (job.deadline != times.deadline) broken("a restart moves no deadline", job.job.id.raw());
+void Laws::replays(const front::Machine::Replayed& job) {
+  const std::int64_t id = job.job.id.raw();
+  const Times& times = times_.at(id);
+  const Request& request = store_.row(job.job.id)->request;
+  order_.joins(id, request.plan.kind, request.priority, request.client,
+               times.deadline.value_or(Instant::max()));
+  if (job.job.backoff) retry_due_[id] = *job.not_before;
+  if (job.deadline != times.deadline) broken("a restart moves no deadline", id);
   if (!job.job.backoff && job.not_before != times.not_before)
-    broken("a restart moves no due time", job.job.id.raw());
+    broken("a restart moves no due time", id);
 }
 
 void Laws::accepted(const Request& request, const Answer& answer) {
@@ -62,6 +76,9 @@ void Laws::accepted(const Request& request, const Answer& answer) {
   if (answer.end && row->end != answer.end)
     broken("the end that is told is the one on the disk", job);
   if (!accepted_.insert(job).second && !answer.known) broken("a job is accepted once", job);
+  if (!answer.known)
+    order_.joins(job, request.plan.kind, request.priority, request.client,
+                 times_.at(job).deadline.value_or(Instant::max()));
   if (request.key.empty()) return;
   const auto [known, fresh] =
       keys_.try_emplace({request.client, request.key}, std::pair(job, request.content));
@@ -85,7 +102,7 @@ void Laws::cancel_said(JobId job, std::string_view state) {
     broken("a cancel is answered after its commit", job.raw());
 }
 
-void Laws::dispatched(const front::Dispatch& dispatch) {
+void Laws::dispatched(const front::Dispatch& dispatch, bool alone, const HopAt& first, int next) {
   const Token& token = dispatch.token;
   if (!used_.insert(token).second) broken("a token is used once", token.job);
   if (token.epoch != epoch_) broken("a token is of the front's epoch", token.job);
@@ -99,6 +116,12 @@ void Laws::dispatched(const front::Dispatch& dispatch) {
     broken("the blobs of a live job are in the store", token.job);
   if (times_.at(token.job).not_before > events_.now())
     broken("a job is not sent before it is due", token.job);
+  if (const auto due = retry_due_.find(token.job); due != retry_due_.end()) {
+    if (due->second > events_.now()) broken("a job is not sent before its backoff", token.job);
+    retry_due_.erase(due);
+  }
+  attempts.sent(dispatch, first, next, events_.now());
+  order_.sent(token.job, alone);
   dispatched_[token.job] = token;
   for (int hop = 0; hop < dispatch.hops; ++hop)
     for (int other = 0; other < hop; ++other)
@@ -136,15 +159,49 @@ void Laws::settles(const front::Settle& settle, const ResultMsg* in_hand) {
     stops_.insert(job);
   else if (stops_.contains(job))
     broken("a cancel or deadline that was queued first wins", job);
-  if (settle.state == EndState::expired &&
-      times_.at(job).deadline.value_or(Instant::max()) > events_.now())
-    broken("a job does not expire before its deadline", job);
+  has_a_reason(settle, in_hand);
+  attempts.over(job);
+  order_.ends(job);
   if (!settle.with_result) return;
   if (in_hand == nullptr || in_hand->token.job != job)
     broken("an end has a result of its job", job);
   if (present(job) != in_hand->token) broken("a result counts only with the present token", job);
-  if (settle.state == EndState::done && in_hand->outcome != Finished::Outcome::ok)
-    broken("done means that the attempt was", job);
+}
+
+bool Laws::deadline_passed(std::int64_t job) const {
+  return times_.at(job).deadline.value_or(Instant::max()) <= events_.now();
+}
+
+void Laws::has_a_reason(const front::Settle& settle, const ResultMsg* in_hand) {
+  const std::int64_t job = settle.job.raw();
+  const Counts& counts = counts_of(settle.job);
+  using Outcome = Finished::Outcome;
+  const auto told = [&](Outcome outcome) {
+    return settle.with_result && in_hand != nullptr && in_hand->outcome == outcome;
+  };
+  switch (settle.state) {
+    case EndState::done:
+      if (!told(Outcome::ok)) broken("a job is done when its worker says so", job);
+      break;
+    case EndState::failed:
+      if (told(Outcome::error) ? in_hand->retry && counts.failures < sim::retries
+                               : counts.charges < limits::charges)
+        broken("a job fails with a final error or its last charge", job);
+      break;
+    case EndState::cancelled:
+      if (!cancels_.contains(job)) broken("a job is cancelled when that was asked", job);
+      break;
+    case EndState::expired:
+      if (!deadline_passed(job)) broken("a job does not expire before its deadline", job);
+      break;
+  }
+}
+
+Laws::Counts& Laws::counts_of(JobId job) {
+  const auto [entry, fresh] = counts_.try_emplace(job.raw());
+  if (const Row* row = store_.row(job); fresh && row != nullptr)
+    entry->second = {row->charges, row->failures};
+  return entry->second;
 }
 
 void Laws::remarks(const front::Remark& remark, const ResultMsg* in_hand) {
@@ -152,10 +209,46 @@ void Laws::remarks(const front::Remark& remark, const ResultMsg* in_hand) {
   if (remark.with_attempt) stamped(job, remark.stamps);
   if (remark.charges > limits::charges) broken("a job is charged three times at most", job);
   if (ends_.contains(job)) broken("nothing is noted of a job that ended", job);
-  if (remark.what == Note::What::cancel_requested || remark.what == Note::What::deadline_passed)
-    stops_.insert(job);
-  if (remark.what == Note::What::retry_at && (in_hand == nullptr || present(job) != in_hand->token))
+  Counts& counts = counts_of(remark.job);
+  const Counts before = std::exchange(counts, {remark.charges, remark.failures});
+  const std::int32_t charged = remark.charges - before.charges;
+  const std::int32_t failed = remark.failures - before.failures;
+  if (charged < 0 || charged > (remark.what == Note::What::charged ? 1 : 0))
+    broken("a lost attempt is charged once, and nothing else is", job);
+  if (failed != (remark.what == Note::What::retry_at ? 1 : 0))
+    broken("a failed attempt counts once, and nothing else does", job);
+  switch (remark.what) {
+    case Note::What::charged:
+      attempts.lost(remark.token, charged == 1);
+      break;
+    case Note::What::retry_at:
+      retries(remark, in_hand, before);
+      retry_due_[job] = *remark.due;
+      break;
+    case Note::What::cancel_requested:
+      if (!cancels_.contains(job)) broken("a job is cancelled when that was asked", job);
+      stops_.insert(job);
+      break;
+    case Note::What::deadline_passed:
+      if (!deadline_passed(job)) broken("a job does not expire before its deadline", job);
+      stops_.insert(job);
+      break;
+    case Note::What::attempt_failed:
+      break;
+  }
+}
+
+void Laws::retries(const front::Remark& remark, const ResultMsg* in_hand,
+                   const Counts& before) const {
+  const std::int64_t job = remark.job.raw();
+  if (in_hand == nullptr || present(job) != in_hand->token)
     broken("a failure counts only with the present token", job);
+  if (in_hand->outcome != Finished::Outcome::error || !in_hand->retry ||
+      before.failures >= sim::retries)
+    broken("a job is retried when its worker says so, and as often as its kind may be", job);
+  const Duration most = std::min(backoff_cap, backoff_base * (1 << before.failures));
+  if (*remark.due < events_.now() || *remark.due > events_.now() + most)
+    broken("a retry waits within its bound", job);
 }
 
 void Laws::lapsed(const Token& token) const {

@@ -23,6 +23,10 @@ using front::Word;
 
 inline constexpr int stages = 2;  // compute, image
 inline constexpr int kinds = 3;   // compute; image; compute then image
+inline constexpr int retries = 2;
+inline constexpr Duration backoff_base = std::chrono::milliseconds(100);
+inline constexpr Duration backoff_cap = std::chrono::seconds(1);
+inline constexpr Bytes worker_bytes{100'000};  // that each offers
 
 // What a job does follows from its content alone, so that a retry finds the same.
 struct Plan {

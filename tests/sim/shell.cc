@@ -17,7 +17,6 @@ using front::WorkerId;
 namespace {
 
 constexpr std::size_t replay_chunk = 16;
-constexpr Duration backoff_cap = 1s;
 
 template <class... F>
 struct Match : F... {
@@ -47,7 +46,7 @@ void Shell::start() {
   const auto compute = machine_->add_stage("compute");
   const auto image = machine_->add_stage("image");
   const auto kind = [&](std::string name, std::vector<front::StageId> route) {
-    machine_->add_kind({std::move(name), std::move(route), 2, 100ms, backoff_cap, 3s});
+    machine_->add_kind({std::move(name), std::move(route), retries, backoff_base, backoff_cap, 3s});
   };
   kind("0", {compute});
   kind("1", {image});
@@ -161,6 +160,7 @@ void Shell::turn() {
   read(completions_);
   if constexpr (!plants(Mutant::expiry_before_drain)) tick();
   feed([&] { machine_->dispatch(world_.now()); });
+  world_.laws.turn_ends(*machine_);
   if (draining_ && drained_) {
     crash();
     return;
@@ -226,6 +226,8 @@ void Shell::on_result(const ResultMsg& result) {
     result_in_hand_ = &result;
     feed([&] { machine_->done(finished, world_.now()); });
     result_in_hand_ = nullptr;
+    if (machine_->state(JobId(result.token.job)) != Machine::State::leased)
+      world_.laws.attempts.over(result.token.job);
   });
 }
 
@@ -236,7 +238,7 @@ void Shell::on_hello(const HelloMsg& hello) {
                         static_cast<std::int64_t>(hello.held.size()));
     front::WorkerInfo info{std::to_string(hello.worker),
                            static_cast<front::StageId>(hello.stage),
-                           {Credits(hello.places), Bytes(100'000)},
+                           {Credits(hello.places), worker_bytes},
                            Credits(hello.places),
                            hello.concurrency,
                            hello.lane};
@@ -253,6 +255,7 @@ void Shell::on_hello(const HelloMsg& hello) {
       if (index_.size() <= *id) index_.resize(*id + 1U, -1);
       index_[*id] = hello.worker;
     });
+    for (const Held& held : hello.held) heard(held.token, hello.worker, held.phase >= 1, true);
     if (new_lane) open_lane(hello.worker, hello.lane);
   });
 }
@@ -289,6 +292,7 @@ void Shell::on_beat(int worker, std::vector<Held> held) {
                                                                          : JobEvent::listed_other);
     }
     feed([&] { machine_->beat(*id, held, 0.5, 0, world_.now()); });
+    for (const Held& one : held) heard(one.token, worker, one.phase >= 1, true);
   });
 }
 
@@ -304,6 +308,9 @@ void Shell::on_hop(int worker, const Token& token, Machine::Point point) {
                    : point == Machine::Point::finished ? JobEvent::finished
                                                        : JobEvent::back);
     feed([&] { machine_->hop(*id, token, point, world_.now()); });
+    heard(token, worker, point == Machine::Point::started, false);
+    if (point == Machine::Point::finished)
+      world_.laws.attempts.handed_on(token, world_.worker(worker).stage());
   });
 }
 
@@ -332,6 +339,7 @@ void Shell::on_lane_broke(int worker, int number) {
     if (!id || lane == lanes_.end() || lane->second.number != number) return;
     world_.events.trace("lane broke", worker, number);
     world_.laws.shortened();
+    world_.laws.attempts.link_broke(worker);
     feed([&] { machine_->lane_broke(*id, world_.now()); });
   });
 }
@@ -342,7 +350,9 @@ void Shell::on_death(int worker, std::string how) {
     if (!id) return;
     world_.laws.shortened();
     losing_by_ = JobEvent::death;
+    world_.laws.attempts.dying(worker);
     feed([&] { machine_->died(*id, how, world_.now()); });
+    world_.laws.attempts.died();
     losing_by_.reset();
   });
 }
@@ -368,6 +378,8 @@ void Shell::on_cancel(std::uint64_t reply_to, int client, JobId job) {
     world_.laws.asked(reply_to);
     questions_[reply_to] = Request{.reply_to = reply_to, .client = client};
     hit(job.raw(), JobEvent::cancel);
+    if (const auto state = machine_->state(job); state && *state != Machine::State::committing)
+      world_.laws.cancel_asked(job);
     feed([&] { machine_->cancel(reply_to, job, world_.now()); });
   });
 }
@@ -512,12 +524,12 @@ void Shell::perform(front::Effect& effect) {
           [&](const front::Dispatch& dispatch) {
             events.trace("dispatch", dispatch.token.job, dispatch.token.attempt,
                          index_of(dispatch.workers[0]));
-            world_.coverage.hit(
-                machine_->pool().at(dispatch.workers[0]).alone == JobId(dispatch.token.job)
-                    ? JobState::alone
-                    : JobState::ready,
-                JobEvent::dispatch);
-            world_.laws.dispatched(dispatch);
+            const bool alone =
+                machine_->pool().at(dispatch.workers[0]).alone == JobId(dispatch.token.job);
+            world_.coverage.hit(alone ? JobState::alone : JobState::ready, JobEvent::dispatch);
+            const Worker& first = world_.worker(index_of(dispatch.workers[0]));
+            world_.laws.dispatched(dispatch, alone, {first.index(), first.stage(), first.places()},
+                                   dispatch.hops > 1 ? index_of(dispatch.workers[1]) : -1);
             send_job(dispatch);
           },
           [&](const front::TellWorker& word) {
@@ -590,6 +602,16 @@ JobState Shell::state_of(std::int64_t job) const {
   const auto present = world_.laws.present(job);
   return present && present->epoch < machine_->snapshot().epoch ? JobState::adopted
                                                                 : JobState::leased;
+}
+
+void Shell::heard(const Token& token, int worker, bool started, bool listed) {
+  Attempts& attempts = world_.laws.attempts;
+  const Worker& from = world_.worker(worker);
+  if (machine_->state(JobId(token.job)) != Machine::State::leased)
+    attempts.over(token.job);
+  else if (world_.laws.present(token.job) == token)
+    attempts.heard(token, {worker, from.stage(), from.places()}, started, listed,
+                   world_.store.row(JobId(token.job))->request.plan.size, world_.now());
 }
 
 void Shell::hit(std::int64_t job, JobEvent event) { world_.coverage.hit(state_of(job), event); }

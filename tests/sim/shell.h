@@ -79,6 +79,8 @@ class Shell {
   [[nodiscard]] JobState state_of(std::int64_t job) const;
   void hit(std::int64_t job, JobEvent event);
   void hit_times();
+  // A worker spoke of an attempt, and the machine has heard it: the laws hear it too.
+  void heard(const Token& token, int worker, bool started, bool listed);
   void hit_loss(JobId job, const Token& token);
 
   World& world_;

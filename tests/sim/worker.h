@@ -34,6 +34,7 @@ class Worker {
   [[nodiscard]] int slot() const { return slot_; }
   [[nodiscard]] int stage() const { return stage_; }
   [[nodiscard]] int lane() const { return lane_; }
+  [[nodiscard]] int places() const { return places_; }
 
   // Runs `what` in this process: later when it is paused, never when it is dead.
   void run(std::function<void()> what);
