@@ -13,9 +13,14 @@ Status read_end(const JobEnd& end, StoredEnd& into) {
   if (!result) return std::unexpected(std::move(result).error());
   into.result = std::move(*result);
   into.told = !timeline->params.empty();
-  if (into.told) return bus::read_into({bus::Verb::done, timeline->params, {}, {}}, into.done);
-  into.done = {};
-  return {};
+  if (!into.told) {
+    into.done = {};
+    return {};
+  }
+  auto read = bus::read_into({bus::Verb::done, timeline->params, {}, {}}, into.done);
+  // A result that came after a cancel was dropped, and nothing refers to its files.
+  if (end.result.empty()) into.done.files.clear();
+  return read;
 }
 
 }  // namespace tallymill::front

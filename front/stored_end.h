@@ -12,7 +12,7 @@ namespace tallymill::front {
 
 struct StoredEnd {
   Body result;        // values and inline files
-  bus::Done done;     // what the worker said: hops, descriptions of the files
+  bus::Done done;     // what the worker said: hops, descriptions of the files that are kept
   bool told = false;  // a worker said something at all; else `done` is empty
 };
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "front/ledger_sqlite.h"
+#include "front/stored_end.h"
 #include "store/blobs.h"
 #include "store/sqlite.h"
 #include "tests/front/ledger_fixture.h"
@@ -238,6 +239,19 @@ TEST_F(LedgerCheck, WhatStandsInTheBytesIsHeldAgainstTheColumns) {
     expect_found(std::string("UPDATE retired SET ") + column + " = 99",
                  "no number is above the head", 99);
   EXPECT_TRUE(check().clean());
+}
+
+TEST_F(LedgerCheck, AnEndWithoutItsResultNamesNoFiles) {
+  StoredEnd stored;
+  JobEnd end = end_of_job(15, 12);
+  end.timeline = attempt_of(12, "ok", {digest});
+  ASSERT_TRUE(read_end(end, stored));
+  EXPECT_EQ(stored.done.files.size(), 1U);
+  end = end_of_job(16, 12, EndState::cancelled);
+  end.timeline = attempt_of(12, "stopped", {digest});
+  ASSERT_TRUE(read_end(end, stored));
+  EXPECT_TRUE(stored.told);
+  EXPECT_TRUE(stored.done.files.empty());
 }
 
 TEST_F(LedgerCheck, AStartRefusesAPriorityThatNoJobHas) {
