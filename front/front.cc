@@ -1,5 +1,5 @@
 // The loop, what it opens, and how it carries out the machine's effects. What clients ask:
-// front_clients.cc.
+// front_clients.cc, front_submits.cc, front_watch.cc and front_blobs.cc.
 #include "front/front.h"
 
 #include <fmt/format.h>

@@ -125,9 +125,7 @@ class Front {
                    std::span<const zmq::message_t> blobs);
   [[nodiscard]] std::optional<Error> submit_refusal(const Conn& from,
                                                     const bus::Submit& submit) const;
-  [[nodiscard]] bool has_room_for(Bytes size) const {
-    return committer_->free_bytes() >= options_.disk_floor + size;
-  }
+  [[nodiscard]] std::optional<Error> disk_refusal(Bytes size) const;
   void refuse_unless_known(ReplyTo reply_to, JobId job, const Error& error);
   void refuse_submit(ReplyTo reply_to, JobId job, const Error& error);
   void spill(ConnId conn, ReplyTo reply_to, const bus::Item& item);
