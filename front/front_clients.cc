@@ -202,9 +202,14 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
       (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
         auto stored = reader_->timeline(job);
         if (!stored) return no(stored.error());
-        auto timeline = timeline_json(*stored);
-        if (!timeline) return no(timeline.error());
-        return [=, this, timeline = std::move(*timeline)] { reply_json(conn, request, timeline); };
+        return [=, this, stored = std::move(*stored)]() mutable {
+          // The whole of a job that has just ended waits for a commit to ride on.
+          for (const Whole& one : batch_.wholes)
+            if (stored.job.end && stored.job.end->seq == one.seq) stored.whole = one.whole;
+          const auto timeline = timeline_json(stored);
+          if (!timeline) return desk_->fail(conn, request, job, timeline.error());
+          reply_json(conn, request, *timeline);
+        };
       });
       return;
     default: {

@@ -138,7 +138,9 @@ std::string text_of(const Waterfall& waterfall, int width) {
   std::string out = fmt::format(
       "job {}  {}  {}  {}\n\n", waterfall.job, coloured(printable(waterfall.kind), Colour::bold),
       coloured(waterfall.state, colour_of_state(waterfall.state)),
-      known ? "whole " + human(waterfall.whole) : "not ended, or its whole is not stored");
+      known                       ? "whole " + human(waterfall.whole)
+      : waterfall.state == "done" ? std::string("its whole is not on disk yet: ask again")
+                                  : std::string("not ended, or it ended without its whole"));
   for (const WaterfallRow& row : waterfall.rows) {
     std::string name(2 * static_cast<std::size_t>(row.depth), ' ');
     name += row.name;
