@@ -114,7 +114,7 @@ void World::one_fault() {
     case 0:
       if (!faults.resets || !shell.up() || !worker.alive()) break;
       worker.lane_in.cut();
-      events.after(events.between(100us, 50ms), [this, &worker, lane = worker.lane()] {
+      events.after(events.between(100us, 50ms), [&worker, lane = worker.lane()] {
         worker.run([&worker, lane] { worker.on_lane_broke(lane); });
       });
       events.after(events.between(100us, 50ms),
