@@ -60,7 +60,7 @@ void Client::State::open() {
   auto made = make_socket(
       context, Role::client_jobs,
       {.routing_id = fmt::format("{}-{}", instance, ++sockets_made), .insecure = options.insecure});
-  auto watching = made ? Monitor::of(context, *made) : std::unexpected(std::move(made).error());
+  auto watching = made ? Monitor::of(context, *made) : std::unexpected(made.error());
   if (!watching) {
     phase = Phase::closed;
     // One that was connected before goes on trying: others may give back what they use.
