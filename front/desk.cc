@@ -115,6 +115,8 @@ bool Desk::send_end(ConnId id, const bus::Event& end, std::string_view params,
 bool Desk::has_room(ConnId id, Bytes size) {
   const Conn* conn = find(id);
   if (conn == nullptr) return false;
+  // Who reads is served, however many others do not.
+  if (conn->out.empty() && conn->outgoing->bytes() == Bytes(0)) return true;
   const Bytes wanted = Bytes(static_cast<std::int64_t>(conn->out.bytes())) + size;
   return conn->outgoing->bytes() + wanted <= limits::client_out_bytes &&
          outgoing_->bytes() + wanted <= limits::clients_out_bytes;

@@ -9,7 +9,7 @@
 //   invariant: the submits of a connection that have no answer yet fit in its window
 //   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
 //   invariant: libzmq holds at most limits::client_out_bytes in large frames for a connection, and
-//              limits::clients_out_bytes for all
+//              limits::clients_out_bytes for all, but for one message each
 //
 // Threads: the front's loop.
 #pragma once
