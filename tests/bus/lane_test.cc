@@ -182,6 +182,9 @@ TEST(Sockets, WithoutOneMoreALaneIsRefusedInWords) {
   }
 }
 
+// The sanitizer opens a pipe to look at an exception, and calls it none when there is no
+// descriptor.
+#ifndef __SANITIZE_ADDRESS__
 TEST(Sockets, WithoutADescriptorALaneIsRefusedInWords) {
   for (int more = 0; more < 4; ++more) {
     zmq::context_t context;
@@ -194,6 +197,7 @@ TEST(Sockets, WithoutADescriptorALaneIsRefusedInWords) {
     lanes.clear();
   }
 }
+#endif
 
 TEST(Sockets, AContextHasHalfAsManyAsFilesMayBeOpenAndMoreThanLibzmqsOwn) {
   {
