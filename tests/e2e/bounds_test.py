@@ -10,7 +10,6 @@ import pathlib
 import re
 import socket
 import sys
-import tempfile
 import time
 import unittest
 
@@ -231,6 +230,35 @@ class Door(unittest.TestCase):
             self.assertEqual(events, expected)
             self.assertEqual(away.gaps, [])
 
+    def test_a_watcher_that_does_not_read_is_told_what_it_missed(self):
+        jobs, result = 1500, 32 * KIB
+        reader = Client(self.mill.endpoint, "sleepy")
+        self.assertTrue(reader.hello())
+        asleep = Client(self.mill.endpoint, "sleepy")
+        asleep.close()
+        asleep.socket = zmq.Context.instance().socket(zmq.DEALER)
+        for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, 1), (zmq.RCVBUF, 64 * KIB)):
+            asleep.socket.setsockopt(option, value)
+        asleep.socket.connect(self.mill.endpoint)
+        self.assertTrue(asleep.hello())
+        # From here on it does not read: 47 MiB of ends come, 16 may wait.
+        requests = [reader.submit("synthetic", {"bytes_out": result}) for _ in range(jobs)]
+        self.assertTrue(reader.wait_for(
+            lambda: all(r in reader.accepted for r in requests), 30))
+        ids = [reader.accepted[r]["id"] for r in requests]
+        self.assertTrue(reader.wait_for(lambda: all(reader.ends[j] for j in ids), 60))
+        self.assertEqual(reader.gaps, [])  # who reads misses nothing
+        last = max(reader.ends[job][0][0]["seq"] for job in ids)
+        self.assertTrue(asleep.wait_for(lambda: asleep.gaps and asleep.gaps[-1]["to"] >= last, 30))
+        for job in ids:
+            seq = reader.ends[job][0][0]["seq"]
+            lost = any(gap["from"] <= seq <= gap["to"] for gap in asleep.gaps)
+            self.assertEqual(len(asleep.ends.get(job, [])), 0 if lost else 1, seq)
+        self.assertGreater(sum(len(asleep.ends.get(job, [])) for job in ids), 0)
+        # And from here on it is told again.
+        end = run_job(reader, "synthetic", {})[0]
+        self.assertTrue(asleep.wait_for(lambda: asleep.ends.get(end["id"]), 10))
+
     def test_tokens_in_one_beat(self):
         most = 20_480
         control = zmq.Context.instance().socket(zmq.DEALER)
@@ -269,79 +297,6 @@ class Door(unittest.TestCase):
         unpacker = msgpack.Unpacker(raw=False)
         unpacker.feed(frames[1])
         return list(unpacker)
-
-
-class Slow(unittest.TestCase):
-    """A disk that takes its time, and a client that does not read."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.rule = cls.folder / "rule"
-        library = PROGRAMS.parent / "tests" / "libslow_calls.so"
-        cls.mill = cls.enterClassContext(Mill(PROGRAMS, image=0, environment=lambda name: (
-            {"LD_PRELOAD": library, "TM_SLOW_CALLS": cls.rule} if name == "front" else {})))
-        cls.client = Client(cls.mill.endpoint, "slow")
-        until(lambda: cls.client.hello(0.5), 30, "the front answers")
-        cls.mill.ready(cls.client)
-
-    def test_what_waits_for_the_blob_store_has_a_bound_in_bytes(self):
-        most = 128  # MiB
-        whole = os.urandom(MIB) * (most + 10)
-        digest = hashlib.sha256(whole).hexdigest()
-        self.rule.write_text("sync 3000 /blobs/")
-        self.addCleanup(lambda: self.rule.unlink(missing_ok=True))
-        plug = os.urandom(100)  # while it is synced, the rest waits
-
-        def put(digest, whole, offset, piece):
-            r = self.client.next_request()
-            self.client.send({"t": "put", "r": r, "d": digest, "b": whole, "o": offset, "B": 1}, {},
-                             [piece])
-            return r
-        first = put(hashlib.sha256(plug).hexdigest(), len(plug), 0, plug)
-        pieces = [put(digest, len(whole), n * MIB, whole[n * MIB:(n + 1) * MIB])
-                  for n in range(most + 1)]
-        # The plug takes a little of the bound: the last two find no room.
-        self.assertTrue(self.client.wait_for(lambda: len(self.client.refused) == 2, 30))
-        self.assertEqual(sorted(self.client.refused), pieces[-2:])
-        for r in pieces[-2:]:
-            self.assertEqual(self.client.refused[r]["code"], "E_BUSY")
-            self.assertGreater(self.client.refused[r]["retry_after_ms"], 0)
-        self.assertNotIn(first, self.client.answers)
-        self.rule.unlink()
-        self.assertTrue(self.client.wait_for(
-            lambda: all(r in self.client.answers for r in [first, *pieces[:-2]]), 30))
-        again = [put(digest, len(whole), n * MIB, whole[n * MIB:(n + 1) * MIB])
-                 for n in range(most - 1, most + 10)]
-        self.assertTrue(self.client.wait_for(lambda: again[-1] in self.client.answers, 30))
-        self.assertEqual(self.client.answers[again[-1]][1], {"stored": True})
-
-    def test_a_watcher_that_does_not_read_is_told_what_it_missed(self):
-        jobs, result = 1500, 32 * KIB
-        asleep = Client(self.mill.endpoint, "slow")
-        asleep.close()
-        asleep.socket = zmq.Context.instance().socket(zmq.DEALER)
-        for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, 1), (zmq.RCVBUF, 64 * KIB)):
-            asleep.socket.setsockopt(option, value)
-        asleep.socket.connect(self.mill.endpoint)
-        self.assertTrue(asleep.hello())
-        # From here on it does not read: 47 MiB of ends come, 16 may wait.
-        requests = [self.client.submit("synthetic", {"bytes_out": result}) for _ in range(jobs)]
-        self.assertTrue(self.client.wait_for(
-            lambda: all(r in self.client.accepted for r in requests), 30))
-        ids = [self.client.accepted[r]["id"] for r in requests]
-        self.assertTrue(self.client.wait_for(lambda: all(self.client.ends[j] for j in ids), 60))
-        self.assertEqual(self.client.gaps, [])  # who reads misses nothing
-        last = max(self.client.ends[job][0][0]["seq"] for job in ids)
-        self.assertTrue(asleep.wait_for(lambda: asleep.gaps and asleep.gaps[-1]["to"] >= last, 30))
-        for job in ids:
-            seq = self.client.ends[job][0][0]["seq"]
-            lost = any(gap["from"] <= seq <= gap["to"] for gap in asleep.gaps)
-            self.assertEqual(len(asleep.ends.get(job, [])), 0 if lost else 1, seq)
-        self.assertGreater(sum(len(asleep.ends.get(job, [])) for job in ids), 0)
-        # And from here on it is told again.
-        end = run_job(self.client, "synthetic", {})[0]
-        self.assertTrue(asleep.wait_for(lambda: asleep.ends.get(end["id"]), 10))
 
 
 class Retained(unittest.TestCase):
