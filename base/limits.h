@@ -90,6 +90,8 @@ inline constexpr int client_out_queue = 4096;
 // answers are lost, and their ends told as a gap. A piece of a blob is refused before that.
 inline constexpr Bytes client_out_bytes = 16_MiB;
 inline constexpr Bytes clients_out_bytes = 256_MiB;
+// What each may have of it in any case.
+inline constexpr Bytes client_out_share = 1_MiB;
 // Beats, hop events and tells: a second's worth at the highest rate measured.
 inline constexpr int control_queue = 16'384;
 

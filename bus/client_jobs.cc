@@ -117,9 +117,17 @@ void Client::State::answer_ask(std::int64_t request, Result<Answer> answer) {
 void Client::State::ask_overdue() {
   std::vector<std::int64_t> overdue;
   for (const auto& [request, pending] : asks)
-    if (pending.sent && !pending.once && pending.sent_tick + limits::client_overdue_pings < ticks)
+    if (pending.sent && pending.sent_tick + limits::client_overdue_pings < ticks)
       overdue.push_back(request);
-  for (const std::int64_t request : overdue) send_ask(request);
+  for (const std::int64_t request : overdue) {
+    const auto found = asks.find(request);
+    if (found == asks.end()) continue;
+    if (found->second.once)
+      answer_ask(request,
+                 fail(Errc::away, "no answer came: whether the front did it is not known"));
+    else
+      send_ask(request);
+  }
 }
 
 void Client::State::ask_again() {
@@ -307,24 +315,27 @@ void Client::State::end_answered(JobId job, Result<Answer> answer) {
   auto status = answer ? answer->json() : std::unexpected(std::move(answer).error());
   if (!status) {
     end_ask_over(job);
-    if (!wanted) return;
-    if (!info(status.error().code).retry)
-      return ended(std::unexpected(std::move(status).error()), job);
-    loop->once(std::max<Duration>(status.error().retry_after, std::chrono::milliseconds(10)),
-               [this, job, held = std::weak_ptr<State*>(alive)] {
-                 if (!held.expired() && waits.contains(job.raw())) ask_for_end(job);
-               });
-    return;
+    return end_refused(job, std::move(status).error());
   }
   JobResult end = end_of_status(job, *status);
   if (wanted && end.done())
     return ask_for_result(job, [this, job, attempts = end.attempts](Result<JobResult> result) {
-      if (result) result->attempts = attempts;
       end_ask_over(job);
+      if (!result) return end_refused(job, std::move(result).error());
+      result->attempts = attempts;
       if (waits.contains(job.raw())) ended(std::move(result), job);
     });
   end_ask_over(job);
   if (wanted && is_end(end.state)) ended(std::move(end), job);
+}
+
+void Client::State::end_refused(JobId job, Error&& error) {
+  if (!waits.contains(job.raw())) return;
+  if (!info(error.code).retry) return ended(std::unexpected(std::move(error)), job);
+  loop->once(std::max<Duration>(error.retry_after, std::chrono::milliseconds(10)),
+             [this, job, held = std::weak_ptr<State*>(alive)] {
+               if (!held.expired() && waits.contains(job.raw())) ask_for_end(job);
+             });
 }
 
 void Client::State::end_ask_over(JobId job) {

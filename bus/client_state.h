@@ -160,6 +160,7 @@ struct Client::State {
   void ask_for_end(JobId job);
   void ask_next_ends();
   void end_answered(JobId job, Result<Answer> answer);
+  void end_refused(JobId job, Error&& error);
   void end_ask_over(JobId job);
   void ask_for_result(JobId job, const std::function<void(Result<JobResult>)>& done);
   void ended(Result<JobResult> result, JobId job);

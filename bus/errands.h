@@ -57,9 +57,10 @@ class Errands {
     std::vector<Errand> errands;
     while (!stopping_.load()) {
       if (!asked_.wait(errands)) continue;
-      for (const Errand& errand : errands) {
+      for (Errand& errand : errands) {
         if (stopping_.load()) return;
         Answer answer = errand();
+        errand = nullptr;  // what it holds is counted until its answer
         // The box holds twice what may wait, so that it is never full while the loop turns.
         // NOLINTNEXTLINE(bugprone-use-after-move): put() moves only what it takes
         while (!answered_.put(std::move(answer)) && !stopping_.load()) std::this_thread::yield();

@@ -1,7 +1,8 @@
 // Outgoing: bytes of messages that libzmq has taken and not given to the kernel yet.
 //
-// libzmq bounds what waits for a peer by the number of its messages only. Each large frame takes a
-// count with it and gives it back when libzmq frees it: written, or dropped with the connection.
+// libzmq bounds what waits for a peer by the number of its messages only. Each message of some size
+// takes a count with it and gives it back when libzmq frees it: written, or dropped with the
+// connection.
 //
 // Threads: any; frames are freed on libzmq's.
 #pragma once
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "base/units.h"
 #include "bus/envelope.h"
@@ -32,8 +34,8 @@ class Outgoing {
   const std::shared_ptr<Outgoing> all_;
 };
 
-// Counts the large frames as held from now until libzmq frees them. Smaller ones are bounded well
-// enough by their number, and a count costs an allocation.
+// Counts the frames of a message from now until libzmq frees them: each large one by itself, small
+// ones together with the last of them.
 void track(Frames& frames, const std::shared_ptr<Outgoing>& outgoing);
 
 }  // namespace tallymill::bus

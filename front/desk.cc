@@ -112,14 +112,23 @@ bool Desk::send_end(ConnId id, const bus::Event& end, std::string_view params,
   return true;
 }
 
+void Desk::send_gap(ConnId id, const SeqRange& ends) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  if (!conn->lost.empty()) return conn->lost.add(ends);
+  send(id, bus::Gap{conn->watch, ends.from, ends.to});
+  conn->packed.add(ends);
+}
+
 bool Desk::has_room(ConnId id, Bytes size) {
   const Conn* conn = find(id);
   if (conn == nullptr) return false;
+  const Bytes packed(static_cast<std::int64_t>(conn->out.bytes()));
+  const Bytes own = conn->outgoing->bytes() + packed;
   // Who reads is served, however many others do not.
-  if (conn->out.empty() && conn->outgoing->bytes() == Bytes(0)) return true;
-  const Bytes wanted = Bytes(static_cast<std::int64_t>(conn->out.bytes())) + size;
-  return conn->outgoing->bytes() + wanted <= limits::client_out_bytes &&
-         outgoing_->bytes() + wanted <= limits::clients_out_bytes;
+  if (own == Bytes(0) || own + size <= limits::client_out_share) return true;
+  return own + size <= limits::client_out_bytes &&
+         outgoing_->bytes() + packed + size <= limits::clients_out_bytes;
 }
 
 void Desk::flush(ConnId id, Conn& conn) {

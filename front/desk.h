@@ -9,7 +9,7 @@
 //   invariant: the submits of a connection that have no answer yet fit in its window
 //   invariant: a watcher gets every end of its jobs after `since`, in order, or a gap first
 //   invariant: libzmq holds at most limits::client_out_bytes in large frames for a connection, and
-//              limits::clients_out_bytes for all, but for one message each
+//              limits::clients_out_bytes for all, but for limits::client_out_share each
 //
 // Threads: the front's loop.
 #pragma once
@@ -56,8 +56,9 @@ struct Conn {
   std::string name;  // said by hello
   ClientId client = 0;
   bool watches_all = false;
-  bool replaying = false;  // ends are read back; live ones wait until they are through
-  std::int64_t watch = 0;  // request of the last one
+  bool replaying = false;        // ends are read back; live ones wait until they are through
+  std::int64_t replay_from = 0;  // the next one to be read is behind this
+  std::int64_t watch = 0;        // request of the last one
   std::unordered_set<std::int64_t> ids;
   std::int32_t open_submits = 0;
   Bytes open_bytes{};  // of those
@@ -116,6 +117,8 @@ class Desk {
   // told by the same gap.
   bool send_end(ConnId id, const bus::Event& end, std::string_view params,
                 std::span<const std::string_view> blobs);
+  // These cannot be told.
+  void send_gap(ConnId id, const SeqRange& ends);
   void fail(ConnId id, std::int64_t request, JobId job, const Error& error);
   // Whether the connection would be sent so much more.
   [[nodiscard]] bool has_room(ConnId id, Bytes size);

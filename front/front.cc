@@ -38,17 +38,17 @@ std::string short_text(std::string_view said) {
 // stored under its name, is no result.
 std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
   if (done.files.size() > limits::item_blobs)
-    return Error{Errc::too_big, fmt::format("a result has {} files, more than {}",
-                                            done.files.size(), limits::item_blobs)};
+    return Error{Errc::stage_failed, fmt::format("a result has {} files, more than {}",
+                                                 done.files.size(), limits::item_blobs)};
   for (const bus::FileRef& file : done.files) {
     if (file.name.size() > limits::file_name_bytes ||
         file.media_type.size() > limits::file_name_bytes)
-      return Error{Errc::too_big,
+      return Error{Errc::stage_failed,
                    fmt::format("the name or type of a result's file is longer than {} bytes",
                                limits::file_name_bytes)};
     const bool is_inline = file.blob >= 0 && static_cast<std::size_t>(file.blob) < blobs;
     if (file.digest.empty() ? !is_inline : !store::check_digest(file.digest))
-      return Error{Errc::bad_frame, "a result's file has neither a blob nor a digest"};
+      return Error{Errc::stage_failed, "a result's file has neither a blob nor a digest"};
   }
   return std::nullopt;
 }
@@ -61,9 +61,6 @@ std::string header_of(const bus::Done& done) {
   TM_CHECK(envelope.has_value());
   return std::string(envelope->items().front().header);
 }
-
-// What a worker may say of a file's size: sums of it must not overflow.
-constexpr std::int64_t one_tebibyte = std::int64_t{1} << 40;
 
 }  // namespace
 
@@ -504,7 +501,7 @@ void Front::act(const Settle& settle) {
     end.digests = hand_.digests;
     for (const bus::FileRef& file : hand_.done->files)
       if (!file.digest.empty())
-        end.file_bytes += std::clamp<std::int64_t>(file.bytes, 0, one_tebibyte);
+        end.file_bytes += std::clamp<std::int64_t>(file.bytes, 0, limits::max_job_bytes.raw());
   }
   bodies_.drop(settle.job);
   commit(std::move(end));
@@ -603,10 +600,7 @@ void Front::act(const Announce& announce) {
   announced_ = std::max(announced_, announce.seq);
   TM_CHECK(hand_.ended != nullptr && hand_.ended->seq == announce.seq);
   const JobEnd& end = *hand_.ended;
-  if (auto read = read_end(end, ended_); !read) {
-    log::error("an end cannot be read: " + read.error().message);
-    ended_ = {};
-  }
+  (void)read_or_empty(end);
   const Instant settled = clock_.now();
   if (desk_->is_watched(announce.client, announce.job)) {
     desk_->for_watchers(announce.client, announce.job, [&](ConnId id, Conn&) {

@@ -106,7 +106,7 @@ class Front {
 
   [[nodiscard]] Status bind(std::vector<zmq::socket_t>& sockets, bus::Role role,
                             const std::vector<std::string>& endpoints);
-  Status count_connections(zmq::socket_t& door, std::string_view name);
+  [[nodiscard]] Status count_connections(zmq::socket_t& door, std::string_view name);
   void read_kinds();
   void write_kinds();
   void stop_broken(std::string_view what, const Error& error);
@@ -132,9 +132,11 @@ class Front {
   [[nodiscard]] Result<KindId> kind_of(const bus::Submit& submit, std::string_view params);
   void on_watch(ConnId conn, const bus::Item& item);
   [[nodiscard]] bool may_end(JobId job) const;
-  void replay_ends(ConnId conn, std::int64_t since);
+  void forget_watches(ConnId conn);
+  void replay_ends(ConnId conn);
   void send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
                      const Result<EndsPage>& page);
+  [[nodiscard]] const StoredEnd& read_or_empty(const JobEnd& end);
   void on_ask(ConnId conn, const bus::Item& item);
   void ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask);
   void retry_job(ConnId conn, std::int64_t request, JobId job);

@@ -1,7 +1,7 @@
 // Watching: ends to those who wait for them, as they come and from the ledger.
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -38,57 +38,77 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
   if (watch->since < 0) return;
   const bool foreign = !watch->ledger.empty() && watch->ledger != opened_.ledger_id;
   if (foreign || watch->since > announced_) {
-    desk_->send(conn, bus::Gap{watch->request, foreign ? 0 : announced_ + 1, watch->since});
-    return;
+    desk_->send_gap(conn, {foreign ? 0 : announced_ + 1, watch->since});
+    return forget_watches(conn);
   }
-  at.replaying = true;
-  replay_ends(conn, watch->since);
+  // One reading a connection, or two would overtake one another: it goes back to the earlier start.
+  const bool reading = std::exchange(at.replaying, true);
+  at.replay_from = reading ? std::min(at.replay_from, watch->since) : watch->since;
+  if (!reading) replay_ends(conn);
 }
 
 bool Front::may_end(JobId job) const { return machine_->replaying() || machine_->is_live(job); }
 
+void Front::forget_watches(ConnId conn) {
+  desk_->keep_watches(conn, [this](JobId job) { return may_end(job); });
+}
+
 // Reads ends back in pieces until the watcher has all that were announced; live ones wait for that.
 // A piece is read when there is room for it on its way out.
-void Front::replay_ends(ConnId conn, std::int64_t since) {
+void Front::replay_ends(ConnId conn) {
   Conn* at = desk_->find(conn);
   if (at == nullptr) return;
+  const std::int64_t since = at->replay_from;
   if (since >= announced_) {
     at->replaying = false;
-    return desk_->keep_watches(conn, [this](JobId job) { return may_end(job); });
+    return forget_watches(conn);
   }
-  const auto later = [this, conn, since] {
-    loop_.once(limits::replay_again, [this, conn, since] { replay_ends(conn, since); });
+  const auto later = [this, conn] {
+    loop_.once(limits::replay_again, [this, conn] { replay_ends(conn); });
   };
   if (!desk_->has_room(conn, limits::replay_piece_bytes)) return later();
   const bool taken = errands_->put([this, conn, client = at->watches_all ? at->name : "", since,
                                     until = announced_]() -> bus::Errands::Answer {
     auto page = std::make_shared<Result<EndsPage>>(
         reader_->ends_since(since, client, limits::replay_piece, limits::replay_piece_bytes));
-    return [this, conn, since, until, page] { send_replayed(conn, since, until, *page); };
+    return [this, conn, since, until, page] {
+      send_replayed(conn, since, until, *page);
+      replay_ends(conn);
+    };
   });
   if (!taken) later();
 }
 
+// `until`: the last number that was announced when the page was asked for. The ledger may know
+// later ones already; those are still to be announced, to everybody.
 void Front::send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
                           const Result<EndsPage>& page) {
   Conn* watcher = desk_->find(conn);
-  if (watcher == nullptr) return;
+  // Asked for earlier ones meanwhile: those come first.
+  if (watcher == nullptr || watcher->replay_from != since) return;
   if (!page) {
-    watcher->replaying = false;
-    return desk_->fail(conn, watcher->watch, JobId(0), page.error());
+    log::error("ends cannot be read back: " + page.error().message);
+    desk_->send_gap(conn, {since + 1, until});
+    watcher->replay_from = until;
+    return;
   }
-  if (page->oldest > since) desk_->send(conn, bus::Gap{watcher->watch, since + 1, page->oldest});
+  if (page->oldest > since) desk_->send_gap(conn, {since + 1, page->oldest});
   for (const JobEnd& end : page->ends) {
+    if (end.seq > until) break;
     const bool single = watcher->ids.erase(end.job.raw()) > 0;
-    if (single || watcher->watches_all) {
-      if (auto read = read_end(end, ended_); !read)
-        log::error("an end cannot be read: " + read.error().message);
-      else
-        send_end(conn, end, ended_, Duration{});
-    }
+    if (single || watcher->watches_all) send_end(conn, end, read_or_empty(end), Duration{});
     if (single) desk_->unwatch_job(end.job);
   }
-  replay_ends(conn, page->more ? page->reached : until);
+  watcher->replay_from = page->more ? std::min(page->reached, until) : until;
+}
+
+// An end whose bytes cannot be read is told without its result.
+const StoredEnd& Front::read_or_empty(const JobEnd& end) {
+  if (auto read = read_end(end, ended_); !read) {
+    log::error("an end cannot be read: " + read.error().message);
+    ended_ = {};
+  }
+  return ended_;
 }
 
 void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole) {

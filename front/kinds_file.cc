@@ -7,8 +7,11 @@
 #include "store/durable.h"
 
 namespace tallymill::front {
+namespace {
 
 using nlohmann::json;
+
+}  // namespace
 
 Result<std::vector<KindSpec>> read_kinds_file(const std::filesystem::path& folder) {
   std::vector<KindSpec> kinds;

@@ -192,7 +192,8 @@ class Door(unittest.TestCase):
             self.assertIsNotNone(watcher.ask("watch", ids=jobs[first:first + 1000]), first)
             if first == 0:  # jobs that were never there cost nothing
                 self.assertIsNotNone(watcher.ask("watch", ids=[10**12 + 1]))
-                self.assertIsNotNone(watcher.ask("watch", ids=[10**12 + 2], since=0))
+                head = watcher.ask("ping")["head"]
+                self.assertIsNotNone(watcher.ask("watch", ids=[10**12 + 2], since=head))
         with self.assertRaises(LookupError) as caught:
             watcher.ask("watch", ids=jobs[:1])
         error = caught.exception.args[0]
@@ -258,6 +259,28 @@ class Door(unittest.TestCase):
         # And from here on it is told again.
         end = run_job(reader, "synthetic", {})[0]
         self.assertTrue(asleep.wait_for(lambda: asleep.ends.get(end["id"]), 10))
+
+    def test_a_second_watch_goes_back_and_nothing_overtakes(self):
+        reader = Client(self.mill.endpoint, "twice")
+        self.assertTrue(reader.hello())
+        requests = [reader.submit("synthetic", {}) for _ in range(1500)]
+        self.assertTrue(reader.wait_for(lambda: all(r in reader.accepted for r in requests), 30))
+        jobs = [reader.accepted[r]["id"] for r in requests]
+        self.assertTrue(reader.wait_for(lambda: all(reader.ends[job] for job in jobs), 30))
+        numbers = sorted(reader.ends[job][0][0]["seq"] for job in jobs)
+        again = Client(self.mill.endpoint, "twice")
+        self.assertTrue(again.hello())
+        again.seen = 0
+        for since in (numbers[700], numbers[0] - 1, numbers[1300]):
+            again.send({"t": "watch", "r": again.next_request(), "ledger": again.ledger,
+                        "since": since})
+        live = [reader.submit("synthetic", {}) for _ in range(50)]
+        self.assertTrue(reader.wait_for(lambda: all(r in reader.accepted for r in live), 30))
+        last = [reader.accepted[r]["id"] for r in live]
+        self.assertTrue(again.wait_for(lambda: all(again.ends.get(job) for job in last), 30))
+        order = again.order[-(len(numbers) + len(live)):]
+        self.assertEqual(order[:len(numbers)], numbers)  # all from the earliest, and then the live ones
+        self.assertEqual(order, sorted(order))
 
     def test_tokens_in_one_beat(self):
         most = 20_480

@@ -69,7 +69,7 @@ class Examples(unittest.TestCase):
             self.run_stage(sys.executable, program)
             kind = self.kind("careless")
             header, _, _ = run_job(self.client, kind, {})
-            self.assertEqual((header["w"], header["code"]), ("failed", "E_TOO_BIG"))
+            self.assertEqual((header["w"], header["code"]), ("failed", "E_STAGE"))
             self.assertIn("200 bytes", header["msg"])
             self.assertFalse(header.get("files"))
         self.assertTrue(self.client.ask("snapshot")["balanced"])

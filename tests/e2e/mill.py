@@ -170,6 +170,7 @@ class Client:
         self.ends = collections.defaultdict(list)  # job -> events
         self.progress = collections.defaultdict(list)
         self.gaps = []
+        self.order = []  # of ends, their numbers
         self.seen = 0  # the last sequence number of an end
         self.epoch = None
         self.ledger = ""
@@ -267,6 +268,7 @@ class Client:
                 self.refused[r] = header
             elif kind == "event" and header["w"] in ("done", "failed", "cancelled", "expired"):
                 self.ends[header["id"]].append((header, params, mine))
+                self.order.append(header["seq"])
                 self.seen = max(self.seen, header["seq"])
             elif kind == "event":
                 self.progress[header["id"]].append(header)

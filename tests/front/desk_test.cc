@@ -258,6 +258,63 @@ TEST_F(SlowClientTest, OneThatWasGivenAllTheBytesItMayHoldIsRefusedMoreUntilItRe
   EXPECT_EQ(read(), std::vector<std::string>{"5-5"});
 }
 
+TEST_F(SlowClientTest, AGapThatItsPipeDoesNotTakeIsToldWithWhatFollowsIt) {
+  for (std::int64_t request = 0; desk.dropped() == 0; ++request) {
+    desk.send(id, bus::Reply{request, {}});
+    desk.flush();
+  }
+  EXPECT_EQ(desk.behind(), 0U);  // it lost an answer, which it asks for again
+  desk.send_gap(id, {1, 500});
+  end(501);
+  EXPECT_EQ(desk.behind(), 1U);
+  EXPECT_EQ(read(), std::vector<std::string>{});
+  desk.send_gap(id, {502, 510});
+  look(router);
+  desk.tell_gaps();
+  EXPECT_EQ(read(), std::vector<std::string>{"1-510"});
+}
+
+TEST_F(SlowClientTest, ManySmallFramesOfOneMessageCountAsLargeOnes) {
+  const std::string small(3000, 'x');
+  desk.send(id, bus::Reply{1, {}}, {}, {{small}});
+  desk.flush();
+  EXPECT_EQ(desk.outgoing(), Bytes(0));
+  desk.send(id, bus::Reply{2, {}}, {}, {{small, small}});
+  desk.flush();
+  EXPECT_GE(desk.outgoing(), Bytes(6000));
+  EXPECT_LT(desk.outgoing(), Bytes(6200));
+  (void)read();
+  EXPECT_EQ(desk.outgoing(), Bytes(0));
+}
+
+TEST_F(SlowClientTest, OthersThatDoNotReadLeaveEachItsShare) {
+  std::vector<zmq::socket_t> others;
+  const std::string piece(static_cast<std::size_t>(limits::frame_bytes.raw()), 'x');
+  while (desk.outgoing() < limits::clients_out_bytes) {
+    zmq::socket_t& other = others.emplace_back(context, ZMQ_DEALER);
+    other.set(zmq::sockopt::linger, 0);
+    other.connect("inproc://desk");
+    bus::Packer hello;
+    hello.add(bus::Verb::ping, bus::Ask{.request = 1});
+    ASSERT_TRUE(bus::send(other, hello.take()));
+    bus::Route from;
+    bus::Frames frames;
+    look(router);
+    ASSERT_TRUE(bus::receive(router, from, frames));
+    desk.send(desk.conn_of(from, at(0)), bus::Reply{1, {}}, {}, {{piece}});
+    desk.flush();
+    ASSERT_EQ(desk.dropped(), 0);
+  }
+  EXPECT_TRUE(desk.has_room(id, limits::client_out_bytes));  // it has nothing yet
+  const std::string_view some = std::string_view(piece).substr(0, 5000);
+  desk.send(id, bus::Reply{2, {}}, {}, {{some}});
+  desk.flush();
+  EXPECT_TRUE(desk.has_room(id, limits::client_out_share - Bytes(5000)));
+  EXPECT_FALSE(desk.has_room(id, limits::client_out_share));
+  (void)read();
+  EXPECT_TRUE(desk.has_room(id, limits::client_out_share));
+}
+
 TEST_F(SlowClientTest, OneThatLeftIsForgottenWithWhatItWatched) {
   desk.watch_job(id, JobId(5));
   desk.find(id)->ids.insert(5);
