@@ -152,8 +152,8 @@ void Supervisor::become(const Child& child, int output, int ready, pid_t parent)
   // A front whose disk failed must not trust what the page cache shows: it is told how it ended.
   ::setenv("TALLYMILL_LAST_END", child.last_end.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
   (void)::fcntl(ready, F_SETFD, 0);
-  ::setenv("TALLYMILL_READY_FD", std::to_string(ready).c_str(),
-           1);  // NOLINT(concurrency-mt-unsafe)
+  const std::string fd = std::to_string(ready);
+  ::setenv("TALLYMILL_READY_FD", fd.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
   std::vector<char*> argv;
   argv.reserve(child.spec.argv.size() + 1);
   for (const auto& word : child.spec.argv) argv.push_back(const_cast<char*>(word.c_str()));

@@ -63,7 +63,8 @@ class Pipeline {
   [[nodiscard]] std::map<std::string, double> seconds() const {
     std::map<std::string, double> all;
     const auto add = [&](const std::string& process, pid_t pid) {
-      for (const auto& [thread, s] : seconds_by_thread(pid)) all[process + ": " + thread] += s;
+      for (const auto& [thread, s] : seconds_by_thread(pid))
+        all[fmt::format("{}: {}", process, thread)] += s;
     };
     add("front", front_.pid());
     for (const Child& worker : workers_) add("worker", worker.pid());
