@@ -184,9 +184,15 @@ void FrontDesk::take_watch(Peer& peer, const bus::Item& item) {
   for (const Job* job : missed) tell_end(peer, *job);
 }
 
+bool FrontDesk::is_busy(std::int64_t offset) {
+  if (offset == 0 || busy_blobs == 0) return false;
+  --busy_blobs;
+  return true;
+}
+
 void FrontDesk::take_put(Peer& peer, const bus::Item& item) {
   const auto m = bus::read<bus::Put>(item);
-  if (m->offset > 0 && busy_blobs > 0 && busy_blobs-- > 0)
+  if (is_busy(m->offset))
     return refuse_with(peer, m->request, {Errc::busy, "full", {}, std::chrono::milliseconds(1)});
   const std::string digest(m->digest);
   if (asked[bus::Verb::put] == forget_at_put) partial_.clear();
@@ -208,7 +214,7 @@ void FrontDesk::take_get(Peer& peer, const bus::Item& item) {
   const auto m = bus::read<bus::Get>(item);
   const auto blob = blobs.find(std::string(m->digest));
   if (blob == blobs.end()) return refuse_with(peer, m->request, {Errc::not_found, "no such blob"});
-  if (m->offset > 0 && busy_blobs > 0 && busy_blobs-- > 0)
+  if (is_busy(m->offset))
     return refuse_with(peer, m->request, {Errc::busy, "full", {}, std::chrono::milliseconds(1)});
   const std::string piece =
       blob->second.substr(static_cast<std::size_t>(m->offset), static_cast<std::size_t>(m->length));

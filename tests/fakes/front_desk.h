@@ -111,6 +111,7 @@ class FrontDesk {
   void take(Peer& peer, const bus::Item& item);
   void take_submit(Peer& peer, const bus::Item& item);
   void take_watch(Peer& peer, const bus::Item& item);
+  [[nodiscard]] bool is_busy(std::int64_t offset);
   void take_put(Peer& peer, const bus::Item& item);
   void take_get(Peer& peer, const bus::Item& item);
   void take_ask(Peer& peer, const bus::Item& item);
