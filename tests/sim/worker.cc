@@ -306,7 +306,7 @@ void Worker::finish(const Token& token) {
   } else if (job.stopped) {
     end(token, Finished::Outcome::stopped, false);
   } else if (job.work.hop + 1 < plan.hops) {
-    hand_on(std::move(job));
+    hand_on(job);
   } else if (plan.hopeless) {
     end(token, Finished::Outcome::error, false);
   } else if (world_.failures(job.work.content) < plan.fail_first) {
