@@ -53,12 +53,12 @@ std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
   return std::nullopt;
 }
 
-// REQUIRES: it came in a message; what was taken from it since made it smaller.
-std::string header_of(const bus::Done& done) {
+// Packed anew; too_big when it had the last bytes that a header may have.
+Result<std::string> header_of(const bus::Done& done) {
   bus::Packer packer;
-  packer.add(done);
+  if (auto added = packer.try_add(done); !added) return std::unexpected(std::move(added).error());
   auto envelope = bus::Envelope::decode(packer.take());
-  TM_CHECK(envelope.has_value());
+  if (!envelope) return std::unexpected(std::move(envelope).error());
   return std::string(envelope->items().front().header);
 }
 
@@ -380,7 +380,15 @@ void Front::on_done(const bus::Item& item) {
     finished.error = std::move(*refusal);
     done_.files.clear();
     done_.outcome = "error";
-    kept_done_ = header_of(done_);
+    auto packed = header_of(done_);
+    if (!packed) {
+      // No worker of ours says so much: what it says besides its files is cut, not its hops.
+      done_.code = done_.message = done_.field = {};
+      for (bus::Hop& hop : done_.hops) hop.spans.clear();
+      packed = header_of(done_);
+    }
+    if (!packed) return hand_ = {}, probe_->message_refused();
+    kept_done_ = std::move(*packed);
     hand_.header = kept_done_;
     hand_.params = {};
     hand_.blobs = {};

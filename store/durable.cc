@@ -55,8 +55,13 @@ Status sync_folder(const fs::path& folder) {
 
 Status put_in_place(int fd, const fs::path& aside, const fs::path& home) {
   if (auto synced = sync_file(fd, aside); !synced) return synced;
+  // Opened before the name is given: once it is, only the sync may fail.
+  const fs::path parent = home.parent_path();
+  const File folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return disk_error("open folder", parent);
   if (::rename(aside.c_str(), home.c_str()) != 0) return disk_error("rename", aside);
-  return sync_folder(home.parent_path());
+  if (::fsync(folder.fd()) != 0) return sync_error(parent);
+  return {};
 }
 
 Status write_file(const fs::path& home, std::string_view bytes) {

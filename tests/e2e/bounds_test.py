@@ -282,6 +282,25 @@ class Door(unittest.TestCase):
         self.assertEqual(order[:len(numbers)], numbers)  # all from the earliest, and then the live ones
         self.assertEqual(order, sorted(order))
 
+    def test_a_result_whose_header_is_as_large_as_it_may_be(self):
+        results = zmq.Context.instance().socket(zmq.PUSH)
+        self.addCleanup(results.close, 0)
+        results.connect(f"ipc://{self.mill.run}/results.sock")
+        front = self.mill.children("front")
+        # Refused for its file; there is no room for a longer word in its header.
+        done = {"t": "done", "k": {"j": 10**12, "e": 1, "a": 1}, "w": "nobody", "files": [{}], "msg": ""}
+        room = 64 * KIB - len(msgpack.packb(done)) - 2
+        fenced = self.metric("tallymill_results_fenced_total")
+        for short in range(40):
+            done["msg"] = "m" * (room - short)
+            header = msgpack.packb(done)
+            self.assertLessEqual(len(header), 64 * KIB)
+            results.send_multipart([b"T1", header, b"\x80"])
+        until(lambda: self.metric("tallymill_results_fenced_total") == fenced + 40, 10,
+              "each is fenced")
+        self.assertEqual(self.mill.children("front"), front)  # the same process
+        self.still_works()
+
     def test_tokens_in_one_beat(self):
         most = 20_480
         control = zmq.Context.instance().socket(zmq.DEALER)

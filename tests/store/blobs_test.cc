@@ -319,12 +319,13 @@ TEST_F(BlobsTest, TheOwnerLeavesWhatALivingProcessWrites) {
 TEST_F(BlobsTest, FrontsThatStartDisturbNoPut) {
   // The folder as several processes have it: locks are of an open file, not of a process.
   std::atomic<int> writing = 3;
+  std::atomic<int> opened = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&, t] {
       const std::shared_ptr<void> leaving(nullptr, [&](void*) { --writing; });
       const auto store = Blobs::open(folder / "deep" / "blobs", false).value();
-      for (int i = 0; i < 40; ++i) {
+      for (int i = 0; i < 40 || opened <= 10; ++i) {
         // Of two the same content, of the third its own.
         const std::string content = std::to_string(t / 2) + " writes " + std::to_string(i);
         const auto stored = store->put(content);
@@ -333,7 +334,6 @@ TEST_F(BlobsTest, FrontsThatStartDisturbNoPut) {
       }
     });
   }
-  int opened = 0;
   for (; writing > 0; ++opened) EXPECT_TRUE(Blobs::open(folder / "deep" / "blobs", true));
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(opened, 10);
