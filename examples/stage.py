@@ -42,7 +42,8 @@ def hello():
     boot = open("/proc/sys/kernel/random/boot_id").read().strip()
     send(control, {"t": "worker_hello", "inc": NAME, "stage": "counter", "boot": boot,
                    "host": socket.gethostname(), "pid": os.getpid(), "ep": LANE,
-                   "pns": os.readlink("/proc/self/ns/pid"), "lj": 8, "lb": 64 << 20, "lu": 64}, {"held": held(), "kinds": [KIND]})
+                   "pns": os.readlink("/proc/self/ns/pid"), "lj": 8, "lb": 64 << 20, "lu": 64},
+         {"held": held(), "kinds": [KIND]})
 
 def work(header, blobs, received):
     token = tuple(header["k"].get(key, 0) for key in "jea")
