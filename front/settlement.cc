@@ -56,7 +56,8 @@ void Machine::done(const Finished& finished, Instant now) {
   }
   if (finished.outcome == Finished::Outcome::error &&
       (finished.retry || plants(Mutant::retried_unasked)) &&
-      job.failures < kinds_[job.kind].retries - (plants(Mutant::failed_early) ? 1 : 0)) {
+      job.failures < kinds_[job.kind].retries - (plants(Mutant::failed_early) ? 1 : 0) &&
+      job.charges < limits::charges) {
     retry(id, job, finished, lease, now);
     return;
   }
@@ -65,7 +66,12 @@ void Machine::done(const Finished& finished, Instant now) {
     ++counts_.handed_back;
     if (finished.worker != no_worker)
       emit(TellWorker{finished.worker, finished.token, Word::void_});
-    wait(id, job, now);
+    // A restart found it with its last charge on disk, and this worker had it still.
+    if (job.charges >= limits::charges)
+      settle(id, job, EndState::failed, worker_lost("; then one gave it back"), false, now, 0,
+             &lease);
+    else
+      wait(id, job, now);
     return;
   }
   const std::int64_t seq = head_ + 1;

@@ -641,7 +641,22 @@ TEST_F(Restarted, AJobWhoseLastChargeIsOnDiskAndWhoseEndIsNotFailsAndRunsNoMore)
     machine_.effects().clear();
     return ends;
   };
-  const WorkerId id = worker("a", 10, {{{15, 4, 3}, 1}});
+  Machine::Replayed stopped = live(16);
+  stopped.job.charges = limits::charges;
+  Machine::Replayed retries = live(17);
+  retries.job.charges = limits::charges;
+  machine_.replay(std::vector{stopped, retries});
+  const WorkerId id = worker("a", 10, {{{15, 4, 3}, 1}, {{16, 4, 3}, 1}, {{17, 4, 3}, 1}});
+  machine_.effects().clear();
+  machine_.done({.token = {16, 4, 3}, .worker = id, .outcome = Finished::Outcome::stopped}, at(20));
+  machine_.done({.token = {17, 4, 3},
+                 .worker = id,
+                 .outcome = Finished::Outcome::error,
+                 .retry = true,
+                 .error = Error{Errc::away, "not now"}},
+                at(20));
+  for (const std::int64_t job : {16, 17})
+    EXPECT_EQ(machine_.live_state(JobId(job)), "settling") << job;
   machine_.effects().clear();
   machine_.tick(at(recovery_ms));
   auto ends = end_of(14);
