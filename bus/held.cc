@@ -1,26 +1,16 @@
 #include "bus/held.h"
 
-#include <limits>
-
 #include "base/limits.h"
+#include "bus/field_codec.h"
 #include "bus/msgpack_reader.h"
 
 namespace tallymill::bus {
 namespace {
 
-bool read_int32(MsgpackReader& in, std::int32_t& value) {
-  std::int64_t wide = 0;
-  if (!in.read(wide) || wide < std::numeric_limits<std::int32_t>::min() ||
-      wide > std::numeric_limits<std::int32_t>::max())
-    return false;
-  value = static_cast<std::int32_t>(wide);
-  return true;
-}
-
 bool read_one(MsgpackReader& in, Held& one) {
   std::uint32_t four = 0;
   return in.list(four) && four == 4 && in.read(one.token.job) && in.read(one.token.epoch) &&
-         read_int32(in, one.token.attempt) && read_int32(in, one.phase);
+         read_value(in, one.token.attempt) && read_value(in, one.phase);
 }
 
 }  // namespace

@@ -512,14 +512,8 @@ void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
   }
   // The last one too: a dead letter shows every attempt.
   if (!handed_back) remark(id, job, Note::What::charged, "lost", now, &lease);
-  if (job.charges >= limits::charges) {
-    job.ready = now;
-    settle(id, job, plants(Mutant::done_unsaid) ? EndState::done : EndState::failed,
-           worker_lost("; " + std::move(why)), false, now);
-    return;
-  }
   job.due = Instant{};
-  wait(id, job, now);
+  wait(id, job, now, "; " + why);
 }
 
 }  // namespace tallymill::front

@@ -303,7 +303,14 @@ Waiting::Ready Machine::ready_place(JobId id, const JobEntry& job) const {
 }
 
 // A job without a lease goes where it must wait. Its state is set here and in send() only.
-void Machine::wait(JobId id, JobEntry& job, Instant now) {
+// A job with its last charge does not: it failed. A restart may find one whose end did not reach
+// the disk with the charge, and one that a worker has still; that one may yet be done.
+void Machine::wait(JobId id, JobEntry& job, Instant now, const std::string& why) {
+  if (job.charges >= limits::charges) {
+    job.ready = now;
+    return settle(id, job, plants(Mutant::done_unsaid) ? EndState::done : EndState::failed,
+                  worker_lost(why), false, now);
+  }
   job.ready = std::max(now, job.due);
   if (job.due > now) {
     const bool retried = job.failures > 0;
@@ -408,9 +415,6 @@ void Machine::tick(Instant now) {
       else if (job.deadline_passed)
         settle(id, job, EndState::expired, Error{Errc::deadline, "the deadline passed"}, false,
                now);
-      else if (job.charges >= limits::charges)
-        // Its last charge reached the disk, and the end that follows it did not.
-        settle(id, job, EndState::failed, worker_lost(""), false, now);
       else
         wait(id, job, now);
     }

@@ -422,7 +422,8 @@ class Machine {
   [[nodiscard]] std::optional<Error> refusal(const Submission& submission, Instant now) const;
   void forget(JobId job);
   // waiting
-  void wait(JobId id, JobEntry& job, Instant now);
+  // `why`: what it waits for again, for the error of one that may not.
+  void wait(JobId id, JobEntry& job, Instant now, const std::string& why = {});
   void unwait(JobId id, const JobEntry& job);
   [[nodiscard]] ClientId client_named(std::string_view name);
   void forget_idle(ClientId client);

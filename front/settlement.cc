@@ -66,12 +66,7 @@ void Machine::done(const Finished& finished, Instant now) {
     ++counts_.handed_back;
     if (finished.worker != no_worker)
       emit(TellWorker{finished.worker, finished.token, Word::void_});
-    // A restart found it with its last charge on disk, and this worker had it still.
-    if (job.charges >= limits::charges)
-      settle(id, job, EndState::failed, worker_lost("; then one gave it back"), false, now, 0,
-             &lease);
-    else
-      wait(id, job, now);
+    wait(id, job, now);
     return;
   }
   const std::int64_t seq = head_ + 1;

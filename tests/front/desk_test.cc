@@ -160,14 +160,20 @@ class SlowClientTest : public DeskTest {
     client.set(zmq::sockopt::routing_id, "slow");
     router.bind("inproc://desk");
     client.connect("inproc://desk");
+    id = greet(client);
+    desk.find(id)->watch = 7;
+  }
+
+  // The desk's connection of this peer, which says something first.
+  ConnId greet(zmq::socket_t& peer) {
     bus::Packer hello;
     hello.add(bus::Verb::ping, bus::Ask{.request = 1});
-    EXPECT_TRUE(bus::send(client, hello.take()));
+    EXPECT_TRUE(bus::send(peer, hello.take()));
     bus::Route from;
     bus::Frames frames;
+    look(router);
     EXPECT_TRUE(bus::receive(router, from, frames));
-    id = desk.conn_of(from, at(0));
-    desk.find(id)->watch = 7;
+    return desk.conn_of(from, at(0));
   }
 
   // A socket looks only now and then at what happened to it, unless it is asked.
@@ -294,14 +300,7 @@ TEST_F(SlowClientTest, OthersThatDoNotReadLeaveEachItsShare) {
     zmq::socket_t& other = others.emplace_back(context, ZMQ_DEALER);
     other.set(zmq::sockopt::linger, 0);
     other.connect("inproc://desk");
-    bus::Packer hello;
-    hello.add(bus::Verb::ping, bus::Ask{.request = 1});
-    ASSERT_TRUE(bus::send(other, hello.take()));
-    bus::Route from;
-    bus::Frames frames;
-    look(router);
-    ASSERT_TRUE(bus::receive(router, from, frames));
-    desk.send(desk.conn_of(from, at(0)), bus::Reply{1, {}}, {}, {{piece}});
+    desk.send(greet(other), bus::Reply{1, {}}, {}, {{piece}});
     desk.flush();
     ASSERT_EQ(desk.dropped(), 0);
   }
