@@ -485,7 +485,7 @@ Error Machine::worker_lost(const std::string& why) {
 }
 
 // The attempt is over without a result.
-void Machine::lose(JobId id, Loss loss, std::string why, Instant now) {
+void Machine::lose(JobId id, Loss loss, const std::string& why, Instant now) {
   Lease lease = leases_.at(id.raw());
   JobEntry& job = jobs_.at(id.raw());
   end_lease(id, lease, why);

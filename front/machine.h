@@ -441,7 +441,7 @@ class Machine {
   void leave_hop(Lease& lease, int hop);
   void end_lease(JobId id, Lease& lease, std::string_view reason);
   enum class Loss : std::uint8_t { free, charged };
-  void lose(JobId id, Loss loss, std::string why, Instant now);
+  void lose(JobId id, Loss loss, const std::string& why, Instant now);
   [[nodiscard]] static Error worker_lost(const std::string& why);
   void lapse(JobId id, Instant now);
   [[nodiscard]] bool must_have_got(const Lease& lease, WorkerId worker) const;
