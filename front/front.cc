@@ -35,9 +35,10 @@ std::string short_text(std::string_view said) {
   return text;
 }
 
-// A worker of somebody else may name its files as it likes; what cannot be told to a client, or
-// stored under its name, is no result.
-std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
+// A worker of somebody else may name its files as it likes; what cannot be told to a client, stored
+// under its name, or fetched, is no result.
+std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs,
+                                   const store::Blobs& store) {
   if (done.files.size() > limits::item_blobs)
     return Error{Errc::stage_failed, fmt::format("a result has {} files, more than {}",
                                                  done.files.size(), limits::item_blobs)};
@@ -50,6 +51,15 @@ std::optional<Error> files_refusal(const bus::Done& done, std::size_t blobs) {
     const bool is_inline = file.blob >= 0 && static_cast<std::size_t>(file.blob) < blobs;
     if (file.digest.empty() ? !is_inline : !store::check_digest(file.digest))
       return Error{Errc::stage_failed, "a result's file has neither a blob nor a digest"};
+    if (file.digest.empty()) continue;
+    const auto size = store.size(file.digest);
+    if (!size)
+      return Error{Errc::stage_failed,
+                   fmt::format("a result's file is not in the blob store: {}", file.digest)};
+    if (*size != Bytes(file.bytes))
+      return Error{Errc::stage_failed, fmt::format("a result's file is said to have {} bytes, the"
+                                                   " blob store has {}: {}",
+                                                   file.bytes, size->raw(), file.digest)};
   }
   return std::nullopt;
 }
@@ -374,7 +384,7 @@ void Front::on_done(const bus::Item& item) {
                            short_text(done_.message), short_text(done_.field)};
   finished.service = std::span(service).first(hops);
   hand_ = {.header = item.header, .params = item.params, .blobs = item.blobs, .done = &done_};
-  if (auto refusal = files_refusal(done_, item.blobs.size())) {
+  if (auto refusal = files_refusal(done_, item.blobs.size(), *blobs_)) {
     // What it says of its hops holds; its files are not kept.
     finished.outcome = Finished::Outcome::error;
     finished.retry = false;

@@ -506,7 +506,7 @@ void Machine::lose(JobId id, Loss loss, const std::string& why, Instant now) {
   // One that a restart found with its last charge, and that a worker held all the same, gets no
   // more.
   if (loss == Loss::charged && job.charges < limits::charges) {
-    job.charges += plants(Mutant::charged_twice) ? 2 : 1;
+    job.charges += plants(Mutant::charged_twice) ? 2 : plants(Mutant::charge_forgotten) ? 0 : 1;
     ++counts_.charged;
     job.lost_once = true;
   }

@@ -20,13 +20,16 @@ namespace tallymill::front {
 namespace {
 
 namespace fs = std::filesystem;
-using store::disk_error;
 using store::sync_folder;
 
 constexpr const char* mark_name = "ledger.failed";
 constexpr const char* reserve_name = "ledger.reserve";
 constexpr const char* copy_name = "ledger.copy";         // whole and synced
 constexpr const char* copying_name = "ledger.copy.tmp";  // being written
+
+std::unexpected<Error> disk_error(std::string_view doing, const fs::path& path) {
+  return store::disk_error("ledger: " + std::string(doing), path);
+}
 
 Status remove_if_there(const fs::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return disk_error("remove", path);

@@ -33,6 +33,7 @@ enum class Mutant {
   failure_uncounted,  // retried without end
   charged_hand_back,  // by a worker that never ran it
   charged_twice,      // one lost attempt
+  charge_forgotten,   // of one that was to blame
   charged_unstarted,  // it had merely been received
   charged_link,       // the link broke
   charged_bystander,  // another job's worker died

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -29,16 +28,11 @@ namespace fs = std::filesystem;
 // mapped. Without extended attributes (an old tmpfs) the check is left out.
 constexpr const char* size_attribute = "user.tallymill.size";
 
-// Makes `folder`, durable in its parent. When that fails it is not there: the next to come would
-// take it for durable.
-Status make_folder(const fs::path& folder) {
-  if (::mkdir(folder.c_str(), 0750) != 0) {
-    if (errno != EEXIST) return disk_error("make folder", folder);
-    return {};
-  }
-  auto synced = sync_folder(folder.parent_path());
-  if (!synced) ::rmdir(folder.c_str());
-  return synced;
+// The fan-out folder of that number, 0..255.
+fs::path fan_out(const fs::path& root, int number) {
+  constexpr char digits[] = "0123456789abcdef";
+  const char name[] = {digits[number >> 4], digits[number & 15], 0};
+  return root / name;
 }
 
 // Whether `path` leads to the file that is open as `fd`.
@@ -60,34 +54,15 @@ fs::path path_of(const fs::path& root, std::string_view digest) {
   return root / digest.substr(0, 2) / digest;
 }
 
-// The file written aside becomes the blob. When a sync fails nothing of it is left: the next put
-// finds nothing that only looks as if it were on disk, and writes it anew.
-Status publish(int fd, const fs::path& aside, const fs::path& root, std::string_view digest) {
-  struct stat info{};
-  if (::fstat(fd, &info) != 0) return disk_error("stat", aside);
-  const std::string size = std::to_string(info.st_size);
-  (void)!::fsetxattr(fd, size_attribute, size.data(), size.size(), 0);
-  const fs::path home = path_of(root, digest);
-  if (auto made = make_folder(home.parent_path()); !made) return made;
-  auto stored = put_in_place(fd, aside, home);
-  if (stored || stored.error().code != Errc::corrupt) return stored;
-  // Another put of the same content may have taken the name over since, and been synced.
-  for (const fs::path& name : {aside, home})
-    if (leads_to(name, fd)) ::unlink(name.c_str());
-  return stored;
-}
-
-// Marks a known blob as used now, so that collect() lets it be. False: it is not there. Synced,
-// because a put by a process that was killed before its sync looks the same as a finished one.
-Result<bool> touch(const fs::path& root, std::string_view digest) {
-  const fs::path home = path_of(root, digest);
-  const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return false;
-  if (::futimens(file.fd(), nullptr) != 0) return disk_error("touch", home);
-  auto synced = sync_file(file.fd(), home);
-  if (synced) synced = sync_folder(home.parent_path());
-  if (!synced) return std::unexpected(std::move(synced).error());
-  return true;
+// A name in a fan-out folder is given, removed and relied on under the folder's lock: whole for who
+// gives or removes one, until that is synced, shared for who says that a blob is there. A process
+// that dies lets go of it.
+Result<File> lock_folder(const fs::path& folder, int how) {
+  File locked(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!locked) return disk_error("open folder", folder);
+  while (::flock(locked.fd(), how) != 0)
+    if (errno != EINTR) return disk_error("lock folder", folder);
+  return locked;
 }
 
 std::string random_hex() {
@@ -126,8 +101,11 @@ Result<Aside> create_aside(const fs::path& root) {
     fs::path path = root / "tmp" / random_hex();
     File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
     if (!file) return disk_error("create", path);
-    if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0 && leads_to(path, file.fd()))
+    if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return disk_error("lock", path);
+    } else if (leads_to(path, file.fd())) {
       return Aside{std::move(path), std::move(file)};
+    }
   }
 }
 
@@ -224,8 +202,8 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
   if (cause) return fail(Errc::disk, "blobs: make " + folder.string() + ": " + cause.message());
   folder = fs::canonical(folder, cause);
   if (cause) return fail(Errc::disk, "blobs: find " + folder.string() + ": " + cause.message());
-  if (auto made = make_folder(folder / "tmp"); !made)
-    return std::unexpected(std::move(made).error());
+  const fs::path aside = folder / "tmp";
+  if (::mkdir(aside.c_str(), 0750) != 0 && errno != EEXIST) return disk_error("make folder", aside);
   if (owner) {
     if (auto made = make_id(folder); !made) return std::unexpected(std::move(made).error());
     if (auto removed = remove_half_written(folder, SystemClock().wall()); !removed)
@@ -234,15 +212,67 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
   return std::unique_ptr<Blobs>(new Blobs(std::move(folder)));
 }
 
+// The digest's fan-out folder, there and durable in the store's own. When it cannot be synced it is
+// not there: the next to come would take it for durable. Once a process, because one that was
+// killed before its sync leaves a folder like any other.
+Status Blobs::need_folder(std::string_view digest) {
+  const fs::path folder = path_of(folder_, digest).parent_path();
+  std::atomic<bool>& known = durable_[std::stoul(folder.filename(), nullptr, 16)];
+  if (known) return {};
+  const auto locked = lock_folder(folder_, LOCK_EX);
+  if (!locked) return std::unexpected(locked.error());
+  const bool made = ::mkdir(folder.c_str(), 0750) == 0;
+  if (!made && errno != EEXIST) return disk_error("make folder", folder);
+  auto synced = sync_folder(folder_);
+  if (!synced && made) ::rmdir(folder.c_str());
+  known = synced.has_value();
+  return synced;
+}
+
+// The file written aside becomes the blob. When a sync fails nothing of it is left: the next put
+// finds nothing that only looks as if it were on disk, and writes it anew.
+Status Blobs::publish(int fd, const fs::path& aside, std::string_view digest) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return disk_error("stat", aside);
+  const std::string size = std::to_string(info.st_size);
+  (void)!::fsetxattr(fd, size_attribute, size.data(), size.size(), 0);
+  if (auto made = need_folder(digest); !made) return made;
+  const fs::path home = path_of(folder_, digest);
+  const auto locked = lock_folder(home.parent_path(), LOCK_EX);
+  if (!locked) return std::unexpected(locked.error());
+  auto stored = put_in_place(fd, aside, home);
+  if (stored || stored.error().code != Errc::corrupt) return stored;
+  for (const fs::path& name : {aside, home})
+    if (leads_to(name, fd)) ::unlink(name.c_str());
+  return stored;
+}
+
+// Marks a known blob as used now, so that collect() lets it be. False: it is not there. Synced,
+// because a put by a process that was killed before its sync looks the same as a finished one.
+Result<bool> Blobs::touch(std::string_view digest) {
+  if (!has(digest)) return false;
+  if (auto made = need_folder(digest); !made) return std::unexpected(std::move(made).error());
+  const fs::path home = path_of(folder_, digest);
+  const auto locked = lock_folder(home.parent_path(), LOCK_SH);
+  if (!locked) return std::unexpected(locked.error());
+  const File file(::open(home.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return false;
+  if (::futimens(file.fd(), nullptr) != 0) return disk_error("touch", home);
+  auto synced = sync_file(file.fd(), home);
+  if (synced) synced = sync_folder(home.parent_path());
+  if (!synced) return std::unexpected(std::move(synced).error());
+  return true;
+}
+
 Result<std::string> Blobs::put(std::string_view bytes) {
   std::string digest = sha256_hex(bytes);
-  auto known = touch(folder_, digest);
+  auto known = touch(digest);
   if (!known) return std::unexpected(std::move(known).error());
   if (*known) return digest;
   auto aside = create_aside(folder_);
   if (!aside) return std::unexpected(std::move(aside).error());
   auto stored = write_all(aside->file.fd(), bytes, aside->path);
-  if (stored) stored = publish(aside->file.fd(), aside->path, folder_, digest);
+  if (stored) stored = publish(aside->file.fd(), aside->path, digest);
   if (!stored) {
     ::unlink(aside->path.c_str());
     return std::unexpected(std::move(stored).error());
@@ -257,7 +287,7 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
   const auto end = static_cast<std::uint64_t>(offset.raw()) + piece.size();
   if (offset < Bytes(0) || whole < Bytes(0) || end > static_cast<std::uint64_t>(whole.raw()))
     return fail(Errc::bad_params, "a piece goes beyond the whole", "/offset");
-  auto known = touch(folder_, digest);
+  auto known = touch(digest);
   if (!known) return std::unexpected(std::move(known).error());
   if (*known) return true;
 
@@ -292,7 +322,7 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
     ::unlink(part.c_str());
     return fail(Errc::bad_params, "the pieces have the digest " + *found, "/digest");
   }
-  if (auto stored = publish(fd, part, folder_, digest); !stored)
+  if (auto stored = publish(fd, part, digest); !stored)
     return std::unexpected(std::move(stored).error());
   return true;
 }
@@ -325,6 +355,12 @@ bool Blobs::has(std::string_view digest) const {
   return check_digest(digest) && ::access(path_of(folder_, digest).c_str(), R_OK) == 0;
 }
 
+std::optional<Bytes> Blobs::size(std::string_view digest) const {
+  struct stat info{};
+  if (!check_digest(digest) || ::stat(path_of(folder_, digest).c_str(), &info) != 0) return {};
+  return Bytes(info.st_size);
+}
+
 Status Blobs::verify(std::string_view digest) const {
   auto mapped = map(digest);
   if (!mapped) return std::unexpected(std::move(mapped).error());
@@ -349,10 +385,7 @@ Result<int> Blobs::collect(
   int looked = 0;
   int folders = 0;
   for (; folders < 256 && looked < limit; ++folders) {
-    constexpr char digits[] = "0123456789abcdef";
-    const char name[] = {digits[collect_at_ >> 4], digits[collect_at_ & 15], 0};
-    collect_at_ = (collect_at_ + 1) % 256;
-    auto found = files_in(folder_ / name);
+    auto found = files_in(fan_out(folder_, std::exchange(collect_at_, (collect_at_ + 1) % 256)));
     if (!found) {
       if (read) read = std::unexpected(std::move(found).error());
       continue;
@@ -368,9 +401,10 @@ Result<int> Blobs::collect(
   if (!garbage) return std::unexpected(std::move(garbage).error());
   int removed = 0;
   for (const std::string& digest : *garbage) {
-    // Looked at again: a put may have touched it meanwhile.
     const fs::path home = path_of(folder_, digest);
-    if (old(home) && ::unlink(home.c_str()) == 0) ++removed;
+    const auto locked = lock_folder(home.parent_path(), LOCK_EX);
+    // Looked at again: a put may have touched it meanwhile.
+    if (locked && old(home) && ::unlink(home.c_str()) == 0) ++removed;
   }
   if (!read) return std::unexpected(std::move(read).error());
   return removed;

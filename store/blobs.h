@@ -13,10 +13,13 @@
 // Threads: put and map from any thread and any process on the host; collect() by the front alone.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +73,8 @@ class Blobs {
   // not_found when there is no such blob; corrupt when its size is not what was written.
   [[nodiscard]] Result<Mapped> map(std::string_view digest) const;
   [[nodiscard]] bool has(std::string_view digest) const;
+  // Nothing when there is no such blob.
+  [[nodiscard]] std::optional<Bytes> size(std::string_view digest) const;
   // As map(), and reads it all: corrupt when the content has another digest.
   [[nodiscard]] Status verify(std::string_view digest) const;
 
@@ -87,7 +92,12 @@ class Blobs {
 
  private:
   explicit Blobs(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  [[nodiscard]] Status need_folder(std::string_view digest);
+  [[nodiscard]] Status publish(int fd, const std::filesystem::path& aside, std::string_view digest);
+  [[nodiscard]] Result<bool> touch(std::string_view digest);
+
   std::filesystem::path folder_;
+  std::array<std::atomic<bool>, 256> durable_{};  // fan-out folders that this process has synced
   int collect_at_ = 0;  // the fan-out folder, 0..255, that collect() looks at next
 };
 

@@ -345,15 +345,16 @@ class TheDisk(Pipeline):
         # Of the file aside, of the folder that its name is put into, and of a submit's own bytes.
         for send, text in ((put, "blobs/tmp/"), (put, f"blobs/{digest[:2]}"), (submit, "blobs/tmp/")):
             front = self.mill.children("front")[0]
+            before = self.mill.log_size()
             rule.write_text(f"fail 0 {text}")
             r = send()
             until(lambda: front not in self.mill.children("front"), 20, "the front ends")
             self.client.pump(0.2)
             for told in (self.client.answers, self.client.accepted, self.client.refused):
                 self.assertNotIn(r, told, text)
-            until(lambda: "exit 70" in self.mill.last_log(), 5, "it ended with exit 70")
+            until(lambda: "exit 70" in self.mill.log_since(before), 5, "it ended with exit 70")
             self.assertIn("the blob store failed, nothing is acknowledged any more",
-                          self.mill.last_log())
+                          self.mill.log_since(before))
             blobs = self.mill.data / "blobs"
             self.assertFalse((blobs / digest[:2] / digest).exists(), text)
             self.disk_is_mended(rule, [], stop=False)

@@ -3,6 +3,7 @@
 usage: examples_test.py PROGRAMS
 """
 
+import hashlib
 import pathlib
 import subprocess
 import sys
@@ -58,20 +59,31 @@ class Examples(unittest.TestCase):
         self.timed(header["id"], "counter")
         self.assertTrue(self.client.ask("snapshot")["balanced"])
 
-    def test_a_file_name_that_cannot_be_told_fails_its_job_and_not_its_client(self):
+    def test_files_that_cannot_be_had_fail_their_job_and_nothing_else(self):
+        """A stage in another language names what it likes as its job's files."""
+        whole = b"whole" * 50_000
+        digest = hashlib.sha256(whole).hexdigest()
+        self.client.ask("put", blobs=[whole], d=digest, b=len(whole))
         source = (EXAMPLES / "stage.py").read_text()
-        careless = source.replace("counter", "careless").replace('"count"', '"careless"').replace(
-            '"o": "ok",', '"o": "ok", "files": [{"n": "n" * 201, "d": "0" * 64, "b": 1}],')
-        self.assertNotEqual(careless, source.replace("counter", "careless"))
-        with tempfile.TemporaryDirectory() as folder:
-            program = pathlib.Path(folder) / "stage.py"
-            program.write_text(careless)
-            self.run_stage(sys.executable, program)
-            kind = self.kind("careless")
-            header, _, _ = run_job(self.client, kind, {})
-            self.assertEqual((header["w"], header["code"]), ("failed", "E_STAGE"))
-            self.assertIn("200 bytes", header["msg"])
-            self.assertFalse(header.get("files"))
+        for stage, file, said in (
+                ("long", '"n": "n" * 201, "d": "%s", "b": 250_000' % digest, "200 bytes"),
+                ("absent", '"n": "a", "d": "0" * 64, "b": 1', "not in the blob store: 000"),
+                ("larger", '"n": "a", "d": "%s", "b": 250_001' % digest, "has 250000: " + digest),
+                ("true", '"n": "a", "d": "%s", "b": 250_000' % digest, "")):
+            with self.subTest(stage), tempfile.TemporaryDirectory() as folder:
+                program = pathlib.Path(folder) / "stage.py"
+                program.write_text(source.replace("counter", stage).replace(
+                    '"count"', f'"{stage}"').replace(
+                    '"o": "ok",', '"o": "ok", "files": [{%s}],' % file))
+                self.run_stage(sys.executable, program)
+                header, _, blobs = run_job(self.client, self.kind(stage), {})
+                if said:
+                    self.assertEqual((header["w"], header["code"]), ("failed", "E_STAGE"))
+                    self.assertIn(said, header["msg"])
+                    self.assertFalse(header.get("files"))
+                else:
+                    self.assertEqual(header["w"], "done")
+                    self.assertEqual([f["d"] for f in header["files"]], [digest])
         self.assertTrue(self.client.ask("snapshot")["balanced"])
 
     def test_a_stage_in_cpp(self):

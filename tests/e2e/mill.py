@@ -143,6 +143,12 @@ class Mill:
     def last_log(self, lines=40):
         return "\n".join((self.folder / "up.log").read_text(errors="replace").splitlines()[-lines:])
 
+    def log_size(self):
+        return (self.folder / "up.log").stat().st_size
+
+    def log_since(self, size):
+        return (self.folder / "up.log").read_bytes()[size:].decode(errors="replace")
+
     def __enter__(self):
         return self.start()
 
@@ -219,10 +225,10 @@ class Client:
         self.send({"t": "submit", "r": r, "kind": kind, **fields}, params, blobs)
         return r
 
-    def ask(self, verb, timeout=5.0, **fields):
+    def ask(self, verb, timeout=5.0, blobs=(), **fields):
         """The answer's params; None after the timeout; an error raises LookupError(header)."""
         r = self.next_request()
-        self.send({"t": verb, "r": r, **fields})
+        self.send({"t": verb, "r": r, **({"B": len(blobs)} if blobs else {}), **fields}, {}, blobs)
         if not self.wait_for(lambda: r in self.answers or r in self.refused, timeout):
             return None
         if r in self.refused:

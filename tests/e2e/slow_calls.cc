@@ -7,7 +7,7 @@
 // path holds TEXT) or `recv` (a recv whose bytes hold TEXT: what came is given to the caller
 // later). With a CALL of `fail`, each such sync fails with EIO (MS is read and means nothing). So a
 // delay or a fault is planted between the product and its disk or its network, and nothing in the
-// product knows of it.
+// product knows of it. With a CALL of `hold`, each such sync takes until the rule is another.
 //
 // Threads: the calls are made on any.
 #include <dlfcn.h>
@@ -53,12 +53,18 @@ void take(long ms) {
   ::clock_nanosleep(CLOCK_MONOTONIC, 0, &length, nullptr);
 }
 
+void hold(const Rule& rule) {
+  for (Rule now; read_rule(now) && std::strcmp(now.call, rule.call) == 0 &&
+                 std::strcmp(now.text, rule.text) == 0;)
+    take(1);
+}
+
 // False when the sync is to fail.
 bool may_sync(int fd) {
   Rule rule;
   if (!read_rule(rule)) return true;
   const std::string_view call = rule.call;
-  if (call != "sync" && call != "fail") return true;
+  if (call != "sync" && call != "fail" && call != "hold") return true;
   char link[64];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   char path[4096];
@@ -70,7 +76,8 @@ bool may_sync(int fd) {
     errno = EIO;
     return false;
   }
-  take(rule.ms);
+  if (call == "sync") take(rule.ms);
+  if (call == "hold") hold(rule);
   return true;
 }
 

@@ -88,11 +88,13 @@ void Attempts::dying(int worker) {
   death_->first = earliest.second;
 }
 
-void Attempts::lost(const Token& token, bool charged) {
+void Attempts::lost(const Token& token, bool charged, bool chargeable) {
   const Attempt* known = find(token);
   if (known == nullptr) broken("an attempt that is lost was under way", token.job);
   const bool to_blame = death_ ? death_->any_started ? known->started : token.job == death_->first
                                : known->started && !known->link_broke;
+  if (to_blame && chargeable && !charged)
+    broken("a lost attempt that may be to blame is charged", token.job);
   if (!charged || !to_blame) {
     // Losses that charge nobody are bounded too.
     const bool bound = ++free_losses_[token.job] >= limits::free_losses;

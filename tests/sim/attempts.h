@@ -47,8 +47,9 @@ class Attempts {
   void dying(int worker);
   void died() { death_.reset(); }
 
-  // An attempt was lost and noted; `charged`: it counts against its job.
-  void lost(const Token& token, bool charged);
+  // An attempt was lost and noted; `charged`: it counts against its job, which may have charges
+  // left (`chargeable`).
+  void lost(const Token& token, bool charged, bool chargeable);
 
  private:
   struct Attempt {

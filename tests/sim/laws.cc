@@ -219,7 +219,7 @@ void Laws::remarks(const front::Remark& remark, const ResultMsg* in_hand) {
     broken("a failed attempt counts once, and nothing else does", job);
   switch (remark.what) {
     case Note::What::charged:
-      attempts.lost(remark.token, charged == 1);
+      attempts.lost(remark.token, charged == 1, before.charges < limits::charges);
       break;
     case Note::What::retry_at:
       retries(remark, in_hand, before);

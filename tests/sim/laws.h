@@ -10,8 +10,8 @@
 //   - the same key and content is the same job, other content is E_DUP
 //   - a job ends for a reason: cancelled when that was asked, expired when its deadline has passed,
 //     done with its worker's result, failed with an error that is final or with three charges
-//   - it is charged once a lost attempt, only for one that may be to blame (attempts.h), and three
-//     times at most; a failure counts once, and its retry waits as long as it was drawn
+//   - it is charged once for a lost attempt that may be to blame, for no other (attempts.h), and
+//     three times at most; a failure counts once, and its retry waits as long as it was drawn
 //   - a worker gets no more than it offers; of what is ready the right one goes first (order.h)
 //   - a lease does not lapse while a worker lists it; each submit gets one answer
 //
@@ -72,6 +72,7 @@ class Laws {
   [[nodiscard]] bool stop_queued(std::int64_t job) const { return stops_.contains(job); }
   [[nodiscard]] std::optional<Token> present(std::int64_t job) const;
 
+  // What the front was told of attempts: it is told here too.
   Attempts attempts;
 
  private:

@@ -17,12 +17,14 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/sha256.h"
+#include "store/durable.h"
 #include "tests/fakes/failing_sync.h"
 
 // Entries of folders that can still be read; -1: all. Then each read fails with EIO.
@@ -483,6 +485,13 @@ TEST_F(BlobsTest, AFolderOfBlobsWhoseNameIsNotOnDiskIsMadeAnew) {
   }
   EXPECT_FALSE(fs::exists(file_of(digest_of_abc).parent_path()));
   EXPECT_TRUE(blobs->put("abc"));
+  // Whoever comes later cannot know whether the one that made it lived to sync it.
+  open();
+  {
+    const FailingSync disk(blobs->folder());
+    EXPECT_EQ(blobs->put("abc").error().code, Errc::corrupt);
+  }
+  EXPECT_TRUE(blobs->has(digest_of_abc));
 }
 
 TEST_F(BlobsTest, AKnownBlobThatCannotBeSyncedIsNotSaidToBeStored) {
@@ -496,6 +505,64 @@ TEST_F(BlobsTest, AKnownBlobThatCannotBeSyncedIsNotSaidToBeStored) {
   }
   // Others refer to it, and it had been synced.
   EXPECT_EQ(blobs->map(digest_of_abc)->bytes(), "abc");
+}
+
+// ---- names that go while others rely on them ----
+
+// Until somebody waits for the lock of `folder`, in this process or in another.
+void wait_for_a_waiter(const fs::path& folder) {
+  struct stat info{};
+  ASSERT_EQ(::stat(folder.c_str(), &info), 0);
+  const std::string inode = ":" + std::to_string(info.st_ino) + " ";
+  for (;;) {
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);)
+      if (line.find("-> FLOCK") != std::string::npos && line.find(inode) != std::string::npos)
+        return;
+    std::this_thread::yield();
+  }
+}
+
+TEST_F(BlobsTest, ABlobThatItsWriterTakesAwayAgainIsNotSaidToBeStored) {
+  ASSERT_TRUE(blobs->put("abc"));
+  const fs::path home = file_of(digest_of_abc);
+  const auto put = [&] { return blobs->put("abc").has_value(); };
+  const auto piece = [&] {
+    return blobs->put_piece(digest_of_abc, Bytes(3), Bytes(0), "abc").value_or(false);
+  };
+  for (const std::function<bool()>& store : {std::function<bool()>(put), std::function(piece)}) {
+    // As the writer whose sync is under way, and then fails.
+    std::optional<File> writer(::open(home.parent_path().c_str(), O_RDONLY | O_CLOEXEC));
+    ASSERT_EQ(::flock(writer->fd(), LOCK_EX), 0);
+    bool stored = false;
+    std::thread other([&] { stored = store(); });
+    wait_for_a_waiter(home.parent_path());
+    fs::remove(home);
+    writer.reset();
+    other.join();
+    EXPECT_TRUE(stored);
+    EXPECT_TRUE(blobs->has(digest_of_abc));
+  }
+}
+
+TEST_F(BlobsTest, ABlobThatIsPutWhileItIsCollectedStays) {
+  const fs::path home = file_of(*blobs->put("abc"));
+  make_old(home);
+  std::optional<File> reader(::open(home.parent_path().c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(reader->fd(), LOCK_SH), 0);
+  std::thread collector([&] { EXPECT_EQ(collect(std::chrono::hours(24)), 0); });
+  wait_for_a_waiter(home.parent_path());
+  EXPECT_TRUE(blobs->put("abc"));
+  reader.reset();
+  collector.join();
+  EXPECT_TRUE(blobs->has(digest_of_abc));
+}
+
+TEST_F(BlobsTest, ASizeIsThatOfTheFile) {
+  EXPECT_EQ(blobs->size(*blobs->put("abc")), Bytes(3));
+  EXPECT_EQ(blobs->size(*blobs->put("")), Bytes(0));
+  EXPECT_EQ(blobs->size(sha256_hex("other")), std::nullopt);
+  EXPECT_EQ(blobs->size("../id"), std::nullopt);
 }
 
 // ---- a folder that cannot be read ----

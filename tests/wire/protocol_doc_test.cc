@@ -79,7 +79,8 @@ struct RowsOf {
 };
 
 template <class S>
-void expect_section(const std::map<std::string, std::vector<Row>>& page, std::string heading) {
+void expect_section(const std::map<std::string, std::vector<Row>>& page,
+                    const std::string& heading) {
   ASSERT_TRUE(page.contains(heading)) << heading;
   S fields_of{};
   RowsOf source;
@@ -113,7 +114,8 @@ TEST(ProtocolPage, EveryQuestionHasItsAnswer) {
 TEST(ProtocolPage, TheErrorsAreTheTable) {
   std::vector<Row> source;
 #define TM_ROW(code, name, http, exit, retry, meaning) \
-  source.push_back({"`" name "`", #http, (retry) ? "yes" : "no", #exit, meaning});
+  source.push_back(                                    \
+      {std::string("`") + (name) + "`", #http, (retry) ? "yes" : "no", #exit, meaning});
   TM_ERROR_TABLE(TM_ROW)
 #undef TM_ROW
   EXPECT_EQ(tables().at("Errors"), source);
