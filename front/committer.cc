@@ -134,7 +134,6 @@ bool Committer::commit_next() {
   keys_ = ledger_->keys();
   if (slice.empty()) return true;
   CommitDone done;
-  done.durable_at = clock_.now();
   done.entries.reserve(slice.size());
   for (std::size_t i = 0; i < slice.size(); ++i)
     done.entries.push_back({std::move(slice[i]), std::move((*outcomes)[i])});
@@ -145,7 +144,6 @@ bool Committer::commit_next() {
 
 void Committer::refuse_jobs() {
   CommitDone refused;
-  refused.durable_at = clock_.now();
   std::vector<Entry> kept;
   for (std::size_t i = next_; i < pending_.size(); ++i) {
     if (const auto* job = std::get_if<NewJob>(&pending_[i])) {

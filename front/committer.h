@@ -50,7 +50,6 @@ struct CommitDone {
     Outcome outcome;
   };
   std::vector<Of> entries;
-  Instant durable_at;
 };
 
 struct CommitFailed {

@@ -129,11 +129,12 @@ void Front::on_submit(ConnId conn, const bus::Item& item) {
                         {},
                         milliseconds(10)});
   }
-  // Nothing of a submit that will be refused is stored.
+  // Nothing of a submit that will be refused is stored; only one with a key may have been accepted
+  // when its kind was still there, and that is found out later.
   if (large) {
     auto wrong = submit_refusal(*desk_->find(conn), submit_);
     if (!wrong) wrong = disk_refusal(size_in_window(item));
-    if (!wrong)
+    if (!wrong && submit_.key.empty())
       if (const auto kind = kind_of(submit_, item.params); !kind) wrong = kind.error();
     if (wrong) return refuse_submit(*reply_to, JobId(0), *wrong);
     return spill(conn, *reply_to, item);

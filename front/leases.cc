@@ -258,8 +258,6 @@ void Machine::leave_hop(Lease& lease, int hop) {
   pool_.give_back(place);
 }
 
-// Gives back what the lease still holds and books what its lanes lost. `reason`: "" for a result,
-// else why the attempt was lost.
 void Machine::reading(const Token& token, Instant now) {
   const auto entry = leases_.find(token.job);
   if (entry != leases_.end() && entry->second.token == token) entry->second.listed = now;
@@ -270,7 +268,9 @@ bool Machine::is_leased(const Token& token) const {
   return entry != leases_.end() && entry->second.token == token;
 }
 
-void Machine::end_lease(JobId id, Lease& lease, std::string_view reason) {
+// Gives back what the lease still holds and books what its lanes lost. `loss`: of an attempt that
+// has no result.
+void Machine::end_lease(JobId id, Lease& lease, std::optional<Loss> loss) {
   for (int hop = 0; hop < lease.n; ++hop) {
     LeaseHop& at = lease.hops[static_cast<std::size_t>(hop)];
     if (at.sent && !at.received && !at.freed) {
@@ -282,7 +282,7 @@ void Machine::end_lease(JobId id, Lease& lease, std::string_view reason) {
       if (to.gone || (from != nullptr && from->gone))
         ++count.lost_dead;
       else if (!to.open || to.info.lane != at.lane || lease.link_broke ||
-               (from != nullptr && !from->open) || reason == "handed back")
+               (from != nullptr && !from->open) || loss == Loss::handed_back)
         ++count.lost_closed;
       // else: a living lane lost it. There is no reason for that, and the law turns red.
     }
@@ -340,7 +340,7 @@ void Machine::claim(WorkerId worker, const Held& held, Instant now) {
     if (lower.token.epoch >= epoch_ || !higher) return;
     const WorkerId holder = lower.hops[static_cast<std::size_t>(lower.at)].place.worker;
     emit(TellWorker{holder, lower.token, Word::void_});
-    end_lease(JobId(token.job), lower, "superseded");
+    end_lease(JobId(token.job), lower, Loss::free);
     leases_.erase(token.job);
   } else if (job.state != State::held) {
     return;
@@ -434,7 +434,8 @@ void Machine::hop(WorkerId worker, const Token& token, Point point, Instant now)
       if (hop >= lease.at) reach(lease, hop, true, now);
       ++counts_.handed_back;
       if (hop + 1 < lease.n && !pool_.at(worker).leaving) refused(lease, hop + 1, now);
-      lose(id, plants(Mutant::charged_hand_back) ? Loss::charged : Loss::free, "handed back", now);
+      lose(id, plants(Mutant::charged_hand_back) ? Loss::charged : Loss::handed_back, "handed back",
+           now);
       break;
   }
 }
@@ -488,7 +489,7 @@ Error Machine::worker_lost(const std::string& why) {
 void Machine::lose(JobId id, Loss loss, const std::string& why, Instant now) {
   Lease lease = leases_.at(id.raw());
   JobEntry& job = jobs_.at(id.raw());
-  end_lease(id, lease, why);
+  end_lease(id, lease, loss);
   leases_.erase(id.raw());
   const bool cancelled = job.cancel_requested || plants(Mutant::cancelled_unasked);
   if (cancelled || job.deadline_passed) {
@@ -498,11 +499,10 @@ void Machine::lose(JobId id, Loss loss, const std::string& why, Instant now) {
            false, now, 0, &lease);
     return;
   }
-  const bool handed_back = why == "handed back";
+  const bool handed_back = loss == Loss::handed_back;
   // Whether or not it is to blame, it may be: the next time it runs alone.
   if (lease.started && !handed_back) job.lost_once = true;
-  if (loss == Loss::free && !handed_back && ++job.free_losses >= limits::free_losses)
-    loss = Loss::charged;
+  if (loss == Loss::free && ++job.free_losses >= limits::free_losses) loss = Loss::charged;
   // One that a restart found with its last charge, and that a worker held all the same, gets no
   // more.
   if (loss == Loss::charged && job.charges < limits::charges) {

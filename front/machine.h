@@ -439,8 +439,8 @@ class Machine {
   [[nodiscard]] int hop_at(const Lease& lease, WorkerId worker) const;
   void reach(Lease& lease, int hop, bool received, Instant now);
   void leave_hop(Lease& lease, int hop);
-  void end_lease(JobId id, Lease& lease, std::string_view reason);
-  enum class Loss : std::uint8_t { free, charged };
+  enum class Loss : std::uint8_t { handed_back, free, charged };
+  void end_lease(JobId id, Lease& lease, std::optional<Loss> loss = {});
   void lose(JobId id, Loss loss, const std::string& why, Instant now);
   [[nodiscard]] static Error worker_lost(const std::string& why);
   void lapse(JobId id, Instant now);

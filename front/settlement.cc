@@ -43,7 +43,7 @@ void Machine::done(const Finished& finished, Instant now) {
   for (std::size_t h = 0; h < finished.service.size() && static_cast<int>(h) < lease.n; ++h)
     if (finished.service[h] > Duration(0))
       pool_.measured(lease.hops[h].place.worker, job.kind, finished.service[h]);
-  end_lease(id, lease, "");
+  end_lease(id, lease);
   leases_.erase(id.raw());
 
   if (job.cancel_requested || job.deadline_passed) {
@@ -90,7 +90,7 @@ void Machine::not_sent(const Token& token, Instant now) {
   if (entry == leases_.end() || entry->second.token != token) return;
   --lane(entry->second, 0).count.sent;
   entry->second.hops[0].sent = false;
-  lose(JobId(token.job), Loss::free, "handed back", now);
+  lose(JobId(token.job), Loss::handed_back, "handed back", now);
 }
 
 void Machine::unreadable(const Token& token, Error error, Instant now) {
@@ -100,7 +100,7 @@ void Machine::unreadable(const Token& token, Error error, Instant now) {
   --lane(lease, 0).count.sent;
   lease.hops[0].sent = false;
   const JobId id(token.job);
-  end_lease(id, lease, "");
+  end_lease(id, lease);
   leases_.erase(entry);
   settle(id, jobs_.at(id.raw()), EndState::failed, std::move(error), false, now, 0, &lease);
 }
