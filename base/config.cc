@@ -449,16 +449,28 @@ std::string origin_of(const Config& config, std::string_view key) {
   return found == config.origins.end() ? "default" : found->second;
 }
 
+// That two sockets cannot have both.
+bool is_one_address(const Endpoint& a, const Endpoint& b) {
+  if (a.transport != b.transport || a.port != b.port) return false;
+  if (a.transport == "tcp" && a.port == 0) return false;
+  const auto is_any = [](const Endpoint& e) { return e.host == "*" || e.host == "0.0.0.0"; };
+  return a.host == b.host || (a.transport == "tcp" && (is_any(a) || is_any(b)));
+}
+
 // What no single key can be judged by alone.
 Status check_whole(const Config& config) {
+  std::vector<std::pair<std::string_view, Endpoint>> doors;
   for (const auto& [key, address] :
        {std::pair<std::string_view, const std::string&>{"front.listen", config.front.listen},
         {"front.results", config.front.results},
         {"front.control", config.front.control}}) {
     const Setting setting{std::string(key), address, origin_of(config, key)};
-    if (auto endpoint = parse_endpoint(address); !endpoint) {
-      return wrong(setting, endpoint.error().message);
-    }
+    auto endpoint = parse_endpoint(address);
+    if (!endpoint) return wrong(setting, endpoint.error().message);
+    for (const auto& [other, taken] : doors)
+      if (is_one_address(*endpoint, taken))
+        return wrong(setting, fmt::format("it is the address of {}", other));
+    doors.emplace_back(key, *std::move(endpoint));
     if (!is_loopback(address) && !config.front.insecure) {
       return fail(Errc::denied,
                   fmt::format("{}: {}: {} can be reached from other hosts and nobody is asked for "

@@ -97,7 +97,8 @@ struct LoadedConfig {
 
 // Reads everything and checks it, so that a Config that exists is one that can be run with. The
 // file is --config FILE or TALLYMILL_CONFIG. Errors name the key as a JSON pointer:
-//   bad_params  unknown key, twice the same key, wrong type, out of range, no endpoint
+//   bad_params  unknown key, twice the same key, wrong type, out of range, no endpoint,
+//               one address for two doors
 //   not_found   the file cannot be read
 //   denied      an address that other hosts can reach, without `front.insecure`
 [[nodiscard]] Result<LoadedConfig> load_config(const ConfigSources& sources);

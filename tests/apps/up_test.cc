@@ -334,6 +334,14 @@ TEST_F(UpTest, ASecondSupervisorOfTheSameFoldersIsRefused) {
   up_ = first;
 }
 
+TEST_F(UpTest, OneAddressForTwoDoorsIsAUsageErrorThatNamesBoth) {
+  start_up({"--control", "ipc://" + (folder_ / "l").string()});
+  EXPECT_EQ(exit_of_up(), 2);
+  EXPECT_NE(said().find("--control: front.control: it is the address of front.listen"),
+            std::string::npos);
+  EXPECT_EQ(happened(), "") << "nothing was started";
+}
+
 TEST_F(UpTest, AWrongSettingIsAUsageErrorThatNamesItsPlace) {
   const std::string file = folder_ / "t.yaml";
   std::ofstream(file) << "front:\n  lisen: x\n";

@@ -167,6 +167,21 @@ TEST_F(ConfigTest, AnAddressThatOthersCanReachIsRefusedUnlessThatIsSaid) {
   EXPECT_TRUE(load_config(sources_));
 }
 
+TEST_F(ConfigTest, EachDoorHasAnAddressOfItsOwn) {
+  const Error error = error_of("front: {results: 'tcp://127.0.0.1:7750'}");
+  EXPECT_EQ(error.code, Errc::bad_params);
+  EXPECT_EQ(error.field, "/front/results");
+  EXPECT_EQ(error.message, "tallymill.yaml:1:18: front.results: it is the address of front.listen");
+  EXPECT_EQ(error_of_args({"--front.results", "ipc://a", "--front.control", "ipc://a"}).field,
+            "/front/control");
+  // Any host's port is each host's.
+  EXPECT_EQ(error_of_args({"--front.control", "tcp://*:7750", "--front.insecure"}).field,
+            "/front/control");
+  // Ports that the system is to choose differ.
+  sources_.args = {"--front.listen", "tcp://127.0.0.1:*", "--front.results", "tcp://127.0.0.1:*"};
+  EXPECT_TRUE(load_config(sources_));
+}
+
 TEST_F(ConfigTest, AProgramsFlagsMayLeaveItsSectionOutAndItsOwnAreHandedBack) {
   sources_.sections = {"front"};
   sources_.program_flags = {{"name", "this worker's name"}};
