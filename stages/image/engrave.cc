@@ -99,6 +99,9 @@ std::int64_t count_burnt(const BitRaster& dots) {
   return count;
 }
 
+// 0.1, not 0.09999999999999999: to the nearest 1e-9 mm.
+double readable_mm(double mm) { return std::round(mm * 1e9) / 1e9; }
+
 Result<Output> run(const Job& job, Context& context) {
   const auto checked = check_params(compute::engrave_kind(), job.params);
   if (!checked) return std::unexpected(checked.error());
@@ -148,10 +151,10 @@ Result<Output> run(const Job& job, Context& context) {
   output.values.update(
       {{"width_px", size->width},
        {"height_px", size->height},
-       {"width_mm", size->width * pixel_mm},
-       {"height_mm", size->height * pixel_mm},
+       {"width_mm", readable_mm(size->width * pixel_mm)},
+       {"height_mm", readable_mm(size->height * pixel_mm)},
        {"dpi", dpi},
-       {"pixel_mm", pixel_mm},
+       {"pixel_mm", readable_mm(pixel_mm)},
        {"burnt_dots", burnt},
        {"burnt_ratio", static_cast<double>(burnt) / static_cast<double>(size->pixels())},
        {"gcode_bytes", gcode->size()}});

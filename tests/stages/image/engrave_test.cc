@@ -93,6 +93,11 @@ TEST(Engrave, SizesFollowMillimetresAndDpi) {
   EXPECT_EQ(output->values["height_px"], 169);
   EXPECT_DOUBLE_EQ(output->values["pixel_mm"].get<double>(), 0.2);
   EXPECT_DOUBLE_EQ(output->values["width_mm"].get<double>(), 50.8);
+  const auto tenths = run_engrave(photo_jpeg({300, 200}), {{"width_mm", 30}, {"dpi", 254}});
+  ASSERT_TRUE(tenths);
+  EXPECT_EQ(tenths->values["pixel_mm"].dump(), "0.1");
+  EXPECT_EQ(tenths->values["width_mm"].dump(), "30.0");
+  EXPECT_EQ(tenths->values["height_mm"].dump(), "20.0");
   const auto stretched =
       run_engrave(photo_jpeg({300, 200}), {{"width_mm", 10}, {"height_mm", 10}, {"dpi", 254}});
   ASSERT_TRUE(stretched);
