@@ -177,18 +177,22 @@ Result<json> params_of(const std::vector<std::string>& pairs, const std::string&
   return params;
 }
 
-Status prepare_folder(const std::string& folder) {
+Status check_folder(const std::string& folder) {
+  if (folder.empty()) return fail(Errc::disk, "the name of the folder is empty");
+  // Or the nearest one above it, where it would be made. A link that leads nowhere is there too: no
+  // folder can be made in its place.
+  fs::path there = folder;
   std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed)
-    return fail(Errc::disk,
-                fmt::format("cannot make the folder '{}': {}", folder, failed.message()));
-  if (!fs::is_directory(folder, failed))
-    return fail(Errc::disk, fmt::format("'{}' is no folder", folder));
+  while (!there.empty() && !fs::exists(fs::symlink_status(there, failed)))
+    there = there.parent_path();
+  if (there.empty()) there = ".";
+  if (!fs::is_directory(there, failed))
+    return fail(Errc::disk, fmt::format("'{}' is no folder", there.string()));
   // Permission bits do not say all (root, read-only mounts, a full disk): try.
-  std::string probe = folder + "/.tallymill-XXXXXX";
+  std::string probe = there / ".tallymill-XXXXXX";
   const int fd = ::mkstemp(probe.data());
-  if (fd < 0) return fail(Errc::disk, fmt::format("cannot write into '{}': {}", folder, reason()));
+  if (fd < 0)
+    return fail(Errc::disk, fmt::format("cannot write into '{}': {}", there.string(), reason()));
   ::close(fd);
   ::unlink(probe.c_str());
   return {};
@@ -247,6 +251,9 @@ Result<std::vector<std::string>> write_files(bus::Client& client, const bus::Job
   for (std::size_t i = 0; i < paths.size(); ++i) {
     auto bytes = client.fetch(result.files[i]);
     if (!bytes) return std::unexpected(std::move(bytes).error().in(result.files[i].name));
+    if (std::error_code failed; fs::create_directories(folder, failed), failed)
+      return fail(Errc::disk,
+                  fmt::format("cannot make the folder '{}': {}", folder, failed.message()));
     if (auto written = write_file(paths[i], *bytes, force); !written)
       return std::unexpected(std::move(written).error());
   }

@@ -112,10 +112,10 @@ void print(std::string_view text);  // to stdout
 [[nodiscard]] Result<nlohmann::json> params_of(const std::vector<std::string>& pairs,
                                                const std::string& base_json, const KindSpec* kind);
 
-// A folder that results can be written to, made if it is not there; disk: why it is not.
-[[nodiscard]] Status prepare_folder(const std::string& folder);
-// Writes a result's files into `folder`; their paths. disk: why not; wrong_state: a file is there
-// already, without `force`; bad_frame: a name that is none.
+// That results could be written to this folder, of which nothing is made; disk: why not.
+[[nodiscard]] Status check_folder(const std::string& folder);
+// Writes a result's files into `folder`, which is made for the first; their paths. disk: why not;
+// wrong_state: a file is there already, without `force`; bad_frame: a name that is none.
 [[nodiscard]] Result<std::vector<std::string>> write_files(bus::Client& client,
                                                            const bus::JobResult& result,
                                                            const std::string& folder, bool force);

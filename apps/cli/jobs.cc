@@ -110,8 +110,7 @@ int wait(const IdArgs& args) {
 }
 
 int result(const IdArgs& args) {
-  if (auto writable = prepare_folder(args.out); !writable)
-    return tell(args.common, writable.error());
+  if (auto writable = check_folder(args.out); !writable) return tell(args.common, writable.error());
   return for_each_job(args, [&](bus::Client& client, JobId job, int& code) -> Result<json> {
     auto end = client.result(job);
     if (!end) {
@@ -129,8 +128,6 @@ int result(const IdArgs& args) {
     // Names repeat from job to job.
     const std::string folder =
         args.jobs.size() == 1 ? args.out : fmt::format("{}/{}", args.out, job.raw());
-    if (auto ready = prepare_folder(folder); !ready)
-      return std::unexpected(std::move(ready).error());
     auto paths = write_files(client, *end, folder, args.force);
     if (!paths) return std::unexpected(std::move(paths).error());
     if (!args.common.json)

@@ -139,8 +139,7 @@ int submit(const JobArgs& args) {
 
 int run(const JobArgs& args) {
   // Before anything is sent: a folder that cannot be written to makes the work be for nothing.
-  if (auto writable = prepare_folder(args.out); !writable)
-    return tell(args.common, writable.error());
+  if (auto writable = check_folder(args.out); !writable) return tell(args.common, writable.error());
   const Session client = open_session(args.common);
   if (!client) return client.exit_code;
   auto pieces = pieces_of(args, *client.client);
@@ -182,9 +181,7 @@ int run(const JobArgs& args) {
     board.ended(*ids[i]);
     std::vector<std::string> paths;
     if (end->done()) {
-      auto ready = prepare_folder((*pieces)[i].folder);
-      auto written = ready ? write_files(*client.client, *end, (*pieces)[i].folder, args.force)
-                           : std::unexpected(ready.error());
+      auto written = write_files(*client.client, *end, (*pieces)[i].folder, args.force);
       if (!written) {
         failed(end->state, written.error());
         fmt::print(stderr, "  the result is kept: tallymill result {} --out DIR\n", ids[i]->raw());

@@ -113,6 +113,24 @@ class Commands(unittest.TestCase):
             ran = self.run_command(*words)
             self.assertEqual(ran.returncode, 2, (words, ran.stderr))
 
+    def test_no_folder_is_made_for_what_has_no_result(self):
+        for words in (["run", "origami"], ["run", "box", "-p", "x_mm=-3"], ["run", "thumbs", "gone"],
+                      ["run", "synthetic", "-p", "outcome=fail"], ["run", "synthetic"],
+                      ["result", str(10**15)]):
+            self.run_command(*words, "-o", "out/deep")
+            self.assertEqual(list(self.folder.iterdir()), [], words)
+        self.assertEqual(self.run_command("run", "box", "-o", "out/deep").returncode, 0)
+        self.assertIn(b"<svg", (self.folder / "out/deep/box.svg").read_bytes())
+
+    def test_an_output_that_cannot_be_written_costs_no_job(self):
+        (self.folder / "file").write_text("mine")
+        before = self.client.ask("ping")["head"]
+        for out in ("file", "file/below", "/proc/nowhere/below"):
+            ran = self.run_command("run", "box", "-o", out)
+            self.assertEqual(ran.returncode, 70, ran.stderr)
+            self.assertIn(b"E_DISK", ran.stderr)
+        self.assertEqual(self.client.ask("ping")["head"], before)
+
     def test_version_as_json(self):
         ran = self.run_command("version", "--json", connects=False)
         self.assertRegex(json.loads(ran.stdout)["version"], r"^\d+\.\d+\.\d+$")

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "apps/cli/conservation.h"
 #include "apps/cli/terminal.h"
@@ -97,10 +98,26 @@ TEST_F(Results, StayInTheirFolder) {
 }
 
 TEST_F(Results, AFolderThatCannotBeWrittenIsSaidBeforeTheWork) {
-  EXPECT_TRUE(prepare_folder(folder + "/new/deep").has_value());
   std::ofstream(folder + "/file") << "x";
-  EXPECT_EQ(prepare_folder(folder + "/file").error().code, Errc::disk);
-  EXPECT_EQ(prepare_folder("/proc/nowhere").error().code, Errc::disk);
+  fs::create_symlink(folder + "/gone", folder + "/link");
+  for (const std::string& wrong : {folder + "/file", folder + "/file/below", folder + "/link",
+                                   std::string("/proc/nowhere"), std::string()}) {
+    EXPECT_EQ(check_folder(wrong).error().code, Errc::disk) << wrong;
+  }
+}
+
+TEST_F(Results, AFolderIsMadeWhenSomethingIsToBeWrittenIntoIt) {
+  for (const char* inside : {"/new", "/new/deep", "/new/deep/", "/./new", "/new/../new", ""})
+    EXPECT_TRUE(check_folder(folder + inside).has_value()) << inside;
+  EXPECT_TRUE(fs::is_empty(folder));
+  EXPECT_TRUE(check_folder(".").has_value());
+  EXPECT_TRUE(check_folder("new/deep").has_value());
+  const std::string top = std::exchange(folder, folder + "/new/deep");
+  EXPECT_EQ(write("../a").error().code, Errc::bad_frame);
+  EXPECT_TRUE(write_files(client, {.job = JobId(1), .state = "done"}, folder, false)->empty());
+  EXPECT_FALSE(fs::exists(folder));
+  EXPECT_TRUE(write("a.txt").has_value());
+  folder = top;
 }
 
 TEST(Terminal, NumbersReadWell) {
