@@ -63,11 +63,17 @@ Duration patience_of(const Common& common) {
       std::chrono::duration<double>(std::min(common.timeout_s, 24 * 365 * 3600.0)));
 }
 
+void add_error(json& value, const Error& error) {
+  value["code"] = info(error.code).name;
+  value["message"] = error.message;
+  if (!error.field.empty()) value["field"] = error.field;
+}
+
 int tell(const Common& common, const Error& error) {
   const ErrorInfo about = info(error.code);
   if (common.json) {
-    json value{{"code", about.name}, {"message", error.message}};
-    if (!error.field.empty()) value["field"] = error.field;
+    json value;
+    add_error(value, error);
     if (error.retry_after.count() > 0) value["retry_after_ms"] = error.retry_after.count();
     // A message may quote a file's name, which need not be UTF-8.
     fmt::print(stderr, "{}\n",

@@ -102,6 +102,8 @@ struct Session {
 
 // To stderr (as JSON with --json); the exit code of this error.
 int tell(const Common& common, const Error& error);
+// The same as members of an answer: code, message and field.
+void add_error(nlohmann::json& value, const Error& error);
 void print_json(const nlohmann::json& value);
 void print(std::string_view text);  // to stdout
 

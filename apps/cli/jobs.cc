@@ -13,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-// Calls `one` for each job; its answers are one JSON object, or a list of them.
+// Calls `one` for each job; its answers are one JSON object, or a list of them. Each job has its
+// place there, one that is refused or not known with its error.
 template <class One>
 int for_each_job(const IdArgs& args, One one) {
   const Session client = open_session(args.common);
@@ -25,13 +26,13 @@ int for_each_job(const IdArgs& args, One one) {
     auto answer = one(*client.client, JobId(id), code);
     if (!answer) {
       exit_code = tell(args.common, answer.error());
+      add_error(answers.emplace_back(json{{"job", id}}), answer.error());
       continue;
     }
     if (code != exit_ok) exit_code = code;
-    if (!answer->is_null()) answers.push_back(std::move(*answer));
+    answers.push_back(std::move(*answer));
   }
-  if (args.common.json && !answers.empty())
-    print_json(args.jobs.size() == 1 ? answers.front() : answers);
+  if (args.common.json) print_json(args.jobs.size() == 1 ? answers.front() : answers);
   return exit_code;
 }
 
@@ -123,7 +124,9 @@ int result(const IdArgs& args) {
       why.message = fmt::format("job {} {}: {}", job.raw(), state, why.message);
       (void)tell(args.common, why);
       code = exit_negative;
-      return json();
+      json answer{{"job", job.raw()}, {"state", state}};
+      add_error(answer, why);
+      return answer;
     }
     // Names repeat from job to job.
     const std::string folder =

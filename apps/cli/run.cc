@@ -88,12 +88,6 @@ class Board {
   std::map<std::int64_t, double> fraction_;  // of jobs under way
 };
 
-void add(json& value, const Error& error) {
-  value["code"] = info(error.code).name;
-  value["message"] = error.message;
-  if (!error.field.empty()) value["field"] = error.field;
-}
-
 json to_json(const bus::JobResult& end, const std::vector<std::string>& paths) {
   json value{{"job", end.job.raw()}, {"state", end.state}, {"attempts", end.attempts}};
   if (end.whole > Duration(0)) value["whole_ns"] = end.whole.count();
@@ -101,7 +95,7 @@ json to_json(const bus::JobResult& end, const std::vector<std::string>& paths) {
     value["values"] = end.values_json();
     value["files"] = paths;
   } else {
-    add(value, end.error);
+    add_error(value, end.error);
   }
   return value;
 }
@@ -110,7 +104,7 @@ json to_json(const bus::JobResult& end, const std::vector<std::string>& paths) {
 json to_json(std::optional<JobId> job, std::string_view state, const Error& error) {
   json value{{"state", state}};
   if (job) value["job"] = job->raw();
-  add(value, error);
+  add_error(value, error);
   return value;
 }
 
@@ -125,15 +119,20 @@ int submit(const JobArgs& args) {
   for (Piece& piece : *pieces) requests.push_back(std::move(piece.request));
   int exit_code = exit_ok;
   json ids = json::array();
-  for (const auto& job : client->submit_batch(requests)) {
-    if (!job) {
-      exit_code = tell(args.common, job.error());
+  json refused = json::array();
+  const auto jobs = client->submit_batch(requests);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i]) {
+      exit_code = tell(args.common, jobs[i].error());
+      json& one = refused.emplace_back(json::object());
+      if (jobs.size() > 1) one["file"] = requests[i].inputs.front().path;
+      add_error(one, jobs[i].error());
       continue;
     }
-    ids.push_back(job->raw());
-    if (!args.common.json) print(fmt::format("{}\n", job->raw()));
+    ids.push_back(jobs[i]->raw());
+    if (!args.common.json) print(fmt::format("{}\n", jobs[i]->raw()));
   }
-  if (args.common.json) print_json({{"jobs", ids}});
+  if (args.common.json) print_json({{"jobs", ids}, {"refused", refused}});
   return exit_code;
 }
 

@@ -131,6 +131,37 @@ class Commands(unittest.TestCase):
             self.assertIn(b"E_DISK", ran.stderr)
         self.assertEqual(self.client.ask("ping")["head"], before)
 
+    def test_what_is_refused_stands_in_the_json_answer(self):
+        sent = self.run_command("submit", "box", "-p", "x_mm=-3", "--json")
+        self.assertEqual(sent.returncode, 2, sent.stderr)
+        told = json.loads(sent.stdout)
+        self.assertEqual(told["jobs"], [])
+        (refused,) = told["refused"]
+        self.assertEqual((refused["code"], refused["field"]), ("E_PARAMS", "/x_mm"))
+        self.assertEqual(refused["message"], json.loads(sent.stderr)["error"]["message"])
+
+        photos = [self.folder / "gone.jpg", PHOTO]
+        sent = self.run_command("submit", "thumbs", *photos, "--json")
+        told = json.loads(sent.stdout)
+        self.assertEqual(len(told["jobs"]), 1)
+        self.assertEqual([one["file"] for one in told["refused"]], [str(photos[0])])
+
+    def test_a_job_that_is_not_known_stands_in_the_json_answer(self):
+        done, _, _ = run_job(self.client, "box", {})
+        nobody = 10**15
+        for command in ("status", "wait", "result", "cancel", "retry"):
+            ran = self.run_command(command, str(nobody), "--json")
+            self.assertEqual(ran.returncode, 5, ran.stderr)
+            told = json.loads(ran.stdout)
+            self.assertEqual((told["job"], told["code"]), (nobody, "E_NOT_FOUND"), command)
+            self.assertTrue(told["message"])
+        for command in ("status", "wait"):
+            ran = self.run_command(command, str(nobody), str(done["id"]), "--json")
+            self.assertEqual(ran.returncode, 5, ran.stderr)
+            unknown, known = json.loads(ran.stdout)
+            self.assertEqual((unknown["job"], unknown["code"]), (nobody, "E_NOT_FOUND"))
+            self.assertEqual((known["job"], known["state"]), (done["id"], "done"))
+
     def test_version_as_json(self):
         ran = self.run_command("version", "--json", connects=False)
         self.assertRegex(json.loads(ran.stdout)["version"], r"^\d+\.\d+\.\d+$")
