@@ -398,7 +398,10 @@ void Front::on_done(const bus::Item& item) {
       for (bus::Hop& hop : done_.hops) hop.spans.clear();
       packed = header_of(done_);
     }
-    if (!packed) return hand_ = {}, probe_->message_refused();
+    if (!packed) {
+      hand_ = {};
+      return probe_->message_refused();
+    }
     kept_done_ = std::move(*packed);
     hand_.header = kept_done_;
     hand_.params = {};

@@ -216,8 +216,9 @@ Result<std::unique_ptr<Blobs>> Blobs::open(fs::path folder, bool owner) {
 // not there: the next to come would take it for durable. Once a process, because one that was
 // killed before its sync leaves a folder like any other.
 Status Blobs::need_folder(std::string_view digest) {
-  const fs::path folder = path_of(folder_, digest).parent_path();
-  std::atomic<bool>& known = durable_[std::stoul(folder.filename(), nullptr, 16)];
+  const std::string name(digest.substr(0, 2));
+  const fs::path folder = folder_ / name;
+  std::atomic<bool>& known = durable_[std::stoul(name, nullptr, 16)];
   if (known) return {};
   const auto locked = lock_folder(folder_, LOCK_EX);
   if (!locked) return std::unexpected(locked.error());
