@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "bus/endpoints.h"
 #include "front/front.h"
+#include "front/gateway/gateway.h"
 
 namespace {
 
@@ -45,6 +47,7 @@ tallymill::front::FrontOptions options_of(const Config& config) {
     options.results.push_back(ipc + "/results.sock");
     options.control.push_back(ipc + "/control.sock");
   }
+  options.listen.push_back(tallymill::gateway::GatewayOptions{}.front);
   options.run_dir = config.run_dir;
   options.data_dir = config.data_dir;
   options.insecure = config.front.insecure;
@@ -57,6 +60,21 @@ tallymill::front::FrontOptions options_of(const Config& config) {
   options.retain.result_bytes = config.front.result_retention.raw();
   options.idempotency_keys = config.front.idempotency_max_keys;
   options.disk_floor = config.front.disk_floor;
+  return options;
+}
+
+// Nothing: a front that is started alone opens what its flags name.
+std::optional<tallymill::gateway::GatewayOptions> gateway_of(const Config& config) {
+  if (!config.origins.contains("front.http") || config.front.http == "off") return std::nullopt;
+  tallymill::gateway::GatewayOptions options;
+  options.blobs = config.data_dir + "/blobs";
+  options.disk_floor = config.front.disk_floor;
+  options.http.listen = config.front.http;
+  options.http.guard.hosts = config.front.http_hosts;
+  options.http.guard.insecure = config.front.insecure;
+  options.http.certificate = config.front.http_certificate;
+  options.http.key = config.front.http_key;
+  options.http.access_log = config.front.http_access_log;
   return options;
 }
 
@@ -119,10 +137,29 @@ int main(int argc, char** argv) {
   const tallymill::SystemClock clock;
   tallymill::front::Front front(std::move(options), clock);
   if (auto opened = front.open(); !opened) return fail(opened.error(), tallymill::exit_cannot_run);
+  // Behind the front, whose sockets its lines are connected to.
+  std::optional<tallymill::gateway::Gateway> gateway;
+  if (auto said = gateway_of(config)) {
+    if (!config.front.http_token_file.empty()) {
+      auto tokens = tallymill::http::Tokens::read(config.front.http_token_file);
+      if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
+      said->http.guard.tokens = std::move(*tokens);
+    }
+    gateway.emplace(std::move(*said), front.context());
+    if (auto opened = gateway->open(); !opened)
+      return fail(opened.error(), tallymill::exit_cannot_run);
+    gateway->start();
+    log::info("HTTP at " + config.front.http);
+  }
   front.loop().watch(signal_fd, [&] {
     signalfd_siginfo signal;
-    while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();
+    while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) {
+      if (gateway) gateway->drain();
+      front.drain();
+    }
   });
   say_ready();
-  return front.run();
+  const int exit_code = front.run();
+  if (gateway) gateway->stop();
+  return exit_code;
 }

@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "apps/exit_codes.h"
 #include "apps/supervisor.h"
@@ -59,7 +61,8 @@ std::vector<ChildSpec> children_of(const Config& config, const fs::path& program
     return children.emplace_back(ChildSpec{std::move(name), is_front, std::move(argv)});
   };
   auto& front = add("front", "tallymill-front", true);
-  front.argv.insert(front.argv.end(), {"--listen", config.front.listen});
+  front.argv.insert(front.argv.end(),
+                    {"--listen", config.front.listen, "--http", config.front.http});
   for (int i = 1; i <= config.stages.compute.workers; ++i) {
     add(fmt::format("compute-{}", i), "tallymill-stage-compute", false);
   }
@@ -96,9 +99,11 @@ Status prepare(const Config& config) {
     if (auto made = make_folder(folder); !made) return made;
   }
   if (auto locked = lock(config.run_dir); !locked) return locked;
-  for (const auto& [key, endpoint] : {std::pair{"front.listen", config.front.listen},
-                                      {"front.results", config.front.results},
-                                      {"front.control", config.front.control}}) {
+  std::vector<std::pair<const char*, std::string>> doors{{"front.listen", config.front.listen},
+                                                         {"front.results", config.front.results},
+                                                         {"front.control", config.front.control}};
+  if (config.front.http != "off") doors.emplace_back("front.http", "tcp://" + config.front.http);
+  for (const auto& [key, endpoint] : doors) {
     if (auto free = check_port_free(endpoint); !free)
       return std::unexpected(std::move(free).error().in(key));
   }
@@ -140,8 +145,8 @@ int run(int argc, char** argv) {
     log::error(ready.error().message);
     return exit_cannot_run;
   }
-  log::info(fmt::format("front at {}, {} compute and {} image workers; data in {}",
-                        config.front.listen, config.stages.compute.workers,
+  log::info(fmt::format("front at {}, HTTP at {}, {} compute and {} image workers; data in {}",
+                        config.front.listen, config.front.http, config.stages.compute.workers,
                         config.stages.image.workers, config.data_dir));
   SupervisorOptions options;
   options.run_dir = config.run_dir;

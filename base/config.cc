@@ -460,10 +460,12 @@ bool is_one_address(const Endpoint& a, const Endpoint& b) {
 // What no single key can be judged by alone.
 Status check_whole(const Config& config) {
   std::vector<std::pair<std::string_view, Endpoint>> doors;
-  for (const auto& [key, address] :
-       {std::pair<std::string_view, const std::string&>{"front.listen", config.front.listen},
-        {"front.results", config.front.results},
-        {"front.control", config.front.control}}) {
+  std::vector<std::pair<std::string_view, std::string>> said{
+      {"front.listen", config.front.listen},
+      {"front.results", config.front.results},
+      {"front.control", config.front.control}};
+  if (config.front.http != "off") said.emplace_back("front.http", "tcp://" + config.front.http);
+  for (const auto& [key, address] : said) {
     const Setting setting{std::string(key), address, origin_of(config, key)};
     auto endpoint = parse_endpoint(address);
     if (!endpoint) return wrong(setting, endpoint.error().message);
@@ -471,7 +473,8 @@ Status check_whole(const Config& config) {
       if (is_one_address(*endpoint, taken))
         return wrong(setting, fmt::format("it is the address of {}", other));
     doors.emplace_back(key, *std::move(endpoint));
-    if (!is_loopback(address) && !config.front.insecure) {
+    const bool locked = key == "front.http" && !config.front.http_token_file.empty();
+    if (!is_loopback(address) && !config.front.insecure && !locked) {
       return fail(Errc::denied,
                   fmt::format("{}: {}: {} can be reached from other hosts and nobody is asked for "
                               "a key there; say --front.insecure if that is meant",
@@ -479,6 +482,9 @@ Status check_whole(const Config& config) {
                   pointer(key));
     }
   }
+  if (config.front.http_certificate.empty() != config.front.http_key.empty())
+    return wrong({"front.http_key", config.front.http_key, origin_of(config, "front.http_key")},
+                 "a certificate and its key are given together");
   if (config.run_dir.size() > limits::run_dir_bytes) {
     return wrong({"run_dir", "", origin_of(config, "run_dir")},
                  fmt::format("longer than {} bytes, and a socket's path in it would not fit",

@@ -42,6 +42,12 @@ struct Config {
     std::string listen = "tcp://127.0.0.1:7750";
     std::string results = "tcp://127.0.0.1:7751";
     std::string control = "tcp://127.0.0.1:7752";
+    std::string http = "127.0.0.1:7780";  // "off": none
+    std::vector<std::string> http_hosts;
+    std::string http_token_file;
+    std::string http_certificate;
+    std::string http_key;
+    bool http_access_log = false;
     bool insecure = false;
     bool diagnostics = false;
     std::int64_t max_depth = 2'000'000;

@@ -314,14 +314,19 @@ inline constexpr Bytes cached_bodies = 64_MiB;
 inline constexpr std::size_t errands = 4096;
 // Bytes of blobs and large submits that wait for the blob store.
 inline constexpr Bytes unstored_bytes = 128_MiB;
-// Ends per piece of a replay, also by their bytes; and jobs per page of a list, each with at most
-// so much of what its worker said: a page fits a message.
+// Ends per piece of a replay, also by their bytes.
 inline constexpr int replay_piece = 500;
 inline constexpr Bytes replay_piece_bytes = 4_MiB;
 // How soon it is looked again whether a slow watcher has room for the next piece.
 inline constexpr std::chrono::milliseconds replay_again{50};
+// Jobs per page of a list, and its bytes as JSON, with at most so much of what each one's worker
+// said; a page that looked for so long for jobs that are rare goes on with the next one.
+inline constexpr int jobs_page = 150;
+inline constexpr Bytes jobs_page_bytes = Bytes(50'000);
 inline constexpr std::size_t list_text_bytes = 500;
-inline constexpr int jobs_page = 500;
+inline constexpr std::chrono::milliseconds jobs_read_time{40};
+// Jobs that are kept while a list by time is looked for that each job's own row must be read for.
+inline constexpr std::size_t jobs_candidates = 16'384;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 20'480;
 // How long the whole time of an ended job may wait in memory for a commit to ride on.
@@ -444,5 +449,70 @@ inline constexpr int client_overdue_pings = 10;
 inline constexpr std::chrono::milliseconds client_look{25};
 // Pieces of a blob that are under way at a time, which hides the round trip.
 inline constexpr int blob_pieces_ahead = 4;
+
+// ---- http: the server and client library (docs/http.md, "Bounds") ----
+
+// Connections of one server. A new one beyond it takes the place of the one that was idle longest,
+// so that a flood of idle ones locks nobody out; while none is idle it is told 503.
+inline constexpr std::size_t http_connections = 2048;
+// Start line and fields; a browser's are below 2 KiB.
+inline constexpr Bytes http_header_bytes = 16_KiB;
+inline constexpr std::size_t http_header_fields = 100;
+// How long a header may take from its first byte, and a kept connection be silent between requests.
+inline constexpr std::chrono::milliseconds http_header_time{10'000};
+inline constexpr std::chrono::milliseconds http_idle{60'000};
+// A body that is read whole before its handler runs: JSON. Uploads are read in pieces, and bounded
+// by their route.
+inline constexpr Bytes http_body_bytes = 1_MiB;
+// After the grace a body must come, and an answer be read, at this rate at least.
+inline constexpr std::chrono::milliseconds http_transfer_grace{30'000};
+inline constexpr Bytes http_bytes_per_second = 1_KiB;
+// What is read of a body at once, and of a refused one before the connection is closed: a client
+// that is still sending reads the answer only then.
+inline constexpr Bytes http_piece = 64_KiB;
+inline constexpr Bytes http_drained_body = 256_KiB;
+// One message of a WebSocket, also when it comes compressed, in as many frames as it likes.
+inline constexpr Bytes http_socket_message_bytes = 1_MiB;
+// Bytes that wait for a reader of a stream or WebSocket: a few seconds of a busy feed.
+inline constexpr Bytes http_outlet_bytes = 1_MiB;
+// How often a quiet stream or WebSocket says that it lives; after two without an answer it is gone.
+inline constexpr std::chrono::milliseconds http_ping{20'000};
+// Answers below this are not worth compressing. Above the other it would hold up the server's
+// thread, which takes 3 ms for so much.
+inline constexpr Bytes http_gzip_bytes = 1_KiB;
+inline constexpr Bytes http_gzip_largest_bytes = 1_MiB;
+// After an accept that found no descriptor left: long enough not to spin, short enough not to show.
+inline constexpr std::chrono::milliseconds http_accept_again{100};
+// How long a server that leaves waits for its requests to be answered.
+inline constexpr std::chrono::milliseconds http_drain{10'000};
+// The client. From the call to the end of the answer; a stream may be silent that long, which is
+// two pings.
+inline constexpr std::chrono::milliseconds http_client_timeout{30'000};
+inline constexpr std::chrono::milliseconds http_client_silence = 2 * http_ping;
+// Connections to one origin; what waits for one of them; and how long one is kept for the next
+// request, below http_idle so that it is seldom the server that closes it.
+inline constexpr std::size_t http_client_connections = 8;
+inline constexpr std::size_t http_client_waiting = 1024;
+inline constexpr std::chrono::milliseconds http_client_idle{30'000};
+// An answer that is collected; a larger one is streamed.
+inline constexpr Bytes http_client_body_bytes = 64_MiB;
+// Parts of a multipart body, and the fields of one part.
+inline constexpr std::size_t multipart_parts = item_blobs + 8;
+inline constexpr Bytes multipart_header_bytes = 4_KiB;
+// Tokens in one file, each a line of up to 140 bytes; twice that leaves room for comments.
+inline constexpr std::size_t http_tokens = 10'000;
+inline constexpr Bytes http_tokens_bytes = 3_MiB;
+
+// ---- the gateway: HTTP as a client of the front (front/gateway) ----
+
+// Clients' names that it speaks for at a time; the one that was used longest ago makes room.
+inline constexpr std::size_t gateway_lines = 256;
+// How long it waits for the front's answer to one question.
+inline constexpr std::chrono::milliseconds gateway_answer{30'000};
+// The longest that `Prefer: wait` makes a client wait for a job's end.
+inline constexpr std::chrono::seconds gateway_wait{300};
+// Events that are kept in memory for those who read on; older ones are read back from the ledger.
+inline constexpr std::size_t gateway_events = 16'384;
+inline constexpr Bytes gateway_events_bytes = 8_MiB;
 
 }  // namespace tallymill::limits

@@ -182,8 +182,8 @@ class Client {
   // A dead letter once more, as a new job. It is sent once: away when the connection broke before
   // the answer came, and whether there is a new job is not known.
   [[nodiscard]] Result<JobId> retry(JobId job);
-  [[nodiscard]] Result<nlohmann::json> jobs(std::string_view state = {}, std::string_view kind = {},
-                                            int limit = 0, JobId before = {});
+  [[nodiscard]] Result<nlohmann::json> jobs(const Ask& which);
+  [[nodiscard]] Result<nlohmann::json> ends(const Ask& which);
   [[nodiscard]] Result<nlohmann::json> timeline(JobId job);
   [[nodiscard]] Result<nlohmann::json> workers();
   [[nodiscard]] Result<nlohmann::json> topology();

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -50,13 +51,16 @@ std::int64_t bytes_of(const JobResult& end) {
   return bytes;
 }
 
+constexpr std::string_view Ask::* texts[] = {&Ask::state, &Ask::kind, &Ask::stage,  &Ask::client,
+                                             &Ask::text,  &Ask::sort, &Ask::cursor, &Ask::ledger};
+
 auto pack_ask(Verb verb, const Ask& ask) {
-  return [verb, ask, state = std::string(ask.state), kind = std::string(ask.kind)](
-             Packer& out, std::int64_t request) {
+  std::array<std::string, std::size(texts)> kept;
+  for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = ask.*texts[i];
+  return [verb, ask, kept = std::move(kept)](Packer& out, std::int64_t request) {
     Ask message = ask;
     message.request = request;
-    message.state = state;
-    message.kind = kind;
+    for (std::size_t i = 0; i < kept.size(); ++i) message.*texts[i] = kept[i];
     return out.try_add(verb, message);
   };
 }
@@ -420,10 +424,8 @@ Result<json> Client::topology() { return asked(*this, Verb::topology); }
 Result<json> Client::kinds() { return asked(*this, Verb::kinds); }
 Result<json> Client::snapshot() { return asked(*this, Verb::snapshot); }
 
-Result<json> Client::jobs(std::string_view state, std::string_view kind, int limit, JobId before) {
-  return asked(*this, Verb::jobs,
-               {.state = state, .kind = kind, .before = before.raw(), .limit = limit});
-}
+Result<json> Client::jobs(const Ask& which) { return asked(*this, Verb::jobs, which); }
+Result<json> Client::ends(const Ask& which) { return asked(*this, Verb::ends, which); }
 
 Result<JobId> Client::retry(JobId job) {
   auto answer = ask(Verb::retry, {.job = job.raw()});

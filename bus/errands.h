@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "base/thread.h"
-#include "bus/loop.h"
 #include "bus/mailbox.h"
 
 namespace tallymill::bus {
@@ -26,10 +25,11 @@ class Errands {
   using Answer = std::function<void()>;
   using Errand = std::function<Answer()>;
 
-  // `name`: of the thread.
-  Errands(Loop& loop, std::size_t bound, const char* name)
-      : loop_(loop), asked_(bound), answered_(2 * bound) {
-    loop_.watch(answered_.fd(), [this] {
+  // `name`: of the thread. `loop`: a Loop, or another that can watch a descriptor.
+  template <class AnyLoop>
+  Errands(AnyLoop& loop, std::size_t bound, const char* name)
+      : unwatch_([&loop](int fd) { loop.unwatch(fd); }), asked_(bound), answered_(2 * bound) {
+    loop.watch(answered_.fd(), [this] {
       answered_.take(answers_);
       for (const Answer& answer : answers_)
         if (answer) answer();
@@ -44,7 +44,7 @@ class Errands {
     stopping_.store(true);
     asked_.nudge();
     thread_.join();
-    loop_.unwatch(answered_.fd());
+    unwatch_(answered_.fd());
   }
   Errands(const Errands&) = delete;
   Errands& operator=(const Errands&) = delete;
@@ -68,7 +68,7 @@ class Errands {
     }
   }
 
-  Loop& loop_;
+  std::function<void(int fd)> unwatch_;
   Mailbox<Errand> asked_;
   Mailbox<Answer> answered_;
   std::vector<Answer> answers_;

@@ -5,9 +5,9 @@
 namespace tallymill::bus {
 namespace {
 
-constexpr std::array<std::string_view, 31> names = {
+constexpr std::array<std::string_view, 32> names = {
     // client -> front
-    "hello", "submit", "status", "result", "watch", "jobs", "cancel", "retry", "timeline",
+    "hello", "submit", "status", "result", "watch", "jobs", "ends", "cancel", "retry", "timeline",
     "workers", "topology", "kinds", "snapshot", "put", "get", "ping",
     // front -> client
     "welcome", "accepted", "error", "reply", "event", "gap",

@@ -37,6 +37,7 @@ enum class Verb : std::uint8_t {
   result,
   watch,
   jobs,
+  ends,
   cancel,
   retry,
   timeline,
@@ -191,36 +192,54 @@ struct Submit {
 };
 
 // Every question about a job or about the front: status result cancel retry timeline workers
-// topology kinds snapshot ping jobs. The verb says which; unused fields stay at their defaults.
+// topology kinds snapshot ping jobs ends. The verb says which; unused fields stay at their
+// defaults.
 struct Ask {
   std::int64_t request = 0;
   std::int64_t job = 0;
-  // jobs: newest first
-  std::string_view state = {};  // waiting in_flight done failed cancelled expired; empty: any
-  std::string_view kind = {};   // empty: any
-  std::int64_t before = 0;      // only jobs with a smaller id; 0: from the newest
-  std::int32_t limit = 0;       // 0: limits::jobs_page
+  // jobs: which; what is empty or 0 rules nothing out
+  std::string_view state = {};  // live done failed cancelled expired
+  std::string_view kind = {};
+  std::string_view stage = {};     // of kinds whose route has it
+  std::string_view client = {};    // of this name
+  std::int64_t since_unix_ns = 0;  // submitted then or later
+  std::string_view text = {};      // an id, or how client, kind, key or error code begin
+  std::string_view sort = {};      // newest (or empty), oldest, ended, slowest
+  std::string_view cursor = {};    // from the page before
+  std::int32_t limit = 0;          // jobs, ends: at most so many; 0: a page
+  // ends
+  std::int64_t after = 0;        // those with a greater sequence number
+  std::string_view ledger = {};  // whose sequence `after` is; empty: this one's
   void fields(auto&& f) {
     f("r", request);
     f("id", job);
     f("state", state);
     f("kind", kind);
-    f("before", before);
+    f("stage", stage);
+    f("client", client);
+    f("since", since_unix_ns);
+    f("q", text);
+    f("sort", sort);
+    f("cur", cursor);
     f("n", limit);
+    f("after", after);
+    f("ledger", ledger);
   }
 };
 
-// From now on, and from `since` on in the past, send what happens to these jobs or to all of this
-// client's.
+// From now on, and from `since` on in the past, send what happens to these jobs, to all of this
+// client's, or to everybody's.
 struct Watch {
   static constexpr Verb verb = Verb::watch;
   std::int64_t request = 0;
   std::vector<std::int64_t> ids = {};  // empty: all jobs of the client that said hello
+  bool all = false;                    // of everybody, and `ids` besides
   std::int64_t since = -1;       // replay events with a greater sequence number; -1: no replay
   std::string_view ledger = {};  // whose sequence `since` is
   void fields(auto&& f) {
     f("r", request);
     f("ids", ids);
+    f("all", all);
     f("since", since, -1);
     f("ledger", ledger);
   }
@@ -328,11 +347,13 @@ struct Reply {
 
 // Something happened to a job. A terminal one ("done", "failed", "cancelled", "expired") is on
 // disk, and is the last of its job. Params: the result's values. Blobs: small files, inline.
+// Who watches everybody's jobs is told whose they are, and of new ones, but neither results nor
+// previews, unless it watches the job, or its client, as well.
 struct Event {
   static constexpr Verb verb = Verb::event;
   std::int64_t job = 0;
   std::int64_t seq = 0;        // of a terminal event its own; of progress and preview the last one
-  std::string_view what = {};  // progress preview done failed cancelled expired
+  std::string_view what = {};  // accepted progress preview done failed cancelled expired
   double fraction = 0;         // progress
   std::string_view code = {};  // failed: wire name
   std::string_view message = {};
@@ -340,6 +361,10 @@ struct Event {
   std::int32_t attempts = 0;
   std::int64_t whole_ns = 0;
   std::vector<FileRef> files = {};
+  // To who watches everybody's jobs.
+  std::string_view kind = {};
+  std::string_view client = {};
+  std::int64_t at_unix_ns = 0;  // accepted: when it was submitted; of an end: when it ended
   void fields(auto&& f) {
     f("id", job);
     f("seq", seq);
@@ -351,6 +376,9 @@ struct Event {
     f("att", attempts);
     f("ns", whole_ns);
     f("files", files);
+    f("kind", kind);
+    f("client", client);
+    f("at", at_unix_ns);
   }
 };
 

@@ -41,6 +41,7 @@ void Desk::forget(ConnId id) {
   const auto entry = conns_.find(id);
   TM_CHECK(entry != conns_.end());
   by_peer_.erase(entry->second.route.peer);
+  std::erase(everyones_, id);
   unwatch_client(id, entry->second.client);
   if (!entry->second.name.empty()) let_go_.push_back(entry->second.client);
   for (const std::int64_t job : entry->second.ids) unwatch_job(id, job);
@@ -203,6 +204,10 @@ void Desk::unwatch_client(ConnId id, ClientId client) {
   if (watchers == by_client_.end()) return;
   std::erase(watchers->second, id);
   if (watchers->second.empty()) by_client_.erase(watchers);
+}
+
+void Desk::watch_everyone(ConnId id) {
+  if (std::ranges::find(everyones_, id) == everyones_.end()) everyones_.push_back(id);
 }
 
 void Desk::watch_client(ConnId id, ClientId client) {

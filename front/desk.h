@@ -55,10 +55,11 @@ struct Conn {
   bus::Route route;
   std::string name;  // said by hello
   ClientId client = 0;
-  bool watches_all = false;
-  bool replaying = false;        // ends are read back; live ones wait until they are through
-  std::int64_t replay_from = 0;  // the next one to be read is behind this
-  std::int64_t watch = 0;        // request of the last one
+  bool watches_all = false;       // of its client
+  bool watches_everyone = false;  // and of all others
+  bool replaying = false;         // ends are read back; live ones wait until they are through
+  std::int64_t replay_from = 0;   // the next one to be read is behind this
+  std::int64_t watch = 0;         // request of the last one
   std::unordered_set<std::int64_t> ids;
   std::int32_t open_submits = 0;
   Bytes open_bytes{};  // of those
@@ -69,6 +70,11 @@ struct Conn {
   bool gone = false;  // libzmq knows it no more
   std::shared_ptr<bus::Outgoing> outgoing;
   Instant last_seen;
+
+  // Whether it is told of this job's results and previews.
+  [[nodiscard]] bool watches_closely(ClientId of, JobId job) const {
+    return (watches_all && client == of) || ids.contains(job.raw());
+  }
 };
 
 class Desk {
@@ -126,7 +132,8 @@ class Desk {
   // Tries again to tell who lost ends of the gap. REQUIRES: called now and then.
   void tell_gaps();
 
-  // Who watches the jobs of `client`, or `job` itself.
+  // Who watches everybody's jobs, those of `client`, or `job` itself.
+  void watch_everyone(ConnId id);
   void watch_client(ConnId id, ClientId client);
   void watch_job(ConnId id, JobId job);
   void unwatch_job(JobId job);
@@ -140,20 +147,27 @@ class Desk {
         return true;
       });
   }
-  // Calls `each` for every live watcher of this job.
+  // Calls `each` for every live watcher of this job; those who watch everybody's come first.
   template <class F>
   void for_watchers(ClientId client, JobId job, F each) {
+    for_everyones_watchers(each);
     if (const auto all = by_client_.find(client); all != by_client_.end())
       for (const ConnId id : all->second)
-        if (Conn* conn = find(id); conn != nullptr && !conn->replaying) each(id, *conn);
+        if (Conn* conn = find(id); conn != nullptr && !conn->replaying && !conn->watches_everyone)
+          each(id, *conn);
     if (const auto one = by_job_.find(job.raw()); one != by_job_.end())
       for (const ConnId id : one->second)
-        if (Conn* conn = find(id);
-            conn != nullptr && !conn->replaying && !(conn->watches_all && conn->client == client))
+        if (Conn* conn = find(id); conn != nullptr && !conn->replaying && !conn->watches_everyone &&
+                                   !(conn->watches_all && conn->client == client))
           each(id, *conn);
   }
+  template <class F>
+  void for_everyones_watchers(F each) {
+    for (const ConnId id : everyones_)
+      if (Conn* conn = find(id); conn != nullptr && !conn->replaying) each(id, *conn);
+  }
   [[nodiscard]] bool is_watched(ClientId client, JobId job) const {
-    return by_client_.contains(client) || by_job_.contains(job.raw());
+    return !everyones_.empty() || by_client_.contains(client) || by_job_.contains(job.raw());
   }
 
   [[nodiscard]] std::size_t connections() const { return by_peer_.size(); }
@@ -183,6 +197,7 @@ class Desk {
   std::shared_ptr<bus::Outgoing> outgoing_;  // by libzmq, for all
   std::vector<Asked> asked_;                 // by handle - 1
   std::vector<std::uint32_t> free_;          // handles
+  std::vector<ConnId> everyones_;            // who watches everybody's jobs
   std::unordered_map<ClientId, std::vector<ConnId>> by_client_;
   std::unordered_map<std::int64_t, std::vector<ConnId>> by_job_;
   std::int64_t dropped_ = 0;

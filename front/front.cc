@@ -426,8 +426,12 @@ void Front::on_live(const bus::Live& live, const bus::Item& item) {
   event.files = live.preview;
   std::vector<std::string_view> blobs;
   for (const zmq::message_t& blob : item.blobs) blobs.push_back(blob.to_string_view());
-  desk_->for_watchers(client, job,
-                      [&](ConnId id, Conn&) { (void)desk_->send(id, event, {}, blobs); });
+  desk_->for_watchers(client, job, [&](ConnId id, const Conn& watcher) {
+    if (!live.preview.empty() && !watcher.watches_closely(client, job)) return;
+    event.kind = watcher.watches_everyone ? kind_name(machine_->kind_of(job)) : std::string_view{};
+    event.client = watcher.watches_everyone ? machine_->client_name(client) : std::string_view{};
+    (void)desk_->send(id, event, {}, blobs);
+  });
 }
 
 // ---- commits ----
@@ -451,9 +455,11 @@ void Front::on_committed() {
       else
         machine_->committed(seq, one.outcome, now);
       hand_.ended = std::get_if<JobEnd>(&one.entry);
-      if (auto* job = std::get_if<NewJob>(&one.entry)) keep_body(std::move(*job));
+      hand_.appended = std::get_if<NewJob>(&one.entry);
+      if (auto* job = std::get_if<NewJob>(&one.entry)) keep_body(*job);
       carry_out();
       hand_.ended = nullptr;
+      hand_.appended = nullptr;
     }
   }
 }
@@ -492,7 +498,7 @@ void Front::act(const Append& append) {
 }
 
 // Most jobs are dispatched soon after their commit; the others' bodies are read back.
-void Front::keep_body(NewJob&& job) {
+void Front::keep_body(NewJob& job) {
   if (machine_->live_state(job.id) == "waiting") bodies_.keep(job.id, std::move(job.body));
 }
 
@@ -516,6 +522,7 @@ void Front::act(const Settle& settle) {
   }
   end.attempts = settle.attempts;
   end.at = clock_.wall();
+  end.took = std::max(Duration{}, clock_.now() - settle.stamps.intake);
   end.timeline =
       pack_attempt(settle.stamps, settle.token, outcome, told ? hand_.header : std::string_view{});
   if (result) {
@@ -550,6 +557,8 @@ void Front::act(const Accept& accept) {
                                                : machine_->live_state(accept.job);
   desk_->send(asked.conn, bus::Accepted{asked.request, accept.job.raw(), accept.job.raw(),
                                         accept.known, state});
+  if (hand_.appended != nullptr && hand_.appended->id == accept.job && !accept.known)
+    tell_accepted(*hand_.appended);
 }
 
 void Front::act(const Refuse& refuse) {
@@ -625,8 +634,12 @@ void Front::act(const Announce& announce) {
   (void)read_or_empty(end);
   const Instant settled = clock_.now();
   if (desk_->is_watched(announce.client, announce.job)) {
-    desk_->for_watchers(announce.client, announce.job, [&](ConnId id, Conn&) {
-      send_end(id, end, ended_, settled - announce.stamps.intake);
+    const Duration whole = settled - announce.stamps.intake;
+    const std::string_view client = machine_->client_name(announce.client);
+    const std::string_view kind = kind_name(announce.kind);
+    desk_->for_watchers(announce.client, announce.job, [&](ConnId id, const Conn& watcher) {
+      const bool closely = watcher.watches_closely(announce.client, announce.job);
+      send_end(id, {end, client, kind, closely ? &ended_ : nullptr, whole});
     });
     desk_->unwatch_job(announce.job);
   }
@@ -635,15 +648,20 @@ void Front::act(const Announce& announce) {
   count_end(announce, ended_, whole, settled);
 }
 
+// Empty: of a job of the ledger that no stage announced since the start.
+std::string_view Front::kind_name(KindId kind) const {
+  return kind < machine_->kinds() ? std::string_view(machine_->kind(kind).name)
+                                  : std::string_view{};
+}
+
 // The check that nobody else makes: do the parts of this job's time add up to the whole?
 void Front::count_end(const Announce& announce, const StoredEnd& end, Duration whole,
                       Instant settled) {
   const std::vector<bus::Hop>& hops = end.done.hops;
   std::vector<Part> parts = parts_of(announce.stamps, hops, announce.attempt_gap, end.told);
   parts.push_back({"settle", {}, settled - announce.stamps.returned});
-  std::string_view kind = "other";
-  if (announce.kind < machine_->kinds()) kind = machine_->kind(announce.kind).name;
-  probe_->job_ended(kind, whole, parts, clock_error_of(hops));
+  const std::string_view kind = kind_name(announce.kind);
+  probe_->job_ended(kind.empty() ? "other" : kind, whole, parts, clock_error_of(hops));
 }
 
 // ---- the turn ----

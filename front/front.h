@@ -80,6 +80,8 @@ class Front {
   void stop(int exit_code);
 
   [[nodiscard]] bus::Loop& loop() { return loop_; }
+  // For those in this process who speak with it over inproc.
+  [[nodiscard]] zmq::context_t& context() { return context_; }
 
  private:
   // The message or report that is being read: what Append, Settle and Announce effects take their
@@ -97,6 +99,7 @@ class Front {
     std::vector<std::string> digests;
     const bus::Done* done = nullptr;
     const JobEnd* ended = nullptr;  // of the commit that is reported
+    const NewJob* appended = nullptr;
   };
   struct ReplayPiece {
     std::vector<LiveJob> jobs;
@@ -134,17 +137,30 @@ class Front {
   [[nodiscard]] bool may_end(JobId job) const;
   void forget_watches(ConnId conn);
   void replay_ends(ConnId conn);
-  void send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
+  void send_replayed(ConnId conn, const EndsQuery& query, std::int64_t until,
                      const Result<EndsPage>& page);
   [[nodiscard]] const StoredEnd& read_or_empty(const JobEnd& end);
   void on_ask(ConnId conn, const bus::Item& item);
   void ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask);
+  [[nodiscard]] nlohmann::json status_json(const JobRow& row) const;
+  [[nodiscard]] Result<JobsQuery> jobs_query(const bus::Ask& ask) const;
+  void list_jobs(ConnId conn, const bus::Ask& ask);
+  void list_ends(ConnId conn, const bus::Ask& ask);
   void retry_job(ConnId conn, std::int64_t request, JobId job);
   void on_put(ConnId conn, const bus::Item& item);
   void on_get(ConnId conn, const bus::Item& item);
   void reply_json(ConnId conn, std::int64_t request, const nlohmann::json& value);
   void send_result(ConnId conn, std::int64_t request, const JobEnd& end);
-  void send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole);
+  // An end as one watcher is told of it.
+  struct Ending {
+    const JobEnd& end;
+    std::string_view client;
+    std::string_view kind;
+    const StoredEnd* result = nullptr;  // null: it is told without
+    Duration whole{};                   // 0: not known here
+  };
+  void send_end(ConnId conn, const Ending& ending);
+  void tell_accepted(const NewJob& job);
   // Hands `size` bytes to the porters; busy when they have their fill.
   [[nodiscard]] Status carry(Bytes size, bus::Errands::Errand errand);
   [[nodiscard]] bool errand(bus::Errands& who, ConnId conn, std::int64_t request,
@@ -172,7 +188,8 @@ class Front {
   void act(const LinkNews& news);
   void act(const Drained& drained);
   void commit(Entry&& entry);
-  void keep_body(NewJob&& job);
+  void keep_body(NewJob& job);
+  [[nodiscard]] std::string_view kind_name(KindId kind) const;
   void count_end(const Announce& announce, const StoredEnd& end, Duration whole, Instant settled);
   void read_bodies();
   void send_read(const Dispatch& dispatch, const Result<NewJob>& job);

@@ -1,4 +1,4 @@
-// What clients ask of the front, verb by verb. Submits, watches and blobs: the files beside.
+// What clients ask of the front, verb by verb. Submits, watches, lists and blobs: the files beside.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,37 +10,9 @@
 #include "front/front.h"
 
 namespace tallymill::front {
-namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
-
-json status_json(const JobRow& row, std::string_view live_state, std::int32_t attempts) {
-  json status{{"job", row.id.raw()},
-              {"kind", row.kind},
-              {"client", row.client},
-              {"priority", row.priority},
-              {"submitted_unix_ns", to_ns(row.submitted)},
-              {"charges", row.charges}};
-  if (row.deadline) status["deadline_unix_ns"] = to_ns(*row.deadline);
-  if (row.parent != JobId(0)) status["parent"] = row.parent.raw();
-  if (!row.end) {
-    status["state"] = live_state.empty() ? "waiting" : std::string(live_state);
-    status["attempts"] = attempts;
-    return status;
-  }
-  status["state"] = std::string(name_of(row.end->state));
-  status["attempts"] = row.end->attempts;
-  status["end_unix_ns"] = to_ns(row.end->at);
-  if (!row.end->code.empty()) {
-    status["code"] = row.end->code;
-    status["message"] = row.end->message;
-    status["field"] = row.end->field;
-  }
-  return status;
-}
-
-}  // namespace
 
 void Front::on_client() {
   for (int n = 0; n < limits::messages_per_turn; ++n) {
@@ -72,6 +44,7 @@ void Front::on_item(ConnId conn, const bus::Item& item) {
     case bus::Verb::status:
     case bus::Verb::result:
     case bus::Verb::jobs:
+    case bus::Verb::ends:
     case bus::Verb::cancel:
     case bus::Verb::retry:
     case bus::Verb::timeline:
@@ -160,6 +133,10 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
         return carry_out();
       }
       return ask_ledger(conn, item.verb, *ask);
+    case bus::Verb::jobs:
+      return list_jobs(conn, *ask);
+    case bus::Verb::ends:
+      return list_ends(conn, *ask);
     case bus::Verb::retry:
       return retry_job(conn, ask->request, JobId(ask->job));
     default:
@@ -173,9 +150,6 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
   const auto no = [this, conn, request, job](const Error& error) -> bus::Errands::Answer {
     return [this, conn, request, job, error] { desk_->fail(conn, request, job, error); };
   };
-  const auto status = [this](const JobRow& row) {
-    return status_json(row, machine_->live_state(row.id), machine_->attempts(row.id));
-  };
   switch (verb) {
     case bus::Verb::status:
     case bus::Verb::cancel:  // of a job that is not live: say what became of it
@@ -183,7 +157,7 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
         auto row = reader_->status(job);
         if (!row) return no(row.error());
         return [=, this, row = std::move(*row)] {
-          if (verb == bus::Verb::status) return reply_json(conn, request, status(row));
+          if (verb == bus::Verb::status) return reply_json(conn, request, status_json(row));
           desk_->fail(conn, request, job,
                       {Errc::wrong_state,
                        fmt::format("the job is {} already",
@@ -212,24 +186,8 @@ void Front::ask_ledger(ConnId conn, bus::Verb verb, const bus::Ask& ask) {
         };
       });
       return;
-    default: {
-      const int limit = ask.limit <= 0 ? limits::jobs_page : std::min(ask.limit, limits::jobs_page);
-      (void)errand(*errands_, conn, request,
-                   [=, this, state = std::string(ask.state), kind = std::string(ask.kind),
-                    before = JobId(ask.before)]() -> bus::Errands::Answer {
-                     auto rows = reader_->jobs(state, kind, before, limit);
-                     if (!rows) return no(rows.error());
-                     return [=, this, rows = std::move(*rows)] {
-                       json jobs = json::array();
-                       for (JobRow row : rows) {
-                         if (row.end) clean_text(row.end->message, limits::list_text_bytes);
-                         if (row.end) clean_text(row.end->field, limits::list_text_bytes);
-                         jobs.push_back(status(row));
-                       }
-                       reply_json(conn, request, {{"schema", 1}, {"jobs", std::move(jobs)}});
-                     };
-                   });
-    }
+    default:
+      return;
   }
 }
 

@@ -14,7 +14,8 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
   const auto watch = bus::read<bus::Watch>(item);
   if (!watch) return desk_->fail(conn, 0, JobId(0), watch.error());
   Conn& at = *desk_->find(conn);
-  if (watch->ids.empty() && at.name.empty())
+  const bool own = watch->ids.empty() && !watch->all;
+  if (own && at.name.empty())
     return desk_->fail(conn, watch->request, JobId(0),
                        {Errc::bad_frame, "say hello before watching all of a client's jobs", "/t"});
   if (at.ids.size() + watch->ids.size() > limits::watched_jobs)
@@ -30,9 +31,13 @@ void Front::on_watch(ConnId conn, const bus::Item& item) {
     at.ids.insert(id);
     desk_->watch_job(conn, JobId(id));
   }
-  if (watch->ids.empty()) {
+  if (own) {
     at.watches_all = true;
     desk_->watch_client(conn, at.client);
+  }
+  if (watch->all) {
+    at.watches_everyone = true;
+    desk_->watch_everyone(conn);
   }
   reply_json(conn, watch->request, {{"seq", announced_}, {"ledger", opened_.ledger_id}});
   if (watch->since < 0) return;
@@ -67,25 +72,31 @@ void Front::replay_ends(ConnId conn) {
     loop_.once(limits::replay_again, [this, conn] { replay_ends(conn); });
   };
   if (!desk_->has_room(conn, limits::replay_piece_bytes)) return later();
-  const bool taken = errands_->put([this, conn, client = at->watches_all ? at->name : "", since,
-                                    until = announced_]() -> bus::Errands::Answer {
-    auto page = std::make_shared<Result<EndsPage>>(
-        reader_->ends_since(since, client, limits::replay_piece, limits::replay_piece_bytes));
-    return [this, conn, since, until, page] {
-      send_replayed(conn, since, until, *page);
-      replay_ends(conn);
-    };
-  });
+  EndsQuery query{.since = since,
+                  .client = at->watches_all && !at->watches_everyone ? at->name : "",
+                  .limit = limits::replay_piece,
+                  .bytes = limits::replay_piece_bytes};
+  const bool taken =
+      errands_->put([this, conn, query, until = announced_]() -> bus::Errands::Answer {
+        auto page = std::make_shared<Result<EndsPage>>(reader_->ends_since(query));
+        return [this, conn, query, until, page] {
+          send_replayed(conn, query, until, *page);
+          replay_ends(conn);
+        };
+      });
   if (!taken) later();
 }
 
 // `until`: the last number that was announced when the page was asked for. The ledger may know
 // later ones already; those are still to be announced, to everybody.
-void Front::send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
+void Front::send_replayed(ConnId conn, const EndsQuery& query, std::int64_t until,
                           const Result<EndsPage>& page) {
+  const std::int64_t since = query.since;
   Conn* watcher = desk_->find(conn);
   // Asked for earlier ones meanwhile: those come first.
   if (watcher == nullptr || watcher->replay_from != since) return;
+  // Asked for everybody's meanwhile.
+  if (watcher->watches_everyone && !query.client.empty()) return;
   if (!page) {
     log::error("ends cannot be read back: " + page.error().message);
     desk_->send_gap(conn, {since + 1, until});
@@ -93,11 +104,16 @@ void Front::send_replayed(ConnId conn, std::int64_t since, std::int64_t until,
     return;
   }
   if (page->oldest > since) desk_->send_gap(conn, {since + 1, page->oldest});
-  for (const JobEnd& end : page->ends) {
+  for (const EndsPage::Of& of : page->ends) {
+    const JobEnd& end = of.end;
     if (end.seq > until) break;
-    const bool single = watcher->ids.erase(end.job.raw()) > 0;
-    if (single || watcher->watches_all) send_end(conn, end, read_or_empty(end), Duration{});
-    if (single) desk_->unwatch_job(end.job);
+    const bool single = watcher->ids.contains(end.job.raw());
+    const bool closely = single || (watcher->watches_all && of.client == watcher->name);
+    if (closely || watcher->watches_everyone)
+      send_end(conn, {end, of.client, of.kind, closely ? &read_or_empty(end) : nullptr});
+    if (!single) continue;
+    watcher->ids.erase(end.job.raw());
+    desk_->unwatch_job(end.job);
   }
   watcher->replay_from = page->more ? std::min(page->reached, until) : until;
 }
@@ -111,7 +127,8 @@ const StoredEnd& Front::read_or_empty(const JobEnd& end) {
   return ended_;
 }
 
-void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Duration whole) {
+void Front::send_end(ConnId conn, const Ending& ending) {
+  const JobEnd& end = ending.end;
   bus::Event event;
   event.job = end.job.raw();
   event.seq = end.seq;
@@ -121,14 +138,38 @@ void Front::send_end(ConnId conn, const JobEnd& end, const StoredEnd& stored, Du
   event.message = end.message;
   event.field = end.field;
   event.attempts = end.attempts;
-  event.whole_ns = whole.count();
-  if (end.state == EndState::done) event.files = stored.done.files;
-  if (desk_->send_end(conn, event, stored.result.params, stored.result.blobs)) return;
+  event.whole_ns = ending.whole.count();
+  const Conn* watcher = desk_->find(conn);
+  if (watcher != nullptr && watcher->watches_everyone) {
+    event.kind = ending.kind;
+    event.client = ending.client;
+    event.at_unix_ns = to_ns(end.at);
+  }
+  const StoredEnd* result = ending.result;
+  if (result != nullptr && end.state == EndState::done) event.files = result->done.files;
+  const bool sent = result == nullptr
+                        ? desk_->send_end(conn, event, {}, {})
+                        : desk_->send_end(conn, event, result->result.params, result->result.blobs);
+  if (sent) return;
   // What a worker said does not fit: the end itself is told all the same.
   event.files.clear();
   event.field = {};
   event.message = "what its worker said does not fit into a message";
   TM_CHECK(desk_->send_end(conn, event, {}, {}));
+}
+
+// Those who watch everybody's jobs see them come. It is on disk.
+void Front::tell_accepted(const NewJob& job) {
+  desk_->for_everyones_watchers([&](ConnId id, Conn&) {
+    bus::Event event;
+    event.job = job.id.raw();
+    event.seq = announced_;
+    event.what = "accepted";
+    event.kind = job.kind;
+    event.client = job.client;
+    event.at_unix_ns = to_ns(job.submitted);
+    (void)desk_->send(id, event);
+  });
 }
 
 }  // namespace tallymill::front

@@ -66,6 +66,8 @@ struct JobEnd {
   std::string field;
   std::int32_t attempts = 0;
   WallTime at;
+  // From intake to here, on the monotonic clock; below zero: an older program did not store it.
+  Duration took{};
   std::string result;                // values and inline files, packed
   std::string timeline;              // stamps of the last attempt and of the front, packed
   std::vector<std::string> digests;  // blobs that the result refers to
@@ -171,6 +173,31 @@ struct JobRow {
   std::int32_t charges = 0;
 };
 
+// In what order jobs are listed; live ones have neither ended nor taken a time, and are left out.
+enum class JobsSort : std::uint8_t { newest, oldest, ended, slowest };
+[[nodiscard]] std::string_view name_of(JobsSort sort);
+[[nodiscard]] std::optional<JobsSort> sort_named(std::string_view name);
+
+// Which jobs to list. What is empty, or not there, rules nothing out.
+struct JobsQuery {
+  std::string state;                              // "live", or an EndState's
+  std::optional<std::vector<std::string>> kinds;  // one of these
+  std::string client;
+  std::optional<WallTime> since;  // submitted then or later
+  // A job's id, or the beginning of its client, kind, idempotency key or error's code.
+  std::string text;
+  JobsSort sort = JobsSort::newest;
+  std::string cursor;  // JobsPage::next of the page before; empty: the first
+  int limit = 0;
+};
+
+// At most limits::jobs_page_bytes as JSON. It may have no rows and yet a `next`: there was not time
+// to look at more.
+struct JobsPage {
+  std::vector<JobRow> rows;
+  std::string next;  // empty: there is no more
+};
+
 // All that is known of a job's time.
 struct StoredTimeline {
   JobRow job;
@@ -188,8 +215,21 @@ struct KnownKey {
   std::optional<EndState> end;
 };
 
+struct EndsQuery {
+  std::int64_t since = 0;
+  std::string client;  // empty: of all
+  int limit = 0;
+  Bytes bytes;
+  bool with_results = true;  // else without result and timeline
+};
+
 struct EndsPage {
-  std::vector<JobEnd> ends;
+  struct Of {
+    JobEnd end;
+    std::string client;
+    std::string kind;
+  };
+  std::vector<Of> ends;
   // Ends up to and including this may have been retired: a `since` below it has a gap.
   std::int64_t oldest = 0;
   std::int64_t reached = 0;  // all up to here were looked at
@@ -212,16 +252,11 @@ class LedgerReader {
   // not_found: no such job; wrong_state: not ended yet, or its result is no longer kept.
   [[nodiscard]] virtual Result<JobEnd> result(JobId job) = 0;
   [[nodiscard]] virtual Result<StoredTimeline> timeline(JobId job) = 0;
-  // Newest first, ids below `before` (0: from the newest). `state`: empty, "live", or an
-  // EndState's.
-  [[nodiscard]] virtual Result<std::vector<JobRow>> jobs(std::string_view state,
-                                                         std::string_view kind, JobId before,
-                                                         int limit) = 0;
-  // Ends with seq > since, in order; of one client, or of all when it is empty. At most `limit`,
-  // no more once they have `bytes`, and no more than can be found in half of
-  // limits::ledger_read_time: each page goes on where the last one ended.
-  [[nodiscard]] virtual Result<EndsPage> ends_since(std::int64_t since, std::string_view client,
-                                                    int limit, Bytes bytes) = 0;
+  // A page of a list; see JobsPage. bad_params: a state that is none, a cursor of another list.
+  [[nodiscard]] virtual Result<JobsPage> jobs(const JobsQuery& query) = 0;
+  // Ends with seq > since, in order. At most `limit`, no more once they have `bytes`, and no more
+  // than can be found in half of limits::ledger_read_time: each page goes on where the last ended.
+  [[nodiscard]] virtual Result<EndsPage> ends_since(const EndsQuery& query) = 0;
   // As Ledger::replay, while commits go on: of jobs that were there before, none is missed. Jobs
   // that were accepted meanwhile may be among them.
   [[nodiscard]] virtual Status replay(std::function<void(std::vector<LiveJob>&&)> found) = 0;

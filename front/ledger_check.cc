@@ -37,6 +37,8 @@ class Check {
   void read_totals();
   void every_job_has_its_slot();
   void every_slot_has_its_job_and_end();
+  void slot_tells(std::int64_t job, const Fates::Slot& slot, std::int64_t latest,
+                  Statement& job_row, Statement& end_row);
   void every_end_is_its_jobs_only_one();
   void totals_are_what_is_there();
   void commits_list_their_ends();
@@ -143,35 +145,62 @@ void Check::every_job_has_its_slot() {
 }
 
 void Check::every_slot_has_its_job_and_end() {
-  auto job_row = db_.prepare("SELECT 1 FROM jobs WHERE id = ?1");
-  auto end_row = db_.prepare("SELECT job FROM ends WHERE seq = ?1");
+  auto job_row = db_.prepare("SELECT client, kind, submitted_ns FROM jobs WHERE id = ?1");
+  auto end_row = db_.prepare("SELECT job, state, took_ns FROM ends WHERE seq = ?1");
   if (!job_row || !end_row) return;  // each() below says why
-  each("SELECT block, live, slots FROM fates ORDER BY block", [&](const Statement& row) {
+  std::int64_t latest = 0;
+  each("SELECT block, live, slots, latest_ns FROM fates ORDER BY block", [&](const Statement& row) {
     const std::int64_t base = row.integer(0) * Fates::per_row;
     const std::string_view slots = row.blob(2);
     if (slots.size() != Fates::row_bytes)
       return broken("a row of slots is whole", base,
                     "it has " + text(std::ssize(slots)) + " bytes");
+    if (row.integer(3) < latest)
+      broken("the latest submit never falls", base, "the row before has a later one");
+    latest = row.integer(3);
     std::int64_t live = 0;
     for (int i = 0; i < Fates::per_row; ++i) {
-      const std::int64_t slot = Fates::slot_in(slots, i);
-      const std::int64_t job = base + i;
-      live += slot < 0 ? 1 : 0;
-      if (slot == 0) continue;
-      job_row->bind(1, job);
-      if (!job_row->step()) broken("a job that was accepted is there", job, "its row is gone");
-      job_row->reset();
-      if (slot < 0) continue;
-      end_row->bind(1, slot);
-      if (!end_row->step() || end_row->integer(0) != job)
-        broken("an ended job has its end", job, "entry " + text(slot) + " is not its end");
-      end_row->reset();
+      const Fates::Slot slot = Fates::whole_slot_in(slots, i);
+      live += slot.fate < 0 ? 1 : 0;
+      if (slot.fate != 0) slot_tells(base + i, slot, latest, *job_row, *end_row);
     }
     report_.live += live;
     if ((live > 0 ? 1 : 0) != row.integer(1))
       broken("live jobs are found", base,
              "a row of slots says " + text(row.integer(1)) + ", it has " + text(live) + " live");
   });
+}
+
+void Check::slot_tells(std::int64_t job, const Fates::Slot& slot, std::int64_t latest,
+                       Statement& job_row, Statement& end_row) {
+  Brief brief{slot.brief.took, 0, static_cast<std::uint16_t>(slot.brief.kind_state & 3)};
+  job_row.bind(1, job);
+  if (!job_row.step()) {
+    broken("a job that was accepted is there", job, "its row is gone");
+  } else {
+    brief.client = brief_client(client_tag(job_row.text(0)));
+    brief.kind_state |= static_cast<std::uint16_t>(brief_kind(job_row.text(1)) << 2);
+    if (job_row.integer(2) > latest)
+      broken("the latest submit never falls", job, "it was submitted after that of its row");
+  }
+  job_row.reset();
+  if (slot.fate < 0) {
+    if (brief.took != 0 || brief.state() != EndState::done)
+      broken("a slot tells of its job in brief", job, "it is live and has an end");
+  } else {
+    end_row.bind(1, slot.fate);
+    if (!end_row.step() || end_row.integer(0) != job) {
+      broken("an ended job has its end", job, "entry " + text(slot.fate) + " is not its end");
+    } else {
+      brief.kind_state =
+          static_cast<std::uint16_t>((brief.kind_state & ~3) | (end_row.integer(1) & 3));
+      if (!end_row.is_null(2)) brief.took = took_key(Duration(end_row.integer(2)));
+    }
+    end_row.reset();
+  }
+  if (brief != slot.brief)
+    broken("a slot tells of its job in brief", job,
+           "its client, kind, state or time are another's");
 }
 
 void Check::every_end_is_its_jobs_only_one() {

@@ -12,7 +12,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "slots are stored as they are in memory");
 
 // Rows kept between commits: those near the head are needed again at once. 8 MiB.
-constexpr std::size_t rows_kept = 4096;
+constexpr std::size_t rows_kept = 2048;
 
 std::size_t index_of(JobId job) { return static_cast<std::size_t>(job.raw() % Fates::per_row); }
 
@@ -24,16 +24,28 @@ std::uint32_t client_tag(std::string_view client) {
   return static_cast<std::uint32_t>((hash ^ (hash >> 32)) & 0x7fffffff);
 }
 
+std::uint16_t brief_client(std::uint32_t tag) { return static_cast<std::uint16_t>(tag); }
+
+std::uint16_t brief_kind(std::string_view kind) {
+  return static_cast<std::uint16_t>(client_tag(kind) & 0x3fff);
+}
+
+std::uint32_t took_key(Duration took) {
+  const float seconds = std::chrono::duration<float>(std::max(took, Duration{})).count();
+  return std::bit_cast<std::uint32_t>(seconds);
+}
+
 Result<Fates> Fates::prepare(store::Sqlite& db) {
   Fates fates;
   struct {
     store::Statement& statement;
     const char* sql;
   } const all[] = {
-      {fates.select_, "SELECT live, slots FROM fates WHERE block = ?1"},
-      {fates.insert_, "INSERT INTO fates(block, slots, live) VALUES(?1, ?2, ?3)"},
-      {fates.update_, "UPDATE fates SET slots = ?2 WHERE block = ?1"},
-      {fates.update_live_, "UPDATE fates SET slots = ?2, live = ?3 WHERE block = ?1"},
+      {fates.select_, "SELECT live, latest_ns, slots FROM fates WHERE block = ?1"},
+      {fates.insert_, "INSERT INTO fates(block, latest_ns, slots, live) VALUES(?1, ?2, ?3, ?4)"},
+      {fates.update_, "UPDATE fates SET latest_ns = ?2, slots = ?3 WHERE block = ?1"},
+      {fates.update_live_,
+       "UPDATE fates SET latest_ns = ?2, slots = ?3, live = ?4 WHERE block = ?1"},
       {fates.remove_, "DELETE FROM fates WHERE block = ?1"},
   };
   for (const auto& each : all) {
@@ -41,27 +53,38 @@ Result<Fates> Fates::prepare(store::Sqlite& db) {
     if (!prepared) return std::unexpected(std::move(prepared).error());
     each.statement = std::move(*prepared);
   }
+  auto latest = db.number("SELECT latest_ns FROM fates ORDER BY block DESC LIMIT 1");
+  if (!latest) return std::unexpected(std::move(latest).error());
+  fates.latest_ns_ = *latest;
   return fates;
 }
 
-Fates::Change Fates::append(JobId job, std::uint32_t tag) {
+Fates::Change Fates::append(JobId job, std::uint32_t tag, std::string_view kind,
+                            WallTime submitted) {
   Row* row = row_of(job);
   if (!row) return Change::failed;
-  std::int64_t& slot = row->slots[index_of(job)];
-  if (slot != 0) return Change::refused;
-  slot = -1 - std::int64_t{tag};
+  Slot& slot = row->slots[index_of(job)];
+  if (slot.fate != 0) return Change::refused;
+  slot.fate = -1 - std::int64_t{tag};
+  slot.brief.client = brief_client(tag);
+  slot.brief.kind_state = static_cast<std::uint16_t>(brief_kind(kind) << 2);
+  latest_ns_ = std::max(latest_ns_, to_ns(submitted));
+  row->latest_ns = latest_ns_;
   ++row->live;
   changed(job, *row);
   return Change::made;
 }
 
-Fates::Change Fates::settle(JobId job, std::int64_t end_seq, std::uint32_t& tag) {
+Fates::Change Fates::settle(JobId job, std::int64_t end_seq, EndState state, Duration took,
+                            std::uint32_t& tag) {
   Row* row = row_of(job);
   if (!row) return Change::failed;
-  std::int64_t& slot = row->slots[index_of(job)];
-  if (slot >= 0) return Change::refused;
-  tag = static_cast<std::uint32_t>(-1 - slot);
-  slot = end_seq;
+  Slot& slot = row->slots[index_of(job)];
+  if (slot.fate >= 0) return Change::refused;
+  tag = static_cast<std::uint32_t>(-1 - slot.fate);
+  slot.fate = end_seq;
+  slot.brief.took = took_key(took);
+  slot.brief.kind_state |= static_cast<std::uint16_t>(state);
   --row->live;
   changed(job, *row);
   return Change::made;
@@ -70,9 +93,9 @@ Fates::Change Fates::settle(JobId job, std::int64_t end_seq, std::uint32_t& tag)
 Fates::Change Fates::retire(JobId job) {
   Row* row = row_of(job);
   if (!row) return Change::failed;
-  std::int64_t& slot = row->slots[index_of(job)];
-  if (slot <= 0) return Change::refused;
-  slot = 0;
+  Slot& slot = row->slots[index_of(job)];
+  if (slot.fate <= 0) return Change::refused;
+  slot = {};
   changed(job, *row);
   return Change::made;
 }
@@ -80,7 +103,7 @@ Fates::Change Fates::retire(JobId job) {
 std::optional<std::int64_t> Fates::slot(JobId job) {
   Row* row = row_of(job);
   if (!row) return std::nullopt;
-  return row->slots[index_of(job)];
+  return row->slots[index_of(job)].fate;
 }
 
 bool Fates::flush() {
@@ -99,9 +122,16 @@ void Fates::forget() {
   last_row_ = nullptr;
 }
 
-std::int64_t Fates::slot_in(std::string_view row, int index) {
+Fates::Slots Fates::slots_of(std::string_view row) {
+  TM_CHECK(row.size() == row_bytes);
+  Slots slots;
+  std::memcpy(slots.data(), row.data(), row_bytes);
+  return slots;
+}
+
+Fates::Slot Fates::whole_slot_in(std::string_view row, int index) {
   TM_CHECK(row.size() == row_bytes && index >= 0 && index < per_row);
-  std::int64_t slot = 0;
+  Slot slot;
   std::memcpy(&slot, row.data() + static_cast<std::size_t>(index) * sizeof slot, sizeof slot);
   return slot;
 }
@@ -113,12 +143,14 @@ Fates::Row* Fates::row_of(JobId job) {
   if (fresh) {
     select_.bind(1, block);
     if (select_.step()) {
-      const std::string_view slots = select_.blob(1);
+      const std::string_view slots = select_.blob(2);
       Row& row = at->second;
       row.stored = true;
       row.stored_live = select_.integer(0) > 0;
+      row.latest_ns = select_.integer(1);
       std::memcpy(row.slots.data(), slots.data(), std::min(slots.size(), row_bytes));
-      row.live = static_cast<int>(std::ranges::count_if(row.slots, [](auto s) { return s < 0; }));
+      row.live = static_cast<int>(
+          std::ranges::count_if(row.slots, [](const Slot& s) { return s.fate < 0; }));
       select_.reset();
     } else if (!select_.ok()) {
       rows_.erase(at);
@@ -137,7 +169,7 @@ void Fates::changed(JobId job, Row& row) {
 
 bool Fates::write(std::int64_t block, Row& row) {
   row.dirty = false;
-  const bool empty = std::all_of(row.slots.begin(), row.slots.end(), [](auto s) { return s == 0; });
+  const bool empty = std::ranges::all_of(row.slots, [](const Slot& s) { return s.fate == 0; });
   if (empty) {
     row.stored = false;
     remove_.bind(1, block);
@@ -149,8 +181,9 @@ bool Fates::write(std::int64_t block, Row& row) {
   row.stored = true;
   row.stored_live = live;
   statement.bind(1, block);
-  statement.bind_blob(2, {reinterpret_cast<const char*>(row.slots.data()), row_bytes});
-  if (!same) statement.bind(3, live ? 1 : 0);
+  statement.bind(2, row.latest_ns);
+  statement.bind_blob(3, {reinterpret_cast<const char*>(row.slots.data()), row_bytes});
+  if (!same) statement.bind(4, live ? 1 : 0);
   return statement.run();
 }
 

@@ -10,7 +10,8 @@
 namespace tallymill::front {
 namespace {
 
-// In all versions so far. Times are nanoseconds; digests are hex, separated by one space.
+// In all versions so far, but for an index of what was not done that those before 5 had. Times are
+// nanoseconds; digests are hex, separated by one space.
 constexpr const char* base_tables =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, after_seq INTEGER NOT NULL,"
@@ -22,7 +23,6 @@ constexpr const char* base_tables =
     "CREATE TABLE ends(seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, state INTEGER NOT NULL,"
     " attempts INTEGER NOT NULL, at_ns INTEGER NOT NULL, code TEXT, message TEXT, field TEXT,"
     " digests TEXT, timeline BLOB, result BLOB);"
-    "CREATE INDEX ends_not_done ON ends(state, job) WHERE state <> 0;"
     "CREATE TABLE notes(job INTEGER NOT NULL, seq INTEGER NOT NULL, what INTEGER NOT NULL,"
     " charges INTEGER NOT NULL, failures INTEGER NOT NULL, due_ns INTEGER, data BLOB,"
     " PRIMARY KEY(job, seq)) WITHOUT ROWID;"
@@ -40,9 +40,11 @@ constexpr const char* base_tables =
     "INSERT INTO meta VALUES('ledger_id', lower(hex(randomblob(16))));";
 
 // Version 1 found ends by an index on their job (tests/front/ledger_v1.sql); version 2 found them
-// by the job's slot, and counted a row's live slots (tests/front/ledger_v2.sql).
-constexpr const char* v2_fates =
-    "CREATE TABLE fates(block INTEGER PRIMARY KEY, live INTEGER NOT NULL, slots BLOB NOT NULL);"
+// by the job's slot, and counted a row's live slots (tests/front/ledger_v2.sql). Until version 5 a
+// slot was its number alone (tests/front/ledger_v4.sql).
+constexpr const char* v5_fates =
+    "CREATE TABLE fates(block INTEGER PRIMARY KEY, live INTEGER NOT NULL,"
+    " latest_ns INTEGER NOT NULL, slots BLOB NOT NULL);"
     "CREATE INDEX fates_live ON fates(block) WHERE live > 0;";
 
 // Versions 1 and 2 kept every key in a table of its own, with an index by job.
@@ -54,23 +56,29 @@ constexpr const char* v3_keys =
     "CREATE INDEX retired_keys_job ON retired_keys(job);";
 
 // Until version 4 files in the blob store were not counted among the bytes of results.
-constexpr const char* v4_files = "ALTER TABLE ends ADD COLUMN file_bytes INTEGER";
+constexpr const char* v4_files = "ALTER TABLE ends ADD COLUMN file_bytes INTEGER;";
 
-// All of `jobs` by rising id, with the seq of their end: one row of slots after the other.
+// Until version 5 how long a job took stood in its timeline only; of its ends it stays NULL.
+constexpr const char* v5_took = "ALTER TABLE ends ADD COLUMN took_ns INTEGER;";
+
+// All of `jobs` by rising id, with their ends: one row of slots after the other.
 Status fill_fates(store::Sqlite& db) {
   auto jobs = db.prepare(
-      "SELECT j.id, j.client, coalesce(e.seq, 0) FROM jobs j LEFT JOIN ends e ON e.job = j.id "
-      "ORDER BY j.id");
+      "SELECT j.id, j.client, j.kind, j.submitted_ns, coalesce(e.seq, 0), e.state,"
+      " e.at_ns - j.submitted_ns FROM jobs j LEFT JOIN ends e ON e.job = j.id ORDER BY j.id");
   auto fates = Fates::prepare(db);
   if (!jobs) return std::unexpected(std::move(jobs).error());
   if (!fates) return std::unexpected(std::move(fates).error());
   int in_memory = 0;
   while (jobs->step()) {
     const JobId job(jobs->integer(0));
-    const std::int64_t end_seq = jobs->integer(2);
+    const std::int64_t end_seq = jobs->integer(4);
     std::uint32_t tag = client_tag(jobs->text(1));
-    bool made = fates->append(job, tag) == Fates::Change::made;
-    if (made && end_seq > 0) made = fates->settle(job, end_seq, tag) == Fates::Change::made;
+    bool made = fates->append(job, tag, jobs->text(2), wall_from_ns(jobs->integer(3))) ==
+                Fates::Change::made;
+    if (made && end_seq > 0)
+      made = fates->settle(job, end_seq, static_cast<EndState>(jobs->integer(5)),
+                           Duration(jobs->integer(6)), tag) == Fates::Change::made;
     if (!made || (++in_memory % 100'000 == 0 && !fates->flush()))
       return std::unexpected(db.error("fill fates"));
   }
@@ -78,32 +86,35 @@ Status fill_fates(store::Sqlite& db) {
   return {};
 }
 
-Status to_version_2(store::Sqlite& db) {
-  if (auto made = db.exec(v2_fates); !made) return made;
+// Version 1 has the index that finds the ends of jobs; later ones get it while it is needed.
+Status make_fates(store::Sqlite& db, std::int64_t found) {
+  const Status ready = db.exec(
+      found == 1 ? std::string(v5_fates)
+                 : std::string("DROP TABLE fates; CREATE INDEX ends_job ON ends(job);") + v5_fates);
+  if (!ready) return ready;
   if (auto filled = fill_fates(db); !filled) return filled;
-  return db.exec("DROP INDEX ends_job");
+  return db.exec("DROP INDEX ends_job; DROP INDEX ends_not_done");
 }
 
-Status to_version_3(store::Sqlite& db) {
+Status move_keys(store::Sqlite& db) {
   if (auto made = db.exec(v3_keys); !made) return made;
   return db.exec(
       "INSERT INTO retired_keys SELECT client, key, job, content_hash, at_ns, end FROM keys"
       " WHERE end IS NOT NULL;"
-      "DROP TABLE keys;"
-      "UPDATE fates SET live = 1 WHERE live > 1");
+      "DROP TABLE keys");
 }
 
 Status bring_up(store::Sqlite& db, std::int64_t found) {
-  if (found == 0) {
-    if (auto made = db.exec(std::string(base_tables) + v2_fates + v3_keys); !made) return made;
-  }
-  if (found == 1) {
-    if (auto made = to_version_2(db); !made) return made;
-  }
+  std::string tables;
+  if (found == 0) tables = std::string(base_tables) + v5_fates + v3_keys;
+  if (found < 4) tables += v4_files;
+  if (auto made = db.exec(tables + v5_took); !made) return made;
   if (found == 1 || found == 2) {
-    if (auto made = to_version_3(db); !made) return made;
+    if (auto moved = move_keys(db); !moved) return moved;
   }
-  if (auto made = db.exec(v4_files); !made) return made;
+  if (found != 0) {
+    if (auto made = make_fates(db, found); !made) return made;
+  }
   return db.exec("PRAGMA user_version = " + std::to_string(ledger_schema_version) +
                  "; PRAGMA application_id = " + std::to_string(ledger_application_id));
 }

@@ -119,8 +119,8 @@ Result<Writes> Writes::prepare(Sqlite& db) {
        " ON CONFLICT(client, key) WHERE key IS NOT NULL DO NOTHING"},
       {w.end,
        "INSERT INTO ends(seq, job, state, attempts, at_ns, code, message, field, digests,"
-       " timeline, result, file_bytes)"
-       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+       " timeline, result, file_bytes, took_ns)"
+       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"},
       {w.note,
        "INSERT INTO notes(job, seq, what, charges, failures, due_ns, data)"
        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -339,7 +339,8 @@ Status SqliteLedger::store_job(const NewJob& job, Outcome& outcome) {
     TM_CHECK(!taken || *taken);  // its index refused the row
     return status_of(taken);
   }
-  TM_CHECK(fates_->append(job.id, client_tag(job.client)) == Fates::Change::made);
+  TM_CHECK(fates_->append(job.id, client_tag(job.client), job.kind, job.submitted) ==
+           Fates::Change::made);
   ++head_.totals.accepted;
   if (keyed) ++head_.keys;
   return store_refs(job.digests, job.id);
@@ -387,7 +388,7 @@ Result<std::optional<EndState>> SqliteLedger::end_of(JobId job) {
 Status SqliteLedger::store_end(const JobEnd& end, Outcome& outcome) {
   outcome.job = end.job;
   std::uint32_t tag = 0;
-  const Fates::Change change = fates_->settle(end.job, end.seq, tag);
+  const Fates::Change change = fates_->settle(end.job, end.seq, end.state, end.took, tag);
   if (change == Fates::Change::failed) return std::unexpected(db_.error("ledger: read fates"));
   if (change == Fates::Change::refused)
     return fail(Errc::corrupt, "an end for job " + std::to_string(end.job.raw()) +
@@ -407,6 +408,7 @@ Status SqliteLedger::store_end(const JobEnd& end, Outcome& outcome) {
   row.bind_blob_or_null(10, end.timeline);
   row.bind_blob_or_null(11, end.result);
   end.file_bytes != 0 ? row.bind(12, end.file_bytes) : row.bind_null(12);
+  row.bind(13, end.took.count());
   if (!row.run()) return std::unexpected(db_.error("ledger: settle"));
   ++head_.totals.ended[static_cast<int>(end.state)];
   head_.result_bytes += static_cast<std::int64_t>(end.result.size()) + end.file_bytes;

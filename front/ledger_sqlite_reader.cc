@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "front/ledger_fates.h"
 #include "front/ledger_files.h"
+#include "front/ledger_list.h"
 #include "front/ledger_replay.h"
 #include "front/ledger_rows.h"
 #include "front/ledger_sqlite.h"
@@ -43,10 +44,8 @@ class SqliteReader final : public LedgerReader {
   Result<JobEnd> result(JobId job) override;
   Result<std::optional<KnownKey>> key(std::string_view client, std::string_view key) override;
   Result<StoredTimeline> timeline(JobId job) override;
-  Result<std::vector<JobRow>> jobs(std::string_view state, std::string_view kind, JobId before,
-                                   int limit) override;
-  Result<EndsPage> ends_since(std::int64_t since, std::string_view client, int limit,
-                              Bytes bytes) override;
+  Result<JobsPage> jobs(const JobsQuery& query) override;
+  Result<EndsPage> ends_since(const EndsQuery& query) override;
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override {
     return replay_live(db_, boot_id(), found);
   }
@@ -59,22 +58,16 @@ class SqliteReader final : public LedgerReader {
   [[nodiscard]] Result<JobRow> row_of(JobId job, std::int64_t slot);
   [[nodiscard]] JobRow read_row(const Statement& row);
   [[nodiscard]] Result<std::optional<JobEnd>> end_at(std::int64_t seq, bool whole);
+  [[nodiscard]] Result<std::optional<EndsPage::Of>> end_of_page(std::int64_t seq,
+                                                                const EndsQuery& query);
   [[nodiscard]] Result<std::optional<Duration>> whole_of(std::int64_t end_seq);
-  [[nodiscard]] Result<std::vector<JobRow>> live_jobs(std::string_view kind, JobId before,
-                                                      int limit);
-  [[nodiscard]] Result<std::vector<JobRow>> bad_jobs(int state, std::string_view kind, JobId before,
-                                                     int limit);
-  [[nodiscard]] Result<std::vector<JobRow>> any_jobs(std::optional<int> state,
-                                                     std::string_view kind, JobId before,
-                                                     int limit);
-  [[nodiscard]] Status add_if_of_kind(std::vector<JobRow>& rows, JobId job, std::int64_t slot,
-                                      std::string_view kind);
   [[nodiscard]] std::unexpected<Error> failed() const;
   [[nodiscard]] std::unexpected<Error> no_such(JobId job) const;
 
   Sqlite db_;
   Statement begin_, commit_, slots_, job_, row_, end_, key_, notes_, charges_, retired_,
-      next_commits_, live_blocks_, bad_ends_, blocks_;
+      next_commits_;
+  LedgerList list_;
   bool in_scope_ = false;
   std::chrono::steady_clock::time_point until_{};
 };
@@ -130,7 +123,8 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
        " queued_ns FROM jobs WHERE id = ?1"},
       {end_,
        "SELECT seq, job, state, attempts, at_ns, code, message, field, digests,"
-       " CASE WHEN ?2 THEN timeline END, CASE WHEN ?2 THEN result END FROM ends WHERE seq = ?1"},
+       " CASE WHEN ?2 THEN timeline END, CASE WHEN ?2 THEN result END, took_ns FROM ends"
+       " WHERE seq = ?1"},
       {key_,
        "SELECT id, content_hash, NULL FROM jobs WHERE client = ?1 AND key = ?2 UNION ALL"
        " SELECT job, content_hash, end FROM retired_keys WHERE client = ?1 AND key = ?2"},
@@ -139,18 +133,15 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {retired_, "SELECT through_seq, results_through_seq FROM retired"},
       {next_commits_,
        "SELECT head, ends, wholes FROM commits WHERE head > ?1 ORDER BY head LIMIT ?2"},
-      {live_blocks_,
-       "SELECT block, slots FROM fates WHERE live > 0 AND block <= ?1 ORDER BY block DESC"},
-      {bad_ends_,
-       "SELECT job, seq FROM ends WHERE state = ?1 AND state <> 0 AND job < ?2"
-       " ORDER BY job DESC"},
-      {blocks_, "SELECT block, slots FROM fates WHERE block <= ?1 ORDER BY block DESC"},
   };
   for (const auto& each : all) {
     auto prepared = db_.prepare(each.sql);
     if (!prepared) return std::unexpected(std::move(prepared).error());
     each.statement = std::move(*prepared);
   }
+  auto list = LedgerList::prepare(db_);
+  if (!list) return std::unexpected(std::move(list).error());
+  list_ = std::move(*list);
   return {};
 }
 
@@ -250,51 +241,35 @@ Result<StoredTimeline> SqliteReader::timeline(JobId job) {
   return timeline;
 }
 
-Result<std::vector<JobRow>> SqliteReader::jobs(std::string_view state, std::string_view kind,
-                                               JobId before, int limit) {
+Result<JobsPage> SqliteReader::jobs(const JobsQuery& query) {
   const Scope scope(*this);
-  if (before == JobId()) before = JobId(std::numeric_limits<std::int64_t>::max());
-  if (limit <= 0) return std::vector<JobRow>();
-  if (state.empty()) return any_jobs(std::nullopt, kind, before, limit);
-  if (state == "live") return live_jobs(kind, before, limit);
-  for (int i = 0; i < end_states; ++i) {
-    if (state != name_of(static_cast<EndState>(i))) continue;
-    return i == 0 ? any_jobs(0, kind, before, limit) : bad_jobs(i, kind, before, limit);
-  }
-  return fail(Errc::bad_params, "no such state: live, done, failed, cancelled or expired",
-              "/state");
+  return list_.page(query, [this](JobId job, std::int64_t slot) { return row_of(job, slot); });
 }
 
-Result<EndsPage> SqliteReader::ends_since(std::int64_t since, std::string_view client, int limit,
-                                          Bytes bytes) {
+Result<EndsPage> SqliteReader::ends_since(const EndsQuery& query) {
   const Scope scope(*this);
   if (!retired_.step()) return failed();
-  EndsPage page{.oldest = retired_.integer(0), .reached = since};
+  EndsPage page{.ends = {}, .oldest = retired_.integer(0), .reached = query.since};
   retired_.reset();
-  const std::uint32_t tag = client_tag(client);
-  std::vector<JobEnd>& ends = page.ends;
+  const std::uint32_t tag = client_tag(query.client);
+  Bytes bytes = query.bytes;
   std::optional<Error> broken;
   const auto stop_at = until_ - limits::ledger_read_time / 2;
   const auto full = [&] { return page.more || broken; };
-  next_commits_.bind(1, since);
+  next_commits_.bind(1, query.since);
   next_commits_.bind(2, -1);
   while (!full() && next_commits_.step()) {
     const auto use = [&](std::int64_t seq, std::uint32_t end_tag) {
-      if (seq <= since || full()) return;
+      if (seq <= query.since || full()) return;
       page.reached = seq;
-      if (seq <= page.oldest || (!client.empty() && end_tag != tag)) return;
-      auto end = end_at(seq, true);
-      if (!end) broken = end.error();
-      if (broken || !*end) return;
-      if (!client.empty()) {
-        row_.bind(1, (*end)->job.raw());
-        const bool same = row_.step() && row_.text(1) == client;
-        row_.reset();
-        if (!same) return;
-      }
-      bytes -= Bytes(static_cast<std::int64_t>((*end)->timeline.size() + (*end)->result.size()));
-      ends.push_back(std::move(**end));
-      page.more = std::ssize(ends) >= limit || bytes <= Bytes(0);
+      if (seq <= page.oldest || (!query.client.empty() && end_tag != tag)) return;
+      auto found = end_of_page(seq, query);
+      if (!found) broken = found.error();
+      if (broken || !*found) return;
+      const JobEnd& end = (*found)->end;
+      bytes -= Bytes(static_cast<std::int64_t>(end.timeline.size() + end.result.size()));
+      page.ends.push_back(std::move(**found));
+      page.more = std::ssize(page.ends) >= query.limit || bytes <= Bytes(0);
     };
     each_packed_end(next_commits_.blob(1), next_commits_.integer(0), use);
     if (!full()) page.reached = std::max(page.reached, next_commits_.integer(0));
@@ -334,6 +309,8 @@ Result<JobRow> SqliteReader::row_of(JobId job, std::int64_t slot) {
   auto end = end_at(slot, false);
   if (!end) return std::unexpected(std::move(end).error());
   row.end = std::move(*end);
+  // Then by the wall clock.
+  if (row.end && row.end->took < Duration{}) row.end->took = row.end->at - row.submitted;
   return row;
 }
 
@@ -368,8 +345,26 @@ Result<std::optional<JobEnd>> SqliteReader::end_at(std::int64_t seq, bool whole)
   end.digests = split_digests(end_.text(8));
   end.timeline = end_.blob(9);
   end.result = end_.blob(10);
+  end.took = Duration(end_.is_null(11) ? -1 : end_.integer(11));
   end_.reset();
   return end;
+}
+
+// Nothing when it is another client's after all.
+Result<std::optional<EndsPage::Of>> SqliteReader::end_of_page(std::int64_t seq,
+                                                              const EndsQuery& query) {
+  auto end = end_at(seq, query.with_results);
+  if (!end) return std::unexpected(std::move(end).error());
+  if (!*end) return std::nullopt;
+  row_.bind(1, (*end)->job.raw());
+  if (!row_.step()) {
+    if (!row_.ok()) return failed();
+    return std::nullopt;
+  }
+  EndsPage::Of of{std::move(**end), std::string(row_.text(1)), std::string(row_.text(2))};
+  row_.reset();
+  if (!query.client.empty() && of.client != query.client) return std::nullopt;
+  return of;
 }
 
 Result<std::optional<Duration>> SqliteReader::whole_of(std::int64_t end_seq) {
@@ -385,83 +380,6 @@ Result<std::optional<Duration>> SqliteReader::whole_of(std::int64_t end_seq) {
   next_commits_.reset();
   if (!read) return failed();
   return whole;
-}
-
-Result<std::vector<JobRow>> SqliteReader::live_jobs(std::string_view kind, JobId before,
-                                                    int limit) {
-  std::vector<JobRow> rows;
-  live_blocks_.bind(1, before.raw() / Fates::per_row);
-  while (std::ssize(rows) < limit && live_blocks_.step()) {
-    const std::int64_t base = live_blocks_.integer(0) * Fates::per_row;
-    const std::string slots(live_blocks_.blob(1));
-    for (int i = Fates::per_row - 1; i >= 0 && std::ssize(rows) < limit; --i) {
-      const std::int64_t slot = Fates::slot_in(slots, i);
-      if (slot >= 0 || JobId(base + i) >= before) continue;
-      if (auto added = add_if_of_kind(rows, JobId(base + i), slot, kind); !added) {
-        live_blocks_.reset();
-        return std::unexpected(std::move(added).error());
-      }
-    }
-  }
-  if (!live_blocks_.ok()) return failed();
-  live_blocks_.reset();
-  return rows;
-}
-
-Result<std::vector<JobRow>> SqliteReader::bad_jobs(int state, std::string_view kind, JobId before,
-                                                   int limit) {
-  std::vector<JobRow> rows;
-  bad_ends_.bind(1, state);
-  bad_ends_.bind(2, before.raw());
-  while (std::ssize(rows) < limit && bad_ends_.step()) {
-    if (auto added = add_if_of_kind(rows, JobId(bad_ends_.integer(0)), bad_ends_.integer(1), kind);
-        !added) {
-      bad_ends_.reset();
-      return std::unexpected(std::move(added).error());
-    }
-  }
-  if (!bad_ends_.ok()) return failed();
-  bad_ends_.reset();
-  return rows;
-}
-
-Result<std::vector<JobRow>> SqliteReader::any_jobs(std::optional<int> state, std::string_view kind,
-                                                   JobId before, int limit) {
-  std::vector<JobRow> rows;
-  blocks_.bind(1, before.raw() / Fates::per_row);
-  while (std::ssize(rows) < limit && blocks_.step()) {
-    const std::int64_t base = blocks_.integer(0) * Fates::per_row;
-    const std::string slots(blocks_.blob(1));
-    for (int i = Fates::per_row - 1; i >= 0 && std::ssize(rows) < limit; --i) {
-      const std::int64_t slot = Fates::slot_in(slots, i);
-      if (slot == 0 || (state && slot < 0) || JobId(base + i) >= before) continue;
-      if (auto added = add_if_of_kind(rows, JobId(base + i), slot, kind); !added) {
-        blocks_.reset();
-        return std::unexpected(std::move(added).error());
-      }
-      if (!rows.empty() && state && static_cast<int>(rows.back().end->state) != *state)
-        rows.pop_back();
-    }
-  }
-  if (!blocks_.ok()) return failed();
-  blocks_.reset();
-  return rows;
-}
-
-Status SqliteReader::add_if_of_kind(std::vector<JobRow>& rows, JobId job, std::int64_t slot,
-                                    std::string_view kind) {
-  if (std::chrono::steady_clock::now() > until_)
-    return fail(Errc::deadline, "too many jobs to look through: narrow the question");
-  if (!kind.empty()) {
-    row_.bind(1, job.raw());
-    const bool same = row_.step() && row_.text(2) == kind;
-    row_.reset();
-    if (!same) return {};
-  }
-  auto row = row_of(job, slot);
-  if (!row) return std::unexpected(std::move(row).error());
-  rows.push_back(std::move(*row));
-  return {};
 }
 
 std::unexpected<Error> SqliteReader::failed() const {

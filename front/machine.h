@@ -274,6 +274,11 @@ class Machine {
     return client_ids_.size() < limits::clients || client_ids_.contains(std::string(name));
   }
   [[nodiscard]] ClientId client_of(JobId job) const { return jobs_.at(job.raw()).client; }
+  // The name that this number has, or had until the event at work.
+  [[nodiscard]] const std::string& client_name(ClientId client) const {
+    return clients_[client].name;
+  }
+  [[nodiscard]] KindId kind_of(JobId job) const { return jobs_.at(job.raw()).kind; }
   // Whether jobs of the ledger are still to come.
   [[nodiscard]] bool replaying() const { return replaying_; }
   [[nodiscard]] bool is_live(JobId job) const { return jobs_.contains(job.raw()); }

@@ -99,7 +99,7 @@ struct Aside {
 Result<Aside> create_aside(const fs::path& root) {
   for (;;) {
     fs::path path = root / "tmp" / random_hex();
-    File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+    File file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
     if (!file) return disk_error("create", path);
     if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK && errno != EINTR) return disk_error("lock", path);
@@ -326,6 +326,34 @@ Result<bool> Blobs::put_piece(std::string_view digest, Bytes whole, Bytes offset
   if (auto stored = publish(fd, part, digest); !stored)
     return std::unexpected(std::move(stored).error());
   return true;
+}
+
+Result<std::unique_ptr<BlobWriter>> Blobs::writer() {
+  auto aside = create_aside(folder_);
+  if (!aside) return std::unexpected(std::move(aside).error());
+  return std::unique_ptr<BlobWriter>(
+      new BlobWriter(*this, std::move(aside->path), std::move(aside->file)));
+}
+
+BlobWriter::~BlobWriter() {
+  if (!placed_) ::unlink(path_.c_str());
+}
+
+Status BlobWriter::write(std::string_view piece) {
+  size_ = size_ + Bytes(static_cast<std::int64_t>(piece.size()));
+  return write_all(file_.fd(), piece, path_);
+}
+
+Result<std::string> BlobWriter::finish() {
+  auto digest = digest_of_file(file_.fd(), static_cast<std::size_t>(size_.raw()), path_);
+  if (!digest) return digest;
+  auto known = blobs_.touch(*digest);
+  if (!known) return std::unexpected(std::move(known).error());
+  if (*known) return digest;
+  if (auto stored = blobs_.publish(file_.fd(), path_, *digest); !stored)
+    return std::unexpected(std::move(stored).error());
+  placed_ = true;
+  return digest;
 }
 
 Result<Mapped> Blobs::map(std::string_view digest) const {

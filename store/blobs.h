@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "store/durable.h"
 
 namespace tallymill::store {
 
@@ -45,6 +46,8 @@ class Mapped {
   std::shared_ptr<const void> memory_;
   std::string_view bytes_;
 };
+
+class BlobWriter;
 
 class Blobs {
  public:
@@ -70,6 +73,10 @@ class Blobs {
   [[nodiscard]] Result<bool> put_piece(std::string_view digest, Bytes whole, Bytes offset,
                                        std::string_view piece);
 
+  // For a blob that comes piece by piece and whose digest is known at its end only. disk: no file.
+  // REQUIRES: the store outlives it.
+  [[nodiscard]] Result<std::unique_ptr<BlobWriter>> writer();
+
   // not_found when there is no such blob; corrupt when its size is not what was written.
   [[nodiscard]] Result<Mapped> map(std::string_view digest) const;
   [[nodiscard]] bool has(std::string_view digest) const;
@@ -91,6 +98,7 @@ class Blobs {
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 
  private:
+  friend class BlobWriter;
   explicit Blobs(std::filesystem::path folder) : folder_(std::move(folder)) {}
   [[nodiscard]] Status need_folder(std::string_view digest);
   [[nodiscard]] Status publish(int fd, const std::filesystem::path& aside, std::string_view digest);
@@ -99,6 +107,32 @@ class Blobs {
   std::filesystem::path folder_;
   std::array<std::atomic<bool>, 256> durable_{};  // fan-out folders that this process has synced
   int collect_at_ = 0;  // the fan-out folder, 0..255, that collect() looks at next
+};
+
+// Threads: one at a time.
+class BlobWriter {
+ public:
+  ~BlobWriter();  // what was not finished is removed
+  BlobWriter(const BlobWriter&) = delete;
+  BlobWriter& operator=(const BlobWriter&) = delete;
+
+  // disk: the blob cannot be finished any more.
+  [[nodiscard]] Status write(std::string_view piece);
+  // The digest of all that was written, durable; as Blobs::put. Once.
+  // Cost: reads it all once more.
+  [[nodiscard]] Result<std::string> finish();
+  [[nodiscard]] Bytes size() const { return size_; }
+
+ private:
+  friend class Blobs;
+  BlobWriter(Blobs& blobs, std::filesystem::path path, File file)
+      : blobs_(blobs), path_(std::move(path)), file_(std::move(file)) {}
+
+  Blobs& blobs_;
+  std::filesystem::path path_;
+  File file_;
+  Bytes size_{};
+  bool placed_ = false;  // it has the name of its digest
 };
 
 }  // namespace tallymill::store

@@ -63,8 +63,13 @@ struct JobsArgs {
   Common common;
   std::string state;
   std::string kind;
+  std::string stage;
+  std::string client;
+  double since_s = 0;  // ago; 0: any
+  std::string query;
+  std::string sort;
+  std::string cursor;
   int limit = 20;
-  std::int64_t before = 0;
 };
 int jobs(const JobsArgs& args);
 
@@ -82,6 +87,15 @@ int snapshot(const SnapshotArgs& args);
 int ledger_check(const Common& common, const std::string& folder, bool read_blobs);
 int doctor(const Common& common);
 int config_check(const Common& common, const std::string& file);
+
+struct TokenArgs {
+  Common common;
+  std::string name;
+  std::string role = "submit";
+  std::string file;  // empty: the line is printed
+};
+// REQUIRES: a role of http::role_named().
+int token(const TokenArgs& args);
 
 // ---- for the commands ----
 

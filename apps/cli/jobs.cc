@@ -166,25 +166,37 @@ Result<json> list_of(bus::Client& client, const JobsArgs& args) {
   // States of the table that the ledger does not know apart.
   const bool live_one =
       args.state == "waiting" || args.state == "in_flight" || args.state == "settling";
+  bus::Ask ask{.state = live_one ? "live" : std::string_view(args.state),
+               .kind = args.kind,
+               .stage = args.stage,
+               .client = args.client,
+               .text = args.query,
+               .sort = args.sort};
+  if (args.since_s > 0)
+    ask.since_unix_ns = to_ns(SystemClock().wall()) - static_cast<std::int64_t>(args.since_s * 1e9);
   json all = json::array();
   json answer;
-  JobId before(args.before);
-  while (true) {
-    const int left = args.limit - static_cast<int>(all.size());
-    auto page = client.jobs(live_one ? "live" : args.state, args.kind, left, before);
+  std::string cursor = args.cursor;
+  do {
+    ask.cursor = cursor;
+    ask.limit = args.limit - static_cast<int>(all.size());
+    auto page = client.jobs(ask);
     if (!page) return page;
     answer = std::move(*page);
     const auto rows = answer.find("jobs");
     if (rows == answer.end() || !rows->is_array())
       return fail(Errc::bad_frame, "the front's answer has no jobs");
-    for (json& row : *rows) {
-      before = JobId(number_at(row, "job"));
+    for (json& row : *rows)
       if (!live_one || text_at(row, "state") == args.state) all.push_back(std::move(row));
-    }
-    if (rows->empty() || static_cast<int>(all.size()) >= args.limit) break;
-  }
+    cursor = text_at(answer, "cursor");
+  } while (!cursor.empty() && static_cast<int>(all.size()) < args.limit);
   answer["jobs"] = std::move(all);
   return answer;
+}
+
+bool filters(const JobsArgs& args) {
+  return args.since_s > 0 || !args.cursor.empty() ||
+         !(args.state + args.kind + args.stage + args.client + args.query).empty();
 }
 
 }  // namespace
@@ -197,7 +209,7 @@ int jobs(const JobsArgs& args) {
   if (args.common.json) return print_json(*answer), exit_ok;
   const auto list = answer->find("jobs");
   if (list->empty()) {
-    fmt::print(stderr, "no jobs{}\n", args.state.empty() && args.kind.empty() ? " yet" : " match");
+    fmt::print(stderr, "no jobs{}\n", filters(args) ? " match" : " yet");
     return exit_ok;
   }
   Table table({{"JOB", true},

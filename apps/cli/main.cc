@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "apps/cli/command.h"
+#include "http/tokens.h"
 
 namespace tallymill::cli {
 namespace {
@@ -137,7 +138,7 @@ class Commands {
     id_command("wait", "wait for a job's end; exit 1 if it is not done", cli::wait);
     CLI::App* result = id_command("result", "write a finished job's files", cli::result);
     add_out(*result, ids_.out, ids_.force);
-    CLI::App* jobs = command("jobs", "list jobs, newest first", [this] {
+    CLI::App* jobs = command("jobs", "list jobs, a page of them", [this] {
       list_.common = common_;
       return cli::jobs(list_);
     });
@@ -145,9 +146,19 @@ class Commands {
                      "live (or waiting, in_flight, settling of\nthese), done, failed, cancelled or "
                      "expired");
     jobs->add_option("--kind", list_.kind, "only of this kind");
+    jobs->add_option("--stage", list_.stage, "only of kinds that pass this stage");
+    jobs->add_option("--of", list_.client, "only of the client of this name");
+    jobs->add_option("--since", list_.since_s, "only submitted in the last so many\nseconds")
+        ->check(seconds);
+    jobs->add_option("-q,--query", list_.query,
+                     "only the job of this id, or those whose\nclient, kind, key or error code "
+                     "begins so");
+    jobs->add_option("--sort", list_.sort,
+                     "newest first (the default), oldest, ended\n(last end first) or slowest")
+        ->check(CLI::IsMember({"newest", "oldest", "ended", "slowest"}));
     jobs->add_option("-n,--limit", list_.limit, "how many (default 20)")
         ->check(CLI::Range(1, 1'000'000));
-    jobs->add_option("--before", list_.before, "only ids below this one: the next page");
+    jobs->add_option("--cursor", list_.cursor, "where to go on: `cursor` of --json");
     id_command("cancel", "end jobs that wait, stop jobs that run", cli::cancel);
     id_command("retry", "run a dead letter once more, as a new job", cli::retry);
     id_command("explain", "where a job's time went, hop by hop", cli::explain);
@@ -184,6 +195,20 @@ class Commands {
     check_ledger->callback([this] {
       chosen_ = [this] { return cli::ledger_check(common_, data_folder(folder_), read_blobs_); };
     });
+    CLI::App* new_token = command(
+        "token", "a new token for HTTP, and its line of the file",
+        [this] {
+          token_.common = common_;
+          return cli::token(token_);
+        },
+        false);
+    new_token->add_option("name", token_.name, "who holds it, for logs")->required();
+    new_token->add_option("--role", token_.role, "read, submit (default) or operate")
+        ->check([](const std::string& word) {
+          return http::role_named(word) ? std::string() : "'" + word + "' is no role";
+        });
+    new_token->add_option("--file", token_.file,
+                          "add the line to this file instead of\nprinting it to stderr");
     CLI::App* config = app_.add_subcommand("config", "configuration files");
     config->require_subcommand(1);
     CLI::App* check_config = config->add_subcommand("check", "what a file says, or what is wrong");
@@ -200,6 +225,7 @@ class Commands {
   IdArgs ids_;
   JobsArgs list_;
   SnapshotArgs snapshot_;
+  TokenArgs token_;
   std::string kind_;
   std::string folder_;
   std::string file_;

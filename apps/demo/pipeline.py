@@ -60,7 +60,8 @@ class Pipeline:
         with open(self.log_path, "wb") as log:
             self.up = subprocess.Popen(
                 [self.launcher, "up", "--run-dir", self.sockets, "--data-dir", self.folder / "data",
-                 "--front.listen", listen, "--front.results", results, "--front.control", control],
+                 "--front.listen", listen, "--front.results", results, "--front.control", control,
+                 "--front.http", "off"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True, preexec_fn=lambda: end_with_parent(parent))
         try:

@@ -124,6 +124,8 @@ class UpTest : public testing::Test {
                                   "ipc://" + (folder_ / "r").string(),
                                   "--control",
                                   "ipc://" + (folder_ / "c").string(),
+                                  "--http",
+                                  "off",
                                   "--stages.compute.workers",
                                   "1",
                                   "--stages.image.workers",

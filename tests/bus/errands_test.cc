@@ -11,6 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
+#include "bus/loop.h"
+
 namespace tallymill::bus {
 namespace {
 

@@ -205,20 +205,19 @@ class Door(unittest.TestCase):
         self.assertIsNotNone(watcher.ask("watch", ids=jobs[1:2]))
 
     def test_a_page_of_jobs_and_a_piece_of_a_replay(self):
-        page = 500
+        page, piece = 150, 500
         reader = Client(self.mill.endpoint, "pages")
         self.assertTrue(reader.hello())
         since = reader.ask("ping")["head"]
-        requests = [reader.submit("synthetic", {}) for _ in range(page + 1)]
+        requests = [reader.submit("synthetic", {}) for _ in range(piece + 1)]
         self.assertTrue(reader.wait_for(lambda: all(r in reader.accepted for r in requests), 30))
         jobs = sorted(reader.accepted[r]["id"] for r in requests)
         self.assertTrue(reader.wait_for(lambda: all(reader.ends[job] for job in jobs), 30))
         for asked, given in ((0, page), (page - 1, page - 1), (page, page), (page + 1, page)):
-            rows = reader.ask("jobs", n=asked)["jobs"]
-            self.assertEqual(len(rows), given)
-            self.assertEqual([row["job"] for row in rows], jobs[::-1][:given])
-        rest = reader.ask("jobs", before=rows[-1]["job"], n=1)["jobs"]
-        self.assertEqual([row["job"] for row in rest], jobs[:1])
+            answer = reader.ask("jobs", n=asked)
+            self.assertEqual([row["job"] for row in answer["jobs"]], jobs[::-1][:given])
+        rest = reader.ask("jobs", cur=answer["cursor"], n=1)["jobs"]
+        self.assertEqual([row["job"] for row in rest], jobs[::-1][page:page + 1])
         # One piece exactly, and one end more than that.
         by_seq = sorted(reader.ends[job][0][0]["seq"] for job in jobs)
         for expected in (by_seq[1:], by_seq):

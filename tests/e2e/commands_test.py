@@ -5,6 +5,7 @@ Goal: the exit code tells what happened, nothing is lost in silence, nothing is 
 usage: commands_test.py PROGRAMS
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -67,6 +68,44 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.run_command("config", "check", large, connects=False).returncode, 0)
         large.write_text("#" * ((1 << 20) + 1))
         self.assertEqual(self.run_command("config", "check", large, connects=False).returncode, 2)
+
+    def test_a_token_is_told_once_and_its_file_holds_its_hash(self):
+        file = self.folder / "tokens"
+        told = self.run_command("token", "ci", "--role", "operate", "--file", file, connects=False)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        token = told.stdout.decode().strip()
+        self.assertRegex(token, r"^tm_[\w-]{43}$")
+        self.assertNotIn(token.encode(), told.stderr)
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(file.read_text().split(),
+                         ["ci", "operate", hashlib.sha256(token.encode()).hexdigest()])
+        file.write_text(file.read_text().rstrip())  # as an editor may leave it
+        added = self.run_command("token", "grafana", "--role=read", "--file", file, "--json", connects=False)
+        said = json.loads(added.stdout)
+        self.assertEqual([line.split()[:2] for line in file.read_text().splitlines()],
+                         [["ci", "operate"], ["grafana", "read"]])
+        self.assertEqual(said["line"], file.read_text().splitlines()[1])
+        self.assertEqual((said["name"], said["role"], said["file"]), ("grafana", "read", str(file)))
+        loose = self.run_command("token", "x", connects=False)
+        self.assertEqual(loose.stderr.decode().split()[:2], ["x", "submit"])
+        self.assertIn(hashlib.sha256(loose.stdout.strip()).hexdigest(), loose.stderr.decode())
+
+    def test_a_token_that_cannot_be_kept_is_not_told(self):
+        file = self.folder / "tokens"
+        file.write_text("ci submit " + "a" * 64 + "\n")
+        file.chmod(0o600)
+        (self.folder / "open").touch()
+        (self.folder / "open").chmod(0o666)
+        (self.folder / "broken").write_text("ci submit\n")
+        (self.folder / "broken").chmod(0o600)
+        for words, exit_code in ((["ci", "--file", file], 1), (["new", "--file", "open"], 6),
+                                 (["new", "--file", "broken"], 2), (["a b"], 2), ([""], 2),
+                                 (["new", "--file", self.folder], 70), (["new", "--role", "none"], 2),
+                                 (["new", "--file", "/proc/nowhere/tokens"], 70), ([], 2)):
+            ran = self.run_command("token", *words, connects=False)
+            self.assertEqual((ran.returncode, ran.stdout), (exit_code, b""), (words, ran.stderr))
+        self.assertEqual(file.read_text(), "ci submit " + "a" * 64 + "\n")
+        self.assertEqual((self.folder / "open").read_bytes(), b"")
 
     def test_the_result_of_a_failed_job_says_that_it_failed(self):
         header, _, _ = run_job(self.client, "synthetic", {"outcome": "fail"})

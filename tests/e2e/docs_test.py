@@ -51,12 +51,14 @@ class Pages(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-")))
         shutil.copy(ROOT / "examples/sample.jpg", self.folder / "photo.jpg")
-        self.jobs, results, control = (f"tcp://127.0.0.1:{port}" for port in free_ports(3))
+        self.jobs, results, control, http = (f"tcp://127.0.0.1:{port}" for port in free_ports(4))
+        self.http = http.removeprefix("tcp://")
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("TALLYMILL_")} | {
             "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "TALLYMILL_RUN_DIR": str(self.folder / "run"),
             "TALLYMILL_DATA_DIR": str(self.folder / "data"), "TALLYMILL_FRONT__LISTEN": self.jobs,
             "TALLYMILL_FRONT__RESULTS": results, "TALLYMILL_FRONT__CONTROL": control,
+            "TALLYMILL_FRONT__HTTP": self.http,
             "TALLYMILL_FRONT__DISK_FLOOR_BYTES": "1048576"}
         self.served = False
 
@@ -111,6 +113,7 @@ class Pages(unittest.TestCase):
             where = f"{page}:{line}"
             self.assertTrue(info, f"{where}: a block that does not say what it is")
             text = text.replace("tcp://127.0.0.1:7750", self.jobs)
+            text = text.replace("127.0.0.1:7780", self.http)
             if info == ["sh", "serve"]:
                 self.serve(text)
             elif info == ["text", "output"]:

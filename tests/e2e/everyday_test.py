@@ -127,7 +127,7 @@ class Everyday(unittest.TestCase):
         absent.write_text(
             f"run_dir: {self.folder}/run\ndata_dir: {self.folder}/data\nfront:\n"
             f"  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
-            f"  control: tcp://127.0.0.1:{control}\n")
+            f"  control: tcp://127.0.0.1:{control}\n  http: off\n")
         findings = self.as_json("doctor", server=False, config=absent, code=NEGATIVE)["findings"]
         wrong = {finding["check"]: finding for finding in findings if not finding["ok"]}
         self.assertEqual(sorted(wrong), ["front", "port of front.listen"])

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import unittest
 
+from http_client import Http
 from mill import Client, Mill, run_job, until
 
 PROGRAMS = sys.argv.pop(1)
@@ -19,10 +20,10 @@ KEPT = 20
 NUMBER = r"[-+]?(?:\d[\d.e+-]*|Inf|NaN)"
 
 
-def documented():
-    """{name: (type, labels)} of the first table: the front's."""
+def documented(section=0):
+    """{name: (type, labels)} of a section's table: the front's, or that of its HTTP server."""
     rows = re.findall(r"^\| `(tallymill_\w+)` \| (\w+) \|([^|]*)\|([^|]+)\|$",
-                      DOCS.read_text().split("\n## ")[0], re.MULTILINE)
+                      DOCS.read_text().split("\n## ")[section], re.MULTILINE)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
 
 
@@ -87,6 +88,19 @@ class Metrics(unittest.TestCase):
                                          if k != "le"), f"{labels}: that has no bound")
                 if kind == "histogram":
                     self.buckets_rise(samples)
+
+    def test_over_http_comes_the_same_and_what_the_server_counts(self):
+        mill, _ = self.start()
+        self.addCleanup(mill.__exit__, None, None, None)
+        http = Http(mill.http_port)  # which asks once
+        families = exposition(http.ask("GET", "/metrics").body.decode())
+        self.assertEqual({name: kind for name, (kind, _) in documented(1).items()},
+                         {name: family[0] for name, family in families.items()
+                          if name.startswith("tallymill_http_")})
+        self.assertIn("tallymill_jobs_accepted_total", families)
+        for name, (_, labels) in documented(1).items():
+            for sample, found, _ in families[name][2]:
+                self.assertEqual(set(found) - {"le"}, labels, sample)
 
     def buckets_rise(self, samples):
         series = collections.defaultdict(list)

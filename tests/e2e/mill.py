@@ -59,12 +59,12 @@ class Mill:
         self.run = self.folder / "run"
         self.data = self.folder / "data"
         self.run.mkdir(parents=True, exist_ok=True)
-        jobs, results, control = free_ports(3)
+        jobs, results, control, self.http_port = free_ports(4)
         self.config = self.folder / "tallymill.yaml"
         self.config.write_text(
             f"run_dir: {self.run}\ndata_dir: {self.data}\n"
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
-            f"  control: tcp://127.0.0.1:{control}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
+            f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{self.http_port}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
         plain = threads == 1 and environment is None and front is None
         self.up_program = (self.programs / "tallymill-up" if plain

@@ -131,6 +131,32 @@ TEST_F(DeskTest, WhoWatchesAClientAndOneOfItsJobsIsToldOnce) {
   EXPECT_TRUE(watchers(4, JobId(6)).empty());
 }
 
+TEST_F(DeskTest, WhoWatchesEverybodyIsToldOnceOfEachJobAndOfNoneOnceItIsForgotten) {
+  const ConnId id = connect("a");
+  const ConnId other = connect("b", 1);
+  desk.watch_everyone(id);
+  desk.watch_everyone(id);
+  desk.find(id)->watches_everyone = true;
+  EXPECT_TRUE(desk.is_watched(9, JobId(1)));
+  EXPECT_EQ(watchers(9, JobId(1)), std::vector{id});
+  Conn& conn = *desk.find(id);
+  conn.client = 3;
+  conn.watches_all = true;
+  desk.watch_client(id, 3);
+  conn.ids.insert(5);
+  desk.watch_job(id, JobId(5));
+  desk.watch_job(other, JobId(5));
+  EXPECT_EQ(watchers(3, JobId(5)), (std::vector{id, other}));
+  EXPECT_TRUE(conn.watches_closely(3, JobId(6)));
+  EXPECT_TRUE(conn.watches_closely(4, JobId(5)));
+  EXPECT_FALSE(conn.watches_closely(4, JobId(6)));
+  conn.replaying = true;
+  EXPECT_EQ(watchers(3, JobId(5)), std::vector{other});
+  for (std::size_t n = 0; n < limits::connections; ++n) connect("c" + std::to_string(n), 2);
+  EXPECT_EQ(desk.find(id), nullptr);
+  EXPECT_FALSE(desk.is_watched(9, JobId(1)));
+}
+
 TEST_F(DeskTest, AnEndThatComesWhileEarlierOnesAreReadBackIsStillWatchedFor) {
   const ConnId reading = connect("a");
   const ConnId live = connect("b");

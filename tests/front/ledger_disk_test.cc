@@ -339,7 +339,7 @@ void write_old_ledger(const fs::path& folder, int version) {
       "'E_STAGE');"
       "INSERT INTO commits VALUES(1000, 4, 1, 0, 0, 0, 2, 0, NULL, NULL);"
       "UPDATE retired SET done = 1, through_seq = 4"));
-  ASSERT_TRUE(db->exec(version == 3 ? "INSERT INTO retired_keys VALUES('a', 'old', 3, 'hash', 1, 0)"
+  ASSERT_TRUE(db->exec(version >= 3 ? "INSERT INTO retired_keys VALUES('a', 'old', 3, 'hash', 1, 0)"
                                     : "INSERT INTO keys VALUES('a', 'key', 1, 'hash', 1, NULL),"
                                       " ('a', 'old', 3, 'hash', 1, 0)"));
   for (const auto& [sql, bytes] :
@@ -362,7 +362,8 @@ void write_old_ledger(const fs::path& folder, int version) {
     of_jobs.resize(Fates::per_row);
     fates->bind(1, block);
     fates->bind(2, live);
-    fates->bind_blob(3, {reinterpret_cast<const char*>(of_jobs.data()), Fates::row_bytes});
+    fates->bind_blob(
+        3, {reinterpret_cast<const char*>(of_jobs.data()), of_jobs.size() * sizeof(std::int64_t)});
     ASSERT_TRUE(fates->run());
   };
   const std::int64_t live = -1 - std::int64_t{client_tag("a")};
@@ -373,7 +374,7 @@ void write_old_ledger(const fs::path& folder, int version) {
 }
 
 TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
-  for (const int version : {1, 2, 3}) {
+  for (const int version : {1, 2, 3, 4}) {
     const TempFolder old;
     write_old_ledger(old.path(), version);
     const auto opened = open_ledger(options_in(old.path()));
@@ -383,6 +384,13 @@ TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
     ASSERT_EQ(live.size(), 2U);
     EXPECT_EQ(live[0].id, JobId(1));
     EXPECT_EQ(live[1].id, JobId(1000));
+    const auto reader = opened.ledger->reader();
+    ASSERT_TRUE(reader);
+    const auto slowest = (*reader)->jobs({.client = "b", .sort = JobsSort::slowest, .limit = 10});
+    ASSERT_TRUE(slowest) << slowest.error().message;
+    ASSERT_EQ(slowest->rows.size(), 1U) << "version " << version;
+    EXPECT_EQ(slowest->rows[0].id, JobId(2));
+    EXPECT_EQ(slowest->rows[0].end->took, Duration(4));
     const auto keyed = [](std::int64_t id, std::string key) {
       NewJob job = job_with(id);
       job.client = "a";

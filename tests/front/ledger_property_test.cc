@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "front/ledger_check.h"
+#include "front/ledger_fates.h"
 #include "front/ledger_sqlite.h"
 #include "tests/front/ledger_fixture.h"
 
@@ -108,6 +109,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
 
   Entry random_end(std::int64_t job) {
     JobEnd end = end_of_job(++model_.seq, job, static_cast<EndState>(up_to(3)));
+    end.took = Duration(up_to(1'000'000'000));
     if (end.state == EndState::failed) {
       end.code = "E_STAGE";
       end.message = "gave up";
@@ -223,26 +225,66 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
     ASSERT_EQ(reader.body(JobId(model_.seq + 1)).error().code, Errc::not_found);
   }
 
+  [[nodiscard]] std::vector<std::int64_t> expected_list(const JobsQuery& query) const {
+    std::vector<std::pair<std::pair<std::int64_t, std::int64_t>, std::int64_t>> found;
+    for (const auto& [id, known] : model_.jobs) {
+      const std::string is = known.end ? std::string(name_of(known.end->state)) : "live";
+      const NewJob& job = known.job;
+      const bool by_end = query.sort == JobsSort::ended || query.sort == JobsSort::slowest;
+      if ((by_end && !known.end) || (!query.state.empty() && query.state != is) ||
+          (query.kinds && std::ranges::find(*query.kinds, job.kind) == query.kinds->end()) ||
+          (!query.client.empty() && query.client != job.client) ||
+          (query.since && job.submitted < *query.since))
+        continue;
+      if (!query.text.empty() && !job.client.starts_with(query.text) &&
+          !job.kind.starts_with(query.text) && !job.key.starts_with(query.text) &&
+          !(known.end && known.end->code.starts_with(query.text)))
+        continue;
+      const std::int64_t major = query.sort == JobsSort::ended     ? known.end->seq
+                                 : query.sort == JobsSort::slowest ? took_key(known.end->took)
+                                                                   : id;
+      found.push_back({{major, id}, id});
+    }
+    std::ranges::sort(found);
+    if (query.sort != JobsSort::oldest) std::ranges::reverse(found);
+    std::vector<std::int64_t> ids;
+    for (const auto& each : found) ids.push_back(each.second);
+    return ids;
+  }
+
   // Page by page, as a client asks.
+  void compare_list(LedgerReader& reader, JobsQuery query) {
+    std::vector<std::int64_t> listed;
+    query.limit = 7;
+    do {
+      const auto page = reader.jobs(query);
+      ASSERT_TRUE(page) << page.error().message;
+      ASSERT_LE(page->rows.size(), 7U);
+      for (const JobRow& row : page->rows) listed.push_back(row.id.raw());
+      query.cursor = page->next;
+    } while (!query.cursor.empty());
+    ASSERT_EQ(listed, expected_list(query))
+        << name_of(query.sort) << ": " << query.state << ", " << query.client << ", " << query.text;
+  }
+
   void compare_lists(LedgerReader& reader) {
-    for (const std::string state : {"", "live", "done", "failed", "cancelled", "expired"}) {
-      for (const std::string kind : {"", "box"}) {
-        std::vector<std::int64_t> expected;
-        for (const auto& [id, known] : model_.jobs) {
-          const std::string is = known.end ? std::string(name_of(known.end->state)) : "live";
-          if ((state.empty() || state == is) && (kind.empty() || kind == known.job.kind))
-            expected.insert(expected.begin(), id);
-        }
-        std::vector<std::int64_t> listed;
-        for (JobId before;;) {
-          const auto page = reader.jobs(state, kind, before, 7);
-          ASSERT_TRUE(page) << page.error().message;
-          for (const JobRow& row : *page) listed.push_back(row.id.raw());
-          if (page->size() < 7) break;
-          before = page->back().id;
-        }
-        ASSERT_EQ(listed, expected) << state << " " << kind;
+    for (const JobsSort sort :
+         {JobsSort::newest, JobsSort::oldest, JobsSort::ended, JobsSort::slowest}) {
+      for (const std::string state : {"", "live", "done", "failed", "cancelled", "expired"}) {
+        JobsQuery query{.state = state, .sort = sort};
+        ASSERT_NO_FATAL_FAILURE(compare_list(reader, query));
+        query.kinds = {"box"};
+        ASSERT_NO_FATAL_FAILURE(compare_list(reader, query));
+        query.client = "client-1";
+        ASSERT_NO_FATAL_FAILURE(compare_list(reader, query));
       }
+      for (const std::string text : {"client-2", "eng", "key-1", "E_CANC", "none"})
+        ASSERT_NO_FATAL_FAILURE(compare_list(reader, {.text = text, .sort = sort}));
+      JobsQuery query{.since = wall_from_ns(1'700'000'000'000'000'000 + model_.seq / 2),
+                      .sort = sort};
+      ASSERT_NO_FATAL_FAILURE(compare_list(reader, query));
+      query.kinds.emplace();
+      ASSERT_NO_FATAL_FAILURE(compare_list(reader, query));
     }
   }
 
@@ -256,13 +298,16 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       std::vector<std::int64_t> seen;
       std::int64_t since = model_.retired_through;
       while (true) {
-        const auto page = reader.ends_since(since, client, 5, Bytes(1000));
+        const auto page =
+            reader.ends_since({.since = since, .client = client, .limit = 5, .bytes = Bytes(1000)});
         ASSERT_TRUE(page) << page.error().message;
         ASSERT_EQ(page->oldest, model_.retired_through);
         ASSERT_LE(page->ends.size(), 5U);
-        for (const JobEnd& end : page->ends) {
-          seen.push_back(end.seq);
-          ASSERT_LE(end.seq, page->reached);
+        for (const EndsPage::Of& of : page->ends) {
+          seen.push_back(of.end.seq);
+          ASSERT_LE(of.end.seq, page->reached);
+          ASSERT_EQ(of.client, model_.jobs.at(of.end.job.raw()).job.client);
+          ASSERT_EQ(of.kind, model_.jobs.at(of.end.job.raw()).job.kind);
         }
         if (!page->more) break;
         ASSERT_GT(page->reached, since);

@@ -105,17 +105,30 @@ void add_client_messages(std::vector<Sample>& all) {
   for (const Verb verb : {Verb::workers, Verb::topology, Verb::kinds, Verb::snapshot, Verb::ping})
     all.push_back({std::string(name_of(verb)), "A question about the front.",
                    [verb](Packer& p) { p.add(verb, Ask{.request = 10}); }});
+  all.push_back({"jobs", "A page of jobs that took longest, the second one.", [](Packer& p) {
+                   p.add(Verb::jobs, Ask{.request = 11,
+                                         .state = "failed",
+                                         .kind = "engrave",
+                                         .stage = "image",
+                                         .client = "shop-eu",
+                                         .since_unix_ns = 1'760'000'000'000'000'000,
+                                         .text = "order-47",
+                                         .sort = "slowest",
+                                         .cursor = "s1056964608.4711",
+                                         .limit = 50});
+                 }});
   all.push_back(
-      {"jobs", "A page of jobs, newest first.", [](Packer& p) {
-         p.add(
-             Verb::jobs,
-             Ask{.request = 11, .state = "failed", .kind = "engrave", .before = 4711, .limit = 50});
+      {"ends", "What ended after a number.", [](Packer& p) {
+         p.add(Verb::ends,
+               Ask{.request = 11, .limit = 100, .after = 90'000, .ledger = "5d41402abc4b2a76"});
        }});
   all.push_back(
       {"watch", "Events of two jobs, and what was missed.", [](Packer& p) {
          p.add(Watch{
              .request = 12, .ids = {4711, 4712}, .since = 90'000, .ledger = "5d41402abc4b2a76"});
        }});
+  all.push_back({"watch_all", "What happens to everybody's jobs from now on.",
+                 [](Packer& p) { p.add(Watch{.request = 12, .all = true}); }});
   all.push_back(
       {"put", "A piece of a blob; its bytes are blob 0.", [](Packer& p) {
          p.add(Put{.request = 13, .digest = digest, .bytes = 2'097'152, .offset = 1'048'576});
@@ -173,6 +186,15 @@ void add_front_messages(std::vector<Sample>& all, const std::string& schemas) {
   all.push_back({"event_progress", "A running job is half done.", [](Packer& p) {
                    p.add(Event{.job = 4711, .seq = 90'211, .what = "progress", .fraction = 0.5});
                  }});
+  all.push_back(
+      {"event_accepted", "To who watches everybody's jobs: there is a new one.", [](Packer& p) {
+         p.add(Event{.job = 4712,
+                     .seq = 90'211,
+                     .what = "accepted",
+                     .kind = "box",
+                     .client = "shop-eu",
+                     .at_unix_ns = 1'760'000'000'000'000'000});
+       }});
   all.push_back({"event_done", "The end of a job, on disk.", [](Packer& p) {
                    p.add(Event{.job = 4711,
                                .seq = 90'240,

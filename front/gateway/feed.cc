@@ -1,0 +1,208 @@
+#include "front/gateway/feed.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "bus/codec_json.h"
+
+namespace tallymill::gateway {
+namespace {
+
+using nlohmann::json;
+
+bool is_end(std::string_view what) {
+  return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
+}
+
+Happening gap(std::int64_t from, std::int64_t to) {
+  Happening happening;
+  happening.seq = to;
+  happening.is_end = true;
+  happening.what = "gap";
+  happening.json = json{{"event", "gap"}, {"from", from}, {"to", to}}.dump();
+  return happening;
+}
+
+Happening happening_of(const bus::Event& event) {
+  Happening happening{event.seq,
+                      is_end(event.what),
+                      event.job,
+                      std::string(event.what),
+                      std::string(event.kind),
+                      std::string(event.client),
+                      {}};
+  json told{{"event", event.what},
+            {"seq", event.seq},
+            {"job", event.job},
+            {"kind", event.kind},
+            {"client", event.client}};
+  if (event.at_unix_ns != 0) told["at_unix_ns"] = event.at_unix_ns;
+  if (event.what == "progress") told["fraction"] = event.fraction;
+  if (happening.is_end) told["attempts"] = event.attempts;
+  if (event.whole_ns != 0) told["whole_ns"] = event.whole_ns;
+  if (!event.code.empty()) {
+    told["code"] = event.code;
+    told["message"] = event.message;
+    told["field"] = event.field;
+  }
+  happening.json = told.dump();
+  return happening;
+}
+
+// Of a row of the wire's `ends`.
+Happening happening_of(const json& end) {
+  json told{{"event", end.value("state", "")},
+            {"seq", end.value("seq", std::int64_t{0})},
+            {"job", end.value("job", std::int64_t{0})},
+            {"kind", end.value("kind", "")},
+            {"client", end.value("client", "")},
+            {"at_unix_ns", end.value("end_unix_ns", std::int64_t{0})},
+            {"attempts", end.value("attempts", 0)}};
+  for (const char* name : {"whole_ns", "code", "message", "field"})
+    if (const auto at = end.find(name); at != end.end()) told[name] = *at;
+  Happening happening{told["seq"].get<std::int64_t>(),
+                      true,
+                      told["job"].get<std::int64_t>(),
+                      told["event"].get<std::string>(),
+                      told["kind"].get<std::string>(),
+                      told["client"].get<std::string>(),
+                      {}};
+  happening.json = told.dump();
+  return happening;
+}
+
+}  // namespace
+
+bool Interest::wants(const Happening& happening) const {
+  if (happening.what == "gap") return true;
+  return (job == 0 || job == happening.job) && (kind.empty() || kind == happening.kind) &&
+         (client.empty() || client == happening.client);
+}
+
+Feed::Feed(Line& line) : line_(line) {
+  line_.on_event([this](const bus::Item& item) { on_event(item); });
+  line_.watch({.all = true}, [this](const Result<const bus::Item*>& said) {
+    const auto told =
+        said ? bus::json_of_msgpack((*said)->params) : Result<json>(std::unexpected(said.error()));
+    if (!told) return log::error("events cannot be watched: " + told.error().message);
+    ledger_ = told->value("ledger", "");
+    head_ = ring_since_ = told->value("seq", std::int64_t{0});
+  });
+}
+
+std::shared_ptr<Feed::Follower> Feed::follow(Interest interest, std::optional<std::int64_t> since,
+                                             std::string ledger, Tell tell) {
+  std::shared_ptr<Follower> follower(new Follower(*this, std::move(interest), std::move(tell)));
+  followers_.insert(follower.get());
+  follower->at_ = first_ + ring_.size();
+  follower->seen_ = since.value_or(head_);
+  follower->behind_ = since.has_value();
+  // Of numbers that are not ours the front says what is missing.
+  if (since && (ledger != ledger_ || *since > head_)) read_back(*follower, std::move(ledger));
+  pump(*follower);
+  return follower;
+}
+
+void Feed::on_event(const bus::Item& item) {
+  if (item.verb == bus::Verb::gap) {
+    if (const auto said = bus::read<bus::Gap>(item)) add(gap(said->from, said->to));
+    return;
+  }
+  if (item.verb != bus::Verb::event) return;
+  if (const auto event = bus::read<bus::Event>(item); event && event->what != "preview")
+    add(happening_of(*event));
+}
+
+void Feed::add(Happening&& happening) {
+  if (happening.is_end) head_ = std::max(head_, happening.seq);
+  bytes_ = bytes_ + Bytes(static_cast<std::int64_t>(happening.json.size()));
+  ring_.push_back(std::move(happening));
+  while (ring_.size() > limits::gateway_events ||
+         (bytes_ > limits::gateway_events_bytes && ring_.size() > 1)) {
+    bytes_ -= Bytes(static_cast<std::int64_t>(ring_.front().json.size()));
+    if (ring_.front().is_end) ring_since_ = ring_.front().seq;
+    ring_.pop_front();
+    ++first_;
+  }
+  for (Follower* follower : std::vector(followers_.begin(), followers_.end()))
+    if (followers_.contains(follower)) pump(*follower);
+}
+
+bool Feed::tell(Follower& follower, const Happening& happening) {
+  const bool wanted = !happening.json.empty() && follower.interest_.wants(happening);
+  if (wanted && !follower.tell_(happening, ledger_)) return false;
+  if (happening.is_end) follower.seen_ = std::max(follower.seen_, happening.seq);
+  return true;
+}
+
+void Feed::pump(Follower& follower) {
+  if (follower.asking_ || !tell_read_back(follower)) return;
+  // Its place has left the ring: what it missed is in the ledger.
+  if (!follower.behind_ && follower.at_ < first_) follower.behind_ = true;
+  if (follower.behind_) {
+    if (follower.seen_ < ring_since_ || ledger_.empty()) return read_back(follower, ledger_);
+    follower.behind_ = false;
+    follower.at_ = first_;
+  }
+  while (follower.at_ < first_ + ring_.size()) {
+    const Happening& next = ring_[follower.at_ - first_];
+    // From before the end that it saw last.
+    const bool known = next.is_end ? next.seq <= follower.seen_ : next.seq < follower.seen_;
+    if (!known && !tell(follower, next)) return;
+    ++follower.at_;
+  }
+}
+
+bool Feed::tell_read_back(Follower& follower) {
+  while (!follower.read_back_.empty()) {
+    if (!tell(follower, follower.read_back_.front())) return false;
+    follower.read_back_.pop_front();
+  }
+  return true;
+}
+
+void Feed::read_back(Follower& follower, std::string ledger) {
+  if (std::exchange(follower.asking_, true)) return;
+  line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = ledger},
+            [this, at = &follower,
+             alive = std::weak_ptr(follower.alive_)](const Result<const bus::Item*>& said) {
+              if (alive.expired()) return;
+              at->asking_ = false;
+              if (!said) {
+                log::warn("ends cannot be read back: " + said.error().message);
+                at->read_back_.push_back(gap(at->seen_ + 1, head_));
+                return pump(*at);
+              }
+              take_page(*at, **said);
+            });
+}
+
+void Feed::take_page(Follower& follower, const bus::Item& item) {
+  const auto page = bus::json_of_msgpack(item.params);
+  if (!page) return log::error("a page of ends cannot be read: " + page.error().message);
+  if (const auto missing = page->find("gap"); missing != page->end()) {
+    const auto from = missing->value("from", std::int64_t{0});
+    const auto to = missing->value("to", std::int64_t{0});
+    // The numbers of another ledger, or beyond ours: what is to come is counted from here.
+    follower.seen_ = 0;
+    follower.read_back_.push_back(gap(from, to));
+    follower.read_back_.back().is_end = false;
+  }
+  for (const json& end : page->value("ends", json::array()))
+    follower.read_back_.push_back(happening_of(end));
+  const auto reached = page->value("reached", std::int64_t{0});
+  if (follower.read_back_.empty() || follower.read_back_.back().seq < reached) {
+    // Ends that this follower has nothing of: passed over.
+    Happening passed;
+    passed.seq = reached;
+    passed.is_end = true;
+    follower.read_back_.push_back(std::move(passed));
+  }
+  pump(follower);
+}
+
+}  // namespace tallymill::gateway

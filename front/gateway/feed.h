@@ -1,0 +1,107 @@
+// Feed: what happens to all jobs, to those who follow it over Server-Sent Events or a WebSocket.
+//
+// The gateway watches everybody's jobs once. What it hears stands in a ring in memory, rendered
+// once; a follower is a place in that ring and what it wants to hear, so that a thousand followers
+// cost a thousand places. One that does not read falls behind, and when its place has left the
+// ring, or it comes back with the number of the last end that it saw, the ends between are read
+// back from the ledger, a page at a time, as fast as it reads them.
+//
+//   invariant: a follower hears of each end behind the number that it named, in order and once, or
+//              of a gap first
+//   invariant: of a follower nothing is held but its place and limits::http_outlet_bytes
+//
+// Threads: the HTTP server's.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/units.h"
+#include "front/gateway/line.h"
+
+namespace tallymill::gateway {
+
+// One thing that happened, as it is told.
+struct Happening {
+  std::int64_t seq = 0;  // of an end its own; of anything else that of the end before it
+  bool is_end = false;
+  std::int64_t job = 0;
+  std::string what;  // accepted, progress, done, failed, cancelled, expired; gap
+  std::string kind;
+  std::string client;
+  std::string json;
+};
+
+// What a follower wants to hear; what is empty or 0 rules nothing out.
+struct Interest {
+  std::int64_t job = 0;
+  std::string kind;
+  std::string client;
+  [[nodiscard]] bool wants(const Happening& happening) const;
+};
+
+class Feed {
+ public:
+  // `line`: of which the feed takes all events.
+  explicit Feed(Line& line);
+
+  // Tells one; false: not now, go_on() is called when there is room.
+  using Tell = std::function<bool(const Happening&, const std::string& ledger)>;
+
+  class Follower {
+   public:
+    // There is room again.
+    void go_on() { feed_.pump(*this); }
+    ~Follower() { feed_.followers_.erase(this); }
+    Follower(const Follower&) = delete;
+    Follower& operator=(const Follower&) = delete;
+
+   private:
+    friend class Feed;
+    Follower(Feed& feed, Interest interest, Tell tell)
+        : feed_(feed), interest_(std::move(interest)), tell_(std::move(tell)) {}
+    Feed& feed_;
+    Interest interest_;
+    Tell tell_;
+    std::uint64_t at_ = 0;             // its place in the ring
+    std::int64_t seen_ = 0;            // the last end that it was told of, or passed over
+    std::deque<Happening> read_back_;  // of the page that is being told
+    bool behind_ = false;              // its next ends come from the ledger
+    bool asking_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  };
+
+  // From now on; with `since`, from the end after that number of that ledger on.
+  [[nodiscard]] std::shared_ptr<Follower> follow(Interest interest,
+                                                 std::optional<std::int64_t> since,
+                                                 std::string ledger, Tell tell);
+  [[nodiscard]] std::size_t followers() const { return followers_.size(); }
+  [[nodiscard]] const std::string& ledger() const { return ledger_; }
+  [[nodiscard]] std::int64_t head() const { return head_; }
+
+ private:
+  void on_event(const bus::Item& item);
+  void add(Happening&& happening);
+  void pump(Follower& follower);
+  [[nodiscard]] bool tell(Follower& follower, const Happening& happening);
+  [[nodiscard]] bool tell_read_back(Follower& follower);
+  void read_back(Follower& follower, std::string ledger);
+  void take_page(Follower& follower, const bus::Item& item);
+
+  Line& line_;
+  std::string ledger_;
+  std::int64_t head_ = 0;  // the last end that is in the ring, or was when the feed began
+  std::deque<Happening> ring_;
+  std::uint64_t first_ = 0;  // the place of ring_.front()
+  Bytes bytes_{};
+  std::int64_t ring_since_ = 0;  // the ring has all ends behind this number
+  std::set<Follower*> followers_;
+};
+
+}  // namespace tallymill::gateway

@@ -1,0 +1,191 @@
+// Jobs over HTTP: submit, list, status, timeline, cancel, retry.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "bus/codec_json.h"
+#include "front/gateway/gateway.h"
+#include "front/gateway/submission.h"
+
+namespace tallymill::gateway {
+
+using nlohmann::json;
+
+namespace {
+
+template <class Number>
+bool is_number(std::string_view text, Number& into) {
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+  return failed == std::errc{} && end == text.data() + text.size();
+}
+
+}  // namespace
+
+http::Response json_of(const bus::Item& reply) {
+  const auto value = bus::json_of_msgpack(reply.params);
+  if (!value) return http::problem(value.error());
+  return http::json_response(*value);
+}
+
+void Gateway::ask(bus::Verb verb, const bus::Ask& question, Answer answer) {
+  auto held = std::make_shared<Answer>(std::move(answer));
+  questions_->ask(verb, question, [held](const Result<const bus::Item*>& said) {
+    if (!said) return held->fail(said.error());
+    held->send(json_of(**said));
+  });
+}
+
+void Gateway::ask_of_job(bus::Verb verb, const Request& request, Answer answer) {
+  const auto job = job_of(request);
+  if (!job) return answer.fail(job.error());
+  ask(verb, {.job = *job}, std::move(answer));
+}
+
+void Gateway::get_job(Request&& request, Answer answer) {
+  ask_of_job(bus::Verb::status, request, std::move(answer));
+}
+
+void Gateway::get_timeline(Request&& request, Answer answer) {
+  ask_of_job(bus::Verb::timeline, request, std::move(answer));
+}
+
+void Gateway::cancel_job(Request&& request, Answer answer) {
+  ask_of_job(bus::Verb::cancel, request, std::move(answer));
+}
+
+void Gateway::list_jobs(Request&& request, Answer answer) {
+  bus::Ask question;
+  for (const auto& [name, value] : request.query) {
+    if (name == "state")
+      question.state = value;
+    else if (name == "kind")
+      question.kind = value;
+    else if (name == "stage")
+      question.stage = value;
+    else if (name == "client")
+      question.client = value;
+    else if (name == "q")
+      question.text = value;
+    else if (name == "sort")
+      question.sort = value;
+    else if (name == "cursor")
+      question.cursor = value;
+    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
+      continue;
+    else if (name == "since" && is_number(value, question.since_unix_ns))
+      continue;
+    else
+      return answer.fail({Errc::bad_params,
+                          "this is none of state, kind, stage, client, since, q, sort, cursor and "
+                          "limit, or no number",
+                          "/" + name});
+  }
+  ask(bus::Verb::jobs, question, std::move(answer));
+}
+
+void Gateway::submit(Submission&& job, const std::string& client, const std::string& trace,
+                     std::chrono::seconds wait, Answer answer) {
+  const auto line = lines_->of(client);
+  if (!line) return answer.fail(line.error());
+  bus::Submit submit;
+  submit.kind = job.kind;
+  submit.priority = job.priority;
+  submit.key = job.key;
+  submit.trace = trace;
+  if (job.deadline) submit.deadline_unix_ns = to_ns(*job.deadline);
+  if (job.not_before) submit.not_before_unix_ns = to_ns(*job.not_before);
+  std::vector<zmq::message_t> blobs;
+  for (const Input& input : job.inputs) {
+    bus::FileRef file{input.name, input.media_type, input.digest, input.size, -1};
+    if (input.digest.empty()) {
+      file.blob = static_cast<std::int32_t>(blobs.size());
+      file.bytes = static_cast<std::int64_t>(input.bytes.size());
+      blobs.emplace_back(input.bytes.data(), input.bytes.size());
+    }
+    submit.inputs.push_back(file);
+  }
+  auto held = std::make_shared<Answer>(std::move(answer));
+  (*line)->submit(submit, job.params, std::move(blobs),
+                  [this, held, wait](const Result<const bus::Item*>& said) {
+                    if (!said) return held->fail(said.error());
+                    accepted(**said, wait, std::move(*held));
+                  });
+}
+
+void Gateway::retry_job(Request&& request, Answer answer) {
+  const auto job = job_of(request);
+  if (!job) return answer.fail(job.error());
+  auto held = std::make_shared<Answer>(std::move(answer));
+  questions_->ask(bus::Verb::retry, {.job = *job},
+                  [this, held](const Result<const bus::Item*>& said) {
+                    if (!said) return held->fail(said.error());
+                    accepted(**said, {}, std::move(*held));
+                  });
+}
+
+void Gateway::accepted(const bus::Item& item, std::chrono::seconds wait, Answer answer) {
+  const auto said = bus::read<bus::Accepted>(item);
+  if (!said) return answer.fail(said.error());
+  json value{{"job", said->job}, {"known", said->known}};
+  if (!said->state.empty()) value["state"] = said->state;
+  http::Response response = http::json_response(value, 202);
+  response.headers.add("Location", fmt::format("/v1/jobs/{}", said->job));
+  if (wait > std::chrono::seconds(0))
+    return wait_for_end(said->job, wait, std::move(response), std::move(answer));
+  answer.send(std::move(response));
+}
+
+// It is watched first and asked for then, so that its end cannot fall between the two.
+void Gateway::wait_for_end(std::int64_t job, std::chrono::seconds wait, http::Response otherwise,
+                           Answer answer) {
+  otherwise.headers.add("Preference-Applied", fmt::format("wait={}", wait.count()));
+  const auto waiter = std::make_shared<Waiter>(Waiter{std::move(answer), std::move(otherwise), 0});
+  waiters_.emplace(job, waiter);
+  const auto forget = [this, job, waiter] { drop(job, waiter); };
+  waiter->answer.on_gone(forget);
+  waiter->timer = server_.once(wait, [forget, waiter] {
+    forget();
+    if (waiter->answer.pending()) waiter->answer.send(std::move(waiter->otherwise));
+  });
+  questions_->watch({.ids = {job}}, [](const Result<const bus::Item*>&) {});
+  look_for_end(job);
+}
+
+void Gateway::drop(std::int64_t job, const std::shared_ptr<Waiter>& waiter) {
+  server_.cancel(waiter->timer);
+  auto [at, end] = waiters_.equal_range(job);
+  while (at != end) at = at->second == waiter ? waiters_.erase(at) : std::next(at);
+}
+
+// Tells those who wait for this job what became of it, if it has ended.
+void Gateway::look_for_end(std::int64_t job) {
+  if (!waiters_.contains(job)) return;
+  questions_->ask(bus::Verb::status, {.job = job},
+                  [this, job](const Result<const bus::Item*>& said) {
+                    const auto status = said ? bus::json_of_msgpack((*said)->params)
+                                             : Result<json>(std::unexpected(said.error()));
+                    if (!status || !status->contains("end_unix_ns")) return;
+                    const auto [begin, end] = waiters_.equal_range(job);
+                    const std::multimap<std::int64_t, std::shared_ptr<Waiter>> ended(begin, end);
+                    for (const auto& [id, waiter] : ended) {
+                      drop(job, waiter);
+                      http::Response response = http::json_response(*status);
+                      for (const auto& [name, value] : waiter->otherwise.headers.all())
+                        response.headers.add(name, value);
+                      if (waiter->answer.pending()) waiter->answer.send(std::move(response));
+                    }
+                  });
+}
+
+void Gateway::on_event(const bus::Item& item) {
+  if (item.verb != bus::Verb::event) return;
+  const auto event = bus::read<bus::Event>(item);
+  if (event && event->what != "progress" && event->what != "preview") look_for_end(event->job);
+}
+
+}  // namespace tallymill::gateway

@@ -1,0 +1,84 @@
+// What is seen of the front over HTTP: workers, topology, kinds, the snapshot of the law, health
+// and metrics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "bus/codec_json.h"
+#include "front/gateway/gateway.h"
+
+namespace tallymill::gateway {
+namespace {
+
+using nlohmann::json;
+
+// From the topology: a stage that no open worker serves makes its jobs wait, nothing is lost.
+json readiness_of(const json& topology) {
+  std::set<std::string> served;
+  for (const json& worker : topology.value("workers", json::array()))
+    if (worker.value("open", false)) served.insert(worker.value("stage", ""));
+  json checks{{"front", {{"state", "ok"}}}};
+  bool degraded = false;
+  for (const json& stage : topology.value("stages", json::array())) {
+    const bool has = served.contains(stage.get<std::string>());
+    degraded = degraded || !has;
+    checks["stage " + stage.get<std::string>()] = {
+        {"state", has ? "ok" : "degraded"},
+        {"detail", has ? "" : "no worker is connected: its jobs wait"}};
+  }
+  return {{"state", degraded ? "degraded" : "ok"}, {"checks", std::move(checks)}};
+}
+
+}  // namespace
+
+void Gateway::get_workers(Request&&, Answer answer) {
+  ask(bus::Verb::workers, {}, std::move(answer));
+}
+
+void Gateway::get_topology(Request&&, Answer answer) {
+  ask(bus::Verb::topology, {}, std::move(answer));
+}
+
+void Gateway::get_kinds(Request&&, Answer answer) { ask(bus::Verb::kinds, {}, std::move(answer)); }
+
+void Gateway::get_snapshot(Request&&, Answer answer) {
+  ask(bus::Verb::snapshot, {}, std::move(answer));
+}
+
+// Alive: this thread answers. Nothing that it needs is asked, or a slow disk would get the process
+// killed that is to survive it.
+void Gateway::get_health(Request&&, Answer answer) {
+  answer.send(http::json_response({{"state", "ok"}, {"version", TALLYMILL_VERSION}}));
+}
+
+void Gateway::get_readiness(Request&&, Answer answer) {
+  auto held = std::make_shared<Answer>(std::move(answer));
+  questions_->ask(bus::Verb::topology, {}, [held](const Result<const bus::Item*>& said) {
+    const auto topology =
+        said ? bus::json_of_msgpack((*said)->params) : Result<json>(std::unexpected(said.error()));
+    if (topology) return held->send(http::json_response(readiness_of(*topology)));
+    held->send(http::json_response(
+        {{"state", "down"},
+         {"checks", {{"front", {{"state", "down"}, {"detail", topology.error().message}}}}}},
+        503));
+  });
+}
+
+void Gateway::get_metrics(Request&&, Answer answer) {
+  auto held = std::make_shared<Answer>(std::move(answer));
+  questions_->ask(bus::Verb::snapshot, {.state = "prometheus"},
+                  [this, held](const Result<const bus::Item*>& said) {
+                    if (!said) return held->fail(said.error());
+                    const auto snapshot = bus::json_of_msgpack((*said)->params);
+                    if (!snapshot) return held->fail(snapshot.error());
+                    held->send({.type = "text/plain; version=0.0.4; charset=utf-8",
+                                .body = snapshot->value("prometheus", "") +
+                                        metrics::to_prometheus(registry_.snapshot())});
+                  });
+}
+
+void Gateway::get_document(Request&&, Answer answer) { answer.send({.body = document_}); }
+
+}  // namespace tallymill::gateway

@@ -1,0 +1,867 @@
+// 1. Each connection is one coroutine (Connection::run): header, guard, body, handler, answer,
+// again.
+// 2. No co_await stands in a condition or in the middle of an expression, and none of its arguments
+//    is made in it unless it is trivial: g++ 12 compiles some of those into a trap, or frees them
+//    twice.
+// 3. A handler answers through an Exchange, at once or later; the coroutine sleeps meanwhile on its
+//    bell, a timer that never fires and is cancelled by the answer.
+#include <utility>  // Boost.Asio 1.74 uses std::exchange in awaitable.hpp and does not include it
+// in this order
+#include "http/connection.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/conditional.h"
+#include "http/handles.h"
+#include "http/response_head.h"
+#include "http/tcp_acked.h"
+
+namespace tallymill::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace bhttp = beast::http;
+namespace websocket = beast::websocket;
+using asio::awaitable;
+using asio::use_awaitable;
+using asio::ip::tcp;
+using Parser = bhttp::request_parser<bhttp::buffer_body>;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+constexpr milliseconds linger{1000};
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+std::string_view view_of(beast::string_view text) { return {text.data(), text.size()}; }
+
+Error bad_request(std::string message) { return {Errc::bad_frame, std::move(message)}; }
+
+// What wakes a coroutine.
+class Bell {
+ public:
+  explicit Bell(const asio::any_io_executor& executor) : timer_(executor, SteadyTime::max()) {}
+  void ring() { timer_.cancel(); }
+  awaitable<void> wait() {
+    error_code rung;
+    co_await timer_.async_wait(asio::redirect_error(use_awaitable, rung));
+  }
+
+ private:
+  asio::steady_timer timer_;
+};
+
+template <class Stream>
+class WebSocket;
+
+// One connection; Stream is a TCP socket, or TLS over one.
+template <class Stream>
+class Connection final : public AnyConnection,
+                         public std::enable_shared_from_this<Connection<Stream>> {
+ public:
+  Connection(Shared& server, Stream&& stream)
+      : server_(server), stream_(std::move(stream)), bell_(stream_.get_executor()) {
+    server_.connections.insert(this);
+    server_.probe.connections().set(static_cast<double>(server_.connections.size()));
+    rest();
+  }
+  ~Connection() override {
+    stir();
+    if (exchange_) exchange_->cut_loose();
+    if (handle_) handle_->cut_loose();
+    server_.connections.erase(this);
+    server_.probe.connections().set(static_cast<double>(server_.connections.size()));
+    server_.left();
+  }
+
+  awaitable<void> run() {
+    const auto self = this->shared_from_this();
+    error_code failed;
+    const auto remote = socket().remote_endpoint(failed);
+    if (failed) co_return;
+    peer_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
+    bool again = co_await shake_hands();
+    while (again) again = co_await serve_one();
+    deadline = SteadyTime::max();
+    socket().shutdown(tcp::socket::shutdown_both, failed);
+    socket().close(failed);
+  }
+
+  // A cancel ends only what waits just now: the deadline stays past, and the next sweep cuts again
+  // what went on.
+  void cut(std::string_view why) override {
+    deadline = std::min(deadline, now());
+    error_code ignored;
+    socket().cancel(ignored);
+    if (cut_) return;
+    cut_ = why;
+    server_.probe.cut(why);
+    if (exchange_) exchange_->lose();
+  }
+  void leave() override {
+    last_ = true;
+    if (resting) return cut("leaving");
+    if (exchange_ && exchange_->streaming) exchange_->lose();
+    if (handle_) handle_->end(1001, "the server leaves");
+  }
+  void abandon() override {
+    cut_ = "stopped";
+    error_code ignored;
+    socket().close(ignored);
+    if (exchange_) exchange_->lose();
+    if (handle_) handle_->end(1001, "the server leaves");
+    if (handle_) handle_->lose();
+  }
+  void look(SteadyTime at) override {
+    // A client of TLS says goodbye in bytes, behind which watch_for_end() sees no end.
+    if (is_tls && exchange_ && hung_up()) exchange_->lose();
+    if (deadline == SteadyTime::max()) return;
+    if (deadline_of == reader_rate && !acked_) acked_ = tcp_acked(socket().native_handle());
+    if (deadline > at) return;
+    if (deadline_of == reader_rate && !cut_ && is_read())
+      return wait_until(server_.grace, reader_rate);
+    cut(deadline_of);
+  }
+
+ private:
+  friend class WebSocket<Stream>;
+
+  tcp::socket& socket() {
+    if constexpr (std::is_same_v<Stream, tcp::socket>)
+      return stream_;
+    else
+      return stream_.next_layer();
+  }
+  static constexpr bool is_tls = !std::is_same_v<Stream, tcp::socket>;
+  static constexpr std::string_view reader_rate = "reader_rate";
+
+  // Whether the client took what the lowest rate asks for, in the grace that is over.
+  bool is_read() {
+    const std::uint64_t before = acked_.value_or(0);
+    acked_ = tcp_acked(socket().native_handle());
+    const double seconds = std::chrono::duration<double>(server_.grace).count();
+    return static_cast<double>(*acked_ - before) >=
+           seconds * static_cast<double>(limits::http_bytes_per_second.raw());
+  }
+  bool hung_up() {
+    pollfd asked{socket().native_handle(), POLLRDHUP, 0};
+    return ::poll(&asked, 1, 0) > 0;
+  }
+
+  // In no request: it may be displaced.
+  void rest() {
+    if (!resting) resting = server_.resting.insert(server_.resting.end(), this);
+  }
+  void stir() {
+    if (resting) server_.resting.erase(*std::exchange(resting, std::nullopt));
+  }
+  void wait_until(Duration from_now, std::string_view of) {
+    deadline = now() + from_now;
+    deadline_of = of;
+  }
+
+  awaitable<bool> shake_hands() {
+    if constexpr (is_tls) {
+      wait_until(server_.header_time, "header_time");
+      error_code failed;
+      co_await stream_.async_handshake(asio::ssl::stream_base::server,
+                                       asio::redirect_error(use_awaitable, failed));
+      co_return !failed;
+    }
+    co_return true;
+  }
+
+  // One request and its answer; whether another may come.
+  awaitable<bool> serve_one() {
+    parser_.emplace();
+    parser_->header_limit(std::numeric_limits<std::uint32_t>::max());  // held by read_header()
+    parser_->body_limit(std::numeric_limits<std::uint64_t>::max());    // counted here, by route
+    error_code failed;
+    const bool well = co_await read_header(failed);
+    if (!well) {
+      auto refused = header_refusal(failed);
+      if (refused) co_await say(std::move(*refused));
+      co_return false;
+    }
+    stir();
+    began_ = now();
+    deadline = SteadyTime::max();
+    const bool again = co_await answer_one();
+    if (exchange_) exchange_->cut_loose();
+    exchange_.reset();
+    if (!again || last_ || cut_) co_return false;
+    rest();
+    co_return true;
+  }
+
+  // Up to its empty line, and parsed only then: what a fold joins, two readers may take
+  // differently, and the parser would not tell.
+  awaitable<bool> read_header(error_code& failed) {
+    wait_until(first_ ? server_.header_time : server_.idle, first_ ? "header_time" : "idle");
+    first_ = false;
+    const auto bound = static_cast<std::size_t>(limits::http_header_bytes.raw());
+    std::size_t end = std::string_view::npos;
+    bool began = false;
+    for (std::size_t seen = 0;;) {
+      if (!began && buffer_.size() > 0) {
+        began = true;
+        wait_until(server_.header_time, "header_time");
+      }
+      const std::string_view text = buffered();
+      end = text.find("\r\n\r\n", seen);
+      if (end != std::string_view::npos || text.size() >= bound) break;
+      seen = text.size() < 3 ? 0 : text.size() - 3;
+      const std::size_t got =
+          co_await stream_.async_read_some(buffer_.prepare(static_cast<std::size_t>(4096)),
+                                           asio::redirect_error(use_awaitable, failed));
+      if (failed || cut_) co_return false;
+      buffer_.commit(got);
+    }
+    const std::size_t size = end == std::string_view::npos ? end : end + 4;
+    if (size > bound) {
+      failed = bhttp::error::header_limit;
+    } else {
+      parse_header(buffered().substr(0, size), failed);
+    }
+    co_return !failed;
+  }
+  [[nodiscard]] std::string_view buffered() const {
+    return {static_cast<const char*>(buffer_.data().data()), buffer_.size()};
+  }
+  void parse_header(std::string_view text, error_code& failed) {
+    if (text.find("\r\n ") != std::string_view::npos ||
+        text.find("\r\n\t") != std::string_view::npos)
+      failed = bhttp::error::bad_field;
+    else
+      buffer_.consume(parser_->put(asio::const_buffer(text.data(), text.size()), failed));
+  }
+
+  // What is said of a header that could not be read; nothing to one who only left.
+  std::optional<Response> header_refusal(error_code failed) {
+    if (cut_ == "header_time" && buffer_.size() > 0) {
+      cut_.reset();  // what was cut was the reading
+      return problem({Errc::deadline, "the header did not come in time"}, 408);
+    }
+    if (cut_) return std::nullopt;
+    if (failed == bhttp::error::header_limit)
+      return problem({Errc::too_big, fmt::format("a header has at most {} bytes",
+                                                 limits::http_header_bytes.raw())},
+                     431);
+    if (failed.category() != make_error_code(bhttp::error::bad_method).category() ||
+        failed == bhttp::error::end_of_stream || failed == bhttp::error::partial_message)
+      return std::nullopt;
+    server_.probe.cut("bad_request");
+    return problem(bad_request("not an HTTP/1.1 header: " + failed.message()),
+                   failed == bhttp::error::bad_version ? 505 : 400);
+  }
+
+  // A response to no request: the connection is closed after it.
+  awaitable<void> say(Response response) {
+    request_ = {};
+    route_name_ = "none";
+    began_ = now();
+    response.close = true;
+    http_1_0_ = false;
+    co_await write_whole(std::move(response));
+    co_await drain_body();
+  }
+
+  awaitable<bool> answer_one() {
+    const auto& head = parser_->get();
+    http_1_0_ = head.version() < 11;
+    keep_ = head.keep_alive() && !last_;
+    server_.probe.in_flight().add(1);
+    struct Counted {
+      Probe& probe;
+      ~Counted() { probe.in_flight().add(-1); }
+    } counted{server_.probe};
+    route_name_ = "none";
+    auto refused = take_head();
+    if (!refused) refused = admit();
+    bool again = false;
+    if (refused)
+      again = co_await reply(std::move(*refused));
+    else if (route_->handler.socket)
+      co_await upgrade();
+    else
+      again = co_await dispatch();
+    co_return again;
+  }
+
+  // The request from the parser's head; a response when it is none that can be answered.
+  std::optional<Response> take_head() {
+    const auto& head = parser_->get();
+    request_ = {};
+    request_.peer = peer_;
+    request_.tls = is_tls;
+    request_.target = view_of(head.target());
+    std::size_t fields = 0;
+    for (const auto& field : head) {
+      if (++fields > limits::http_header_fields)
+        return closing(problem({Errc::too_big, fmt::format("a header has at most {} fields",
+                                                           limits::http_header_fields)},
+                               431));
+      request_.headers.add(std::string(view_of(field.name_string())),
+                           std::string(view_of(field.value())));
+    }
+    request_.id = request_id();
+    if (const auto trace = request_.headers.get("traceparent"); trace.size() <= limits::trace_bytes)
+      request_.trace = trace;
+    // What two servers in a row may understand differently is not understood at all.
+    const std::string coding = request_.headers.list("Transfer-Encoding");
+    if (request_.headers.count("Transfer-Encoding") > 0 &&
+        (http_1_0_ || lower_case(coding) != "chunked"))
+      return closing(problem(bad_request("the only transfer coding is chunked"), 501));
+    const auto length = request_.headers.get("Content-Length");
+    if (request_.headers.count("Content-Length") > 1 ||
+        length.find_first_not_of("0123456789") != std::string_view::npos)
+      return closing(problem(bad_request("the Content-Length is not one number"), 400));
+    if (request_.headers.count("Host") > 1)
+      return closing(problem(bad_request("more than one Host"), 400));
+    const auto method = method_named(view_of(head.method_string()));
+    if (!method) return closing(problem(bad_request("no such method here"), 501));
+    request_.method = *method;
+    auto target = parse_target(request_.target);
+    if (!target) return problem(target.error(), target.error().code == Errc::too_big ? 414 : 400);
+    request_.path = std::move(target->path);
+    request_.query = std::move(target->query);
+    return std::nullopt;
+  }
+
+  // Route and guard.
+  std::optional<Response> admit() {
+    const bool upgrade = websocket::is_upgrade(parser_->get());
+    auto match = server_.router.match(request_.method, request_.path);
+    route_ = match ? match->route : nullptr;
+    if (match) {
+      route_name_ = route_->path;
+      request_.parts = std::move(match->parts);
+    }
+    auto caller = server_.guard->admit(request_, route_ == nullptr ? Role::none : route_->role,
+                                       upgrade && route_ != nullptr && route_->handler.socket);
+    if (!caller) return problem(caller.error().error, caller.error().status);
+    request_.caller = std::move(*caller);
+    if (!match) {
+      if (match.error().code != Errc::wrong_state) return problem(match.error());
+      const std::string allowed = server_.router.allowed(request_.path);
+      Response response = request_.method == Method::options ? Response{.status = 204, .type = ""}
+                                                             : problem(match.error(), 405);
+      response.headers.add("Allow", allowed);
+      return response;
+    }
+    if (route_->handler.socket && !upgrade) {
+      Response response = problem(bad_request("this is a WebSocket: ask for an upgrade"), 426);
+      response.headers.add("Upgrade", "websocket");
+      return response;
+    }
+    if (route_->handler.socket && (!parser_->is_done() || buffer_.size() > 0))
+      return closing(problem(bad_request("a WebSocket begins after the answer to it"), 400));
+    if (const auto length = parser_->content_length(); length && *length > body_bound())
+      return closing(problem(too_long(), 413));
+    const auto expects = request_.headers.get("Expect");
+    if (!expects.empty() && lower_case(expects) != "100-continue")
+      return closing(problem(bad_request("nothing but 100-continue can be expected"), 417));
+    return std::nullopt;
+  }
+
+  static Response closing(Response response) {
+    response.close = true;
+    return response;
+  }
+  [[nodiscard]] std::uint64_t body_bound() const {
+    const Bytes bound =
+        route_->body_bytes == Bytes{} ? limits::http_body_bytes : route_->body_bytes;
+    return static_cast<std::uint64_t>(bound.raw());
+  }
+  [[nodiscard]] Error too_long() const {
+    return {Errc::too_big, fmt::format("a body has at most {} bytes here", body_bound())};
+  }
+
+  std::string request_id() {
+    const auto said = request_.headers.get("X-Request-Id");
+    const auto fit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
+    if (!said.empty() && said.size() <= 64 && std::ranges::all_of(said, fit))
+      return std::string(said);
+    return fmt::format("{:016x}", server_.random());
+  }
+
+  // A whole response. When the request's body was not read to its end, what follows cannot be told
+  // from it, so that the connection ends.
+  awaitable<bool> reply(Response response) {
+    if (!parser_->is_done()) response.close = true;
+    const bool again = co_await write_whole(std::move(response));
+    if (!again) co_await drain_body();
+    co_return again;
+  }
+
+  // What a client still sends when it was told no: read for a moment, or the close would reset the
+  // connection and with it our answer.
+  awaitable<void> drain_body() {
+    if (cut_) co_return;
+    error_code failed;
+    wait_until(linger, "linger");
+    if constexpr (is_tls)
+      co_await stream_.async_shutdown(asio::redirect_error(use_awaitable, failed));
+    if (cut_) co_return;
+    socket().shutdown(tcp::socket::shutdown_send, failed);
+    std::array<char, 4096> sink;
+    std::int64_t drained = 0;
+    while (!failed && !cut_ && drained < limits::http_drained_body.raw()) {
+      const std::size_t got = co_await socket().async_read_some(
+          asio::buffer(sink), asio::redirect_error(use_awaitable, failed));
+      drained += static_cast<std::int64_t>(got);
+    }
+  }
+
+  awaitable<bool> dispatch() {
+    exchange_ = std::make_shared<Exchange>(server_.probe, [this] { bell_.ring(); });
+    received_ = 0;
+    body_from_ = began_;
+    if (route_->handler.pieces) {
+      co_await read_pieces();
+    } else {
+      co_await read_whole();
+      if (!failed_ && !exchange_->response) {
+        Request handed = request_;
+        handed.body = std::exchange(body_, {});
+        route_->handler.whole(std::move(handed), Answer(exchange_));
+      }
+    }
+    if (!failed_ && !exchange_->response) co_await wait_for_answer();
+    if (!exchange_->response) co_return false;
+    // No further piece of its body is read: what follows cannot be told from it.
+    if (!parser_->is_done()) keep_ = false;
+    bool again = false;
+    if (exchange_->streaming)
+      again = co_await write_stream();
+    else
+      again = co_await reply(std::move(*exchange_->response));
+    co_return again;
+  }
+
+  // The next piece of the body into `piece_`; false: it is whole, or cannot be read (failed_).
+  awaitable<bool> read_piece() {
+    auto& body = parser_->get().body();
+    piece_.resize(static_cast<std::size_t>(limits::http_piece.raw()));
+    std::size_t got = 0;
+    while (!parser_->is_done() && got == 0) {
+      if (cut_) {
+        failed_ = true;
+        co_return false;
+      }
+      // As long as the whole so far may have taken at the lowest rate.
+      deadline = body_from_ + server_.grace +
+                 std::chrono::seconds(static_cast<std::int64_t>(received_) /
+                                      limits::http_bytes_per_second.raw());
+      deadline_of = "body_rate";
+      body.data = piece_.data();
+      body.size = piece_.size();
+      error_code failed;
+      co_await bhttp::async_read_some(stream_, buffer_, *parser_,
+                                      asio::redirect_error(use_awaitable, failed));
+      if (failed && failed != bhttp::error::need_buffer) {
+        failed_ = true;
+        co_return false;
+      }
+      got = piece_.size() - body.size;
+    }
+    deadline = SteadyTime::max();
+    piece_.resize(got);
+    received_ += got;
+    server_.probe.received_bytes().add(got);
+    co_return got > 0;
+  }
+
+  awaitable<void> say_continue() {
+    if (lower_case(request_.headers.get("Expect")) != "100-continue" || parser_->is_done() ||
+        buffer_.size() > 0)
+      co_return;
+    static constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
+    co_await write(asio::const_buffer(text.data(), text.size()));
+  }
+
+  // The body into the request; the response when it is refused.
+  awaitable<void> read_whole() {
+    if (!parser_->is_done()) co_await say_continue();
+    bool more = !parser_->is_done();
+    while (more) {
+      more = co_await read_piece();
+      if (received_ > body_bound()) {
+        exchange_->response = closing(problem(too_long(), 413));
+        more = false;
+      } else {
+        body_ += piece_;
+      }
+    }
+    if (auto refused = body_refusal()) exchange_->response = std::move(*refused);
+  }
+
+  // What is said to a client whose body did not come.
+  std::optional<Response> body_refusal() {
+    if (!failed_) return std::nullopt;
+    if (cut_ == "body_rate") {
+      cut_.reset();  // what was cut was the reading
+      return closing(problem({Errc::deadline, "the body did not come in time"}, 408));
+    }
+    if (cut_) return std::nullopt;
+    return closing(problem(bad_request("the body is not of its form"), 400));
+  }
+
+  // Hands the body over as it comes.
+  awaitable<void> read_pieces() {
+    Request handed = request_;
+    const auto exchange = exchange_;
+    std::unique_ptr<BodyReader> reader =
+        route_->handler.pieces(std::move(handed), Answer(exchange));
+    bool more = reader != nullptr && !exchange->response && !parser_->is_done();
+    if (more) co_await say_continue();
+    while (more) {
+      more = co_await read_piece();
+      if (!more) break;
+      more = hand_over(*reader, *exchange);
+      // Its own flag: the bell rings for the answer too.
+      const SteadyTime waits = now();
+      while (more && !exchange->wanted && !exchange->is_over()) co_await bell_.wait();
+      body_from_ += now() - waits;  // that was not the client
+      more = more && !exchange->is_over();
+    }
+    if (failed_) exchange->lose();
+    if (auto refused = body_refusal(); refused && !exchange->response)
+      exchange->response = std::move(*refused);
+    if (!exchange->is_over() && reader) reader->finish();
+  }
+
+  // A piece to who reads the body; false: no further one, and the response says why.
+  bool hand_over(BodyReader& reader, Exchange& exchange) {
+    exchange.wanted = false;
+    if (received_ > body_bound()) {
+      exchange.response = closing(problem(too_long(), 413));
+      return false;
+    }
+    auto taken = reader.piece(piece_, [which = exchange.weak_from_this()] {
+      const auto at = which.lock();
+      if (!at) return;
+      at->wanted = true;
+      at->ring();
+    });
+    if (taken || exchange.response) return taken.has_value();
+    exchange.response = closing(problem(taken.error()));
+    return false;
+  }
+
+  awaitable<void> wait_for_answer() {
+    watch_for_end();
+    while (!exchange_->is_over()) co_await bell_.wait();
+  }
+
+  // Tells the exchange when the client closes while it is waited for. Bytes that come instead are
+  // its next request: then no end can be seen behind them, and none is looked for.
+  void watch_for_end() {
+    if (std::exchange(watching_, true)) return;
+    socket().async_wait(tcp::socket::wait_read, [self =
+                                                     this->shared_from_this()](error_code failed) {
+      self->watching_ = false;
+      if (failed || !self->exchange_) return;
+      char byte = 0;
+      const auto got = ::recv(self->socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) self->exchange_->lose();
+    });
+  }
+
+  void finish(Response& response) {
+    response = compressed(request_, conditional(request_, std::move(response)));
+    Guard::harden(response);
+    if (response.close || last_ || cut_) keep_ = false;
+    server_.probe.answered(route_name_, request_.method, response.status, now() - began_);
+    log_access(response);
+  }
+
+  void log_access(const Response& response) const {
+    if (!server_.options.access_log || !log::is_on(log::Level::info)) return;
+    log::write(log::Level::info,
+               fmt::format("{} {} {} {} {} B {:.3f} ms {} {}", peer_, name_of(request_.method),
+                           request_.path, response.status, response.body.size(),
+                           std::chrono::duration<double, std::milli>(now() - began_).count(),
+                           request_.caller.name.empty() ? "-" : request_.caller.name, request_.id),
+               {.trace = request_.trace});
+  }
+
+  HeadFacts facts(std::optional<std::uint64_t> length) {
+    return {server_.date(), request_.id, length, http_1_0_, keep_};
+  }
+
+  awaitable<bool> write_whole(Response response) {
+    finish(response);
+    head_.clear();
+    append_head(head_, response, facts(response.body.size()));
+    const bool bodiless = request_.method == Method::head || response.status == 204 ||
+                          response.status == 304 || response.status < 200;
+    const std::string_view body = bodiless ? std::string_view{} : response.body.bytes();
+    const std::array buffers{asio::const_buffer(head_.data(), head_.size()),
+                             asio::const_buffer(body.data(), body.size())};
+    const bool well = co_await write(buffers);
+    co_return well&& keep_;
+  }
+
+  // All of it, in time for the slowest reader that is served.
+  template <class Buffers>
+  awaitable<bool> write(Buffers buffers) {
+    if (cut_) co_return false;
+    acked_.reset();
+    wait_until(server_.grace, reader_rate);
+    error_code failed;
+    const std::size_t sent =
+        co_await asio::async_write(stream_, buffers, asio::redirect_error(use_awaitable, failed));
+    deadline = SteadyTime::max();
+    server_.probe.sent_bytes().add(sent);
+    co_return !failed;
+  }
+
+  awaitable<bool> write_stream() {
+    const auto exchange = exchange_;
+    Response head = std::move(*exchange->response);
+    server_.probe.streams().add(1);
+    struct Counted {
+      Probe& probe;
+      ~Counted() { probe.streams().add(-1); }
+    } counted{server_.probe};
+    const bool chunked = !http_1_0_;
+    if (!chunked) keep_ = false;
+    finish(head);
+    head_.clear();
+    append_head(head_, head, facts(std::nullopt));
+    bool well = co_await write(asio::const_buffer(head_.data(), head_.size()));
+    if (request_.method == Method::head) exchange->closing = true;
+    if (last_) exchange->lose();
+    while (well && !exchange->gone) {
+      if (exchange->queue.empty()) {
+        if (exchange->closing) break;
+        watch_for_end();
+        co_await bell_.wait();
+        continue;
+      }
+      well = co_await write_queued(*exchange, chunked);
+      if (well && exchange->queue.empty()) exchange->drained();
+    }
+    exchange->lose();
+    if (well && chunked && exchange->closing && request_.method != Method::head)
+      well = co_await write(asio::const_buffer("0\r\n\r\n", 5));
+    co_return well && exchange->closing&& keep_;
+  }
+
+  // What waits, as one chunk.
+  awaitable<bool> write_queued(Exchange& exchange, bool chunked) {
+    const auto messages = exchange.queue.take();
+    std::string text;
+    for (const auto& message : messages) text += message.bytes;
+    const std::size_t size = text.size();
+    if (chunked) text = fmt::format("{:x}\r\n", size) + text + "\r\n";
+    const bool well = co_await write(asio::const_buffer(text.data(), text.size()));
+    exchange.queue.sent(size);
+    co_return well;
+  }
+
+  awaitable<void> upgrade() {
+    const auto socket = std::make_shared<WebSocket<Stream>>(this->shared_from_this());
+    co_await socket->run();
+  }
+
+  Shared& server_;
+  Stream stream_;
+  Bell bell_;
+  beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  std::string peer_;
+  Request request_;
+  const Route* route_ = nullptr;
+  std::string_view route_name_ = "none";
+  std::shared_ptr<Exchange> exchange_;
+  std::shared_ptr<Handle> handle_;
+  std::string head_;
+  std::string body_;
+  std::string piece_;
+  std::uint64_t received_ = 0;
+  SteadyTime began_{};
+  SteadyTime body_from_{};              // since when the client's body is waited for
+  std::optional<std::uint64_t> acked_;  // at the first sweep of a write
+  std::optional<std::string_view> cut_;
+  bool first_ = true;
+  bool http_1_0_ = false;
+  bool keep_ = true;
+  bool last_ = false;
+  bool failed_ = false;  // the body cannot be read
+  bool watching_ = false;
+};
+
+// The server's end of a WebSocket: reads in its connection's coroutine, writes in one of its own.
+template <class Stream>
+class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
+ public:
+  explicit WebSocket(std::shared_ptr<Connection<Stream>> connection)
+      : connection_(std::move(connection)),
+        server_(connection_->server_),
+        socket_(connection_->stream_) {}
+
+  awaitable<void> run() {
+    const auto self = this->shared_from_this();
+    configure();
+    error_code failed;
+    co_await socket_.async_accept(connection_->parser_->get(),
+                                  asio::redirect_error(use_awaitable, failed));
+    server_.probe.answered(connection_->route_name_, Method::get, failed ? 400 : 101,
+                           now() - connection_->began_);
+    if (failed || connection_->cut_) co_return;
+    server_.probe.sockets().add(1);
+    handle_ =
+        std::make_shared<Handle>(server_.probe, [at = connection_.get()] { at->bell_.ring(); });
+    connection_->handle_ = handle_;
+    asio::co_spawn(connection_->stream_.get_executor(), [self] { return self->write(); }, log_end);
+    Request handed = connection_->request_;
+    connection_->route_->handler.socket(std::move(handed), handle_);
+    if (connection_->last_) handle_->end(1001, "the server leaves");
+    co_await read();
+    server_.probe.sockets().add(-1);
+    handle_->lose();
+  }
+
+ private:
+  void configure() {
+    websocket::stream_base::timeout times{};
+    times.handshake_timeout = limits::http_header_time;
+    times.idle_timeout = 2 * limits::http_ping;  // a ping after half of it
+    times.keep_alive_pings = true;
+    socket_.set_option(times);
+    socket_.auto_fragment(false);
+    // The goodbye is the end for the handler; how the client closes its connection is not waited
+    // for.
+    socket_.control_callback([this](websocket::frame_type kind, beast::string_view) {
+      if (kind != websocket::frame_type::close || !handle_) return;
+      if (!handle_->closing) handle_->code = socket_.reason().code;
+      handle_->lose();
+      connection_->wait_until(linger, "linger");
+    });
+    socket_.read_message_max(static_cast<std::size_t>(limits::http_socket_message_bytes.raw()));
+    if (server_.options.socket_deflate) {
+      websocket::permessage_deflate deflate;
+      deflate.server_enable = true;
+      deflate.compLevel = 1;
+      deflate.memLevel = 4;
+      deflate.server_no_context_takeover = true;
+      deflate.client_no_context_takeover = true;
+      socket_.set_option(deflate);
+    }
+    // The name of ours, when it was offered; never the token that stands beside it.
+    const bool offered =
+        accepts(connection_->request_.headers.list("Sec-WebSocket-Protocol"), "tallymill.v1");
+    socket_.set_option(websocket::stream_base::decorator(
+        [offered, id = connection_->request_.id](websocket::response_type& response) {
+          if (offered) response.set(bhttp::field::sec_websocket_protocol, "tallymill.v1");
+          response.set("X-Request-Id", id);
+        }));
+  }
+
+  awaitable<void> read() {
+    beast::flat_buffer buffer;
+    error_code failed;
+    for (;;) {
+      co_await socket_.async_read(buffer, asio::redirect_error(use_awaitable, failed));
+      if (failed) break;
+      server_.probe.received_bytes().add(buffer.size());
+      if (!handle_->closing)
+        handle_->heard(socket_.got_text() ? Socket::Kind::text : Socket::Kind::binary,
+                       {static_cast<const char*>(buffer.data().data()), buffer.size()});
+      buffer.consume(buffer.size());
+    }
+    if (handle_->closing) co_return;
+    handle_->code = failed == websocket::error::closed ? socket_.reason().code : 1006;
+    if (failed == websocket::error::message_too_big) handle_->code = 1009;
+    if (failed == beast::error::timeout) server_.probe.cut("silent");
+  }
+
+  awaitable<void> write() {
+    const auto self = this->shared_from_this();
+    error_code failed;
+    bool told = true;  // that all has left
+    while (handle_->open && !failed) {
+      auto message = handle_->queue.take_one();
+      if (message) {
+        failed = co_await write_one(*message);
+        told = false;
+      } else if (handle_->closing) {
+        break;
+      } else if (!std::exchange(told, true)) {
+        handle_->drained();
+      } else {
+        co_await connection_->bell_.wait();
+      }
+    }
+    if (!handle_->open || failed) co_return;
+    websocket::close_reason reason(static_cast<std::uint16_t>(handle_->code));
+    reason.reason = beast::string_view(handle_->reason).substr(0, reason.reason.max_size());
+    co_await socket_.async_close(reason, asio::redirect_error(use_awaitable, failed));
+  }
+
+  awaitable<error_code> write_one(const OutletQueue::Message& message) {
+    connection_->acked_.reset();
+    connection_->wait_until(server_.grace, Connection<Stream>::reader_rate);
+    error_code failed;
+    socket_.binary(message.binary);
+    const std::size_t sent =
+        co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
+                                     asio::redirect_error(use_awaitable, failed));
+    if (!connection_->cut_) connection_->deadline = SteadyTime::max();
+    server_.probe.sent_bytes().add(sent);
+    if (!failed) handle_->queue.sent(message.bytes.size());
+    co_return failed;
+  }
+
+  std::shared_ptr<Connection<Stream>> connection_;
+  Shared& server_;
+  std::shared_ptr<Handle> handle_;
+  websocket::stream<Stream&> socket_;
+};
+
+}  // namespace
+
+void begin_connection(Shared& shared, asio::io_context& context, asio::ssl::context* tls,
+                      int socket, bool ipv6) {
+  error_code failed;
+  tcp::socket held(context);
+  (void)held.assign(ipv6 ? tcp::v6() : tcp::v4(), socket, failed);
+  if (failed) {
+    ::close(socket);
+    return;
+  }
+  const auto serve = [&context](const auto& connection) {
+    asio::co_spawn(context, [connection] { return connection->run(); }, log_end);
+  };
+  if (tls != nullptr)
+    serve(std::make_shared<Connection<asio::ssl::stream<tcp::socket>>>(
+        shared, asio::ssl::stream<tcp::socket>(std::move(held), *tls)));
+  else
+    serve(std::make_shared<Connection<tcp::socket>>(shared, std::move(held)));
+}
+
+}  // namespace tallymill::http
