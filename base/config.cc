@@ -475,16 +475,20 @@ Status check_whole(const Config& config) {
     doors.emplace_back(key, *std::move(endpoint));
     const bool locked = key == "front.http" && !config.front.http_token_file.empty();
     if (!is_loopback(address) && !config.front.insecure && !locked) {
+      const bool http = key == "front.http";
       return fail(Errc::denied,
                   fmt::format("{}: {}: {} can be reached from other hosts and nobody is asked for "
-                              "a key there; say --front.insecure if that is meant",
-                              setting.origin, key, address),
+                              "a {} there; {}say --front.insecure if that is meant",
+                              setting.origin, key, address, http ? "token" : "key",
+                              http ? "give --front.http_token_file, or " : ""),
                   pointer(key));
     }
   }
-  if (config.front.http_certificate.empty() != config.front.http_key.empty())
-    return wrong({"front.http_key", config.front.http_key, origin_of(config, "front.http_key")},
-                 "a certificate and its key are given together");
+  if (config.front.http_certificate.empty() != config.front.http_key.empty()) {
+    const char* given = config.front.http_key.empty() ? "front.http_certificate" : "front.http_key";
+    return wrong({given, "", origin_of(config, given)},
+                 "front.http_certificate and front.http_key are given together");
+  }
   if (config.run_dir.size() > limits::run_dir_bytes) {
     return wrong({"run_dir", "", origin_of(config, "run_dir")},
                  fmt::format("longer than {} bytes, and a socket's path in it would not fit",

@@ -10,7 +10,7 @@
 //   routes.cc    the table: method, path, role, handler, what OpenAPI says of it
 //   jobs.cc      submit, status, cancel, retry          uploads.cc  multipart and blobs
 //   results.cc   files of a result, blobs               events.cc   SSE and WebSocket, of feed.h
-//   views.cc     workers, topology, health, metrics
+//   views.cc     workers, topology, health, metrics     page.cc     a page to try it all
 //
 // Threads: open(), start(), drain() and stop() by its maker; the rest on the server's thread, but
 // for what writes blobs, which is a thread of its own.
@@ -94,6 +94,8 @@ class Gateway {
   void get_readiness(Request&& request, Answer answer);
   void get_metrics(Request&& request, Answer answer);
   void get_document(Request&& request, Answer answer);
+  // page.cc
+  void get_page(Request&& request, Answer answer);
 
   // A question whose answer's params are the response.
   void ask(bus::Verb verb, const bus::Ask& question, Answer answer);

@@ -164,6 +164,8 @@ http::Router Gateway::routes() {
        .summary = "The front's metrics in the text format of Prometheus.",
        .replies = {{200, "the metrics", {{"text/plain", ""}}}}});
   row(Method::get, "/openapi.json", Role::none, &G::get_document, {});
+  for (const char* file : {"/", "/try.css", "/try.js"})
+    row(Method::get, file, Role::none, &G::get_page, {});
   document_ = http::openapi(router, {.title = "Tallymill",
                                      .version = TALLYMILL_VERSION,
                                      .description = description,

@@ -49,7 +49,7 @@ class Mill:
     """`tallymill up` in a temporary folder."""
 
     def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None,
-                 environment=None, front=None):
+                 environment=None, front=None, front_keys=()):
         self.programs = pathlib.Path(programs).absolute()
         self.temporary = None
         if folder is None:
@@ -65,6 +65,7 @@ class Mill:
             f"run_dir: {self.run}\ndata_dir: {self.data}\n"
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
             f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{self.http_port}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
+            + "".join(f"  {key}\n" for key in front_keys) +
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
         plain = threads == 1 and environment is None and front is None
         self.up_program = (self.programs / "tallymill-up" if plain
