@@ -250,15 +250,15 @@ def heal(loads, seconds):
 
 def all_ends(client):
     """Every job of the ledger and its end, page by page."""
-    ends, before = {}, 0
+    ends, cursor = {}, ""
     while True:
-        page = client.ask("jobs", timeout=10, n=500, before=before)["jobs"]
-        for row in page:
+        page = client.ask("jobs", timeout=10, n=500, cur=cursor)
+        for row in page["jobs"]:
             assert row["job"] not in ends, f"job {row['job']} is listed twice"
             ends[row["job"]] = row["state"]
-        if not page:
+        cursor = page.get("cursor", "")
+        if not cursor:
             return ends
-        before = page[-1]["job"]
 
 
 # A job as the ledger has it; `epoch`: of the front that took it.
