@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace tallymill {
@@ -29,21 +30,6 @@ std::string_view name_of(Type type) {
   for (const auto& [value, name] : type_names)
     if (value == type) return name;
   std::unreachable();
-}
-
-// A name from outside as a JSON pointer: short, printable, with / and ~ escaped (RFC 6901).
-std::string pointer_to(std::string_view untrusted_name) {
-  constexpr std::size_t longest = 64;
-  std::string pointer = "/";
-  for (const char c : untrusted_name.substr(0, longest)) {
-    if (c == '~')
-      pointer += "~0";
-    else if (c == '/')
-      pointer += "~1";
-    else
-      pointer += c >= ' ' && c <= '~' ? c : '?';
-  }
-  return pointer;
 }
 
 std::unexpected<Error> bad(const std::string& pointer, std::string_view what) {

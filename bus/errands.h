@@ -13,6 +13,7 @@
 #include <atomic>
 #include <functional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/thread.h"
@@ -31,8 +32,9 @@ class Errands {
       : unwatch_([&loop](int fd) { loop.unwatch(fd); }), asked_(bound), answered_(2 * bound) {
     loop.watch(answered_.fd(), [this] {
       answered_.take(answers_);
-      for (const Answer& answer : answers_)
-        if (answer) answer();
+      // Each is dropped when it was made: what it holds may be a file that waits to be removed.
+      for (Answer& answer : answers_)
+        if (const Answer one = std::exchange(answer, nullptr)) one();
     });
     thread_ = std::thread([this, name] {
       name_thread(name);

@@ -74,6 +74,10 @@ bool has_body(const Headers& headers) {
 std::optional<Refusal> type_refused(const Request& request) {
   const std::size_t said = request.headers.count("Content-Type");
   if (is_safe(request.method) || (said == 0 && !has_body(request.headers))) return std::nullopt;
+  // Nobody's bodies are unpacked: a few bytes of one may be gigabytes.
+  if (request.headers.count("Content-Encoding") > 0 &&
+      lower_case(request.headers.list("Content-Encoding")) != "identity")
+    return Refusal{415, {Errc::bad_frame, "a body is sent as it is, without Content-Encoding"}};
   if (said == 1 && may_write(request.method, media_type_of(request.headers.get("Content-Type"))))
     return std::nullopt;
   return Refusal{415,
@@ -119,6 +123,14 @@ std::optional<Secret> token_of(const Headers& headers, bool upgrade) {
 
 }  // namespace
 
+Status Guard::check(const GuardOptions& options) {
+  for (const std::string& host : options.hosts)
+    if (!authority_of(host))
+      return fail(Errc::bad_params,
+                  fmt::format("'{}' is no host: say NAME or NAME:PORT", host));
+  return {};
+}
+
 Guard::Guard(GuardOptions options, std::string_view listen, bool tls)
     : tokens_(std::move(options.tokens)), scheme_(tls ? "https" : "http") {
   const auto served = authority_of(
@@ -131,7 +143,7 @@ Guard::Guard(GuardOptions options, std::string_view listen, bool tls)
     authorities_.push_back(whole(*served, scheme_));
   for (const std::string& said : options.hosts) {
     const auto host = authority_of(said);
-    if (!host) continue;  // names nobody, so lets nobody in
+    if (!host) continue;
     if (host->port.empty())
       hosts_.push_back(host->host);
     else

@@ -6,7 +6,7 @@
 //      origin only: Origin is absent (no browser) or ours (403).
 //   3. What is written must have a type that a route may read (415): never text/plain or
 //      application/x-www-form-urlencoded, which any page may send. Plain forms can send multipart
-//      too: they are held by 2 alone.
+//      too: they are held by 2 alone. A Content-Encoding is refused as well (415).
 //   4. With tokens: `Authorization: Bearer`, or, for a WebSocket, the subprotocol
 //      `bearer.<base64url>` beside `tallymill.v1` (401); its role must reach the route's (403).
 //
@@ -42,7 +42,9 @@ struct Refusal {
 
 class Guard {
  public:
-  // `listen`: "127.0.0.1:7780", with the port that is served.
+  // bad_params: one of the hosts is neither a name nor a name and a port.
+  [[nodiscard]] static Status check(const GuardOptions& options);
+  // `listen`: "127.0.0.1:7780", with the port that is served. A host that is none names nobody.
   Guard(GuardOptions options, std::string_view listen, bool tls);
 
   // Who may ask this; `upgrade`: for a WebSocket. A route without a role is open to everybody, and

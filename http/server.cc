@@ -148,6 +148,7 @@ Status Server::State::open() {
     return fail(Errc::denied,
                 fmt::format("{} can be reached from other hosts: say --token-file, or --insecure",
                             options.listen));
+  if (auto checked = Guard::check(options.guard); !checked) return checked;
   if (auto loaded = load_certificate(); !loaded) return loaded;
   error_code failed;
   const auto address =

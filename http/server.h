@@ -61,7 +61,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Binds. busy: the port is taken; denied: other hosts can reach the address and the guard lets
-  // everybody in; bad_params: no address, no such certificate.
+  // everybody in; bad_params: no address, no such certificate, no host.
   [[nodiscard]] Status open();
   [[nodiscard]] std::uint16_t port() const;
   void start();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "bus/codec_json.h"
 #include "front/gateway/gateway.h"
 #include "front/gateway/submission.h"
@@ -83,7 +84,7 @@ void Gateway::list_jobs(Request&& request, Answer answer) {
       return answer.fail({Errc::bad_params,
                           "this is none of state, kind, stage, client, since, q, sort, cursor and "
                           "limit, or no number",
-                          "/" + name});
+                          pointer_to(name)});
   }
   ask(bus::Verb::jobs, question, std::move(answer));
 }

@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 #include "base/sha256.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "bus/codec_json.h"
 #include "front/gateway/submission.h"
 
@@ -21,7 +23,7 @@ Result<Input> input_of(const json& said, const std::string& at) {
   if (!said.is_object()) return wrong(at, "an input is {\"name\", \"media_type\", \"digest\"}");
   Input input;
   for (const auto& [key, value] : said.items()) {
-    if (!value.is_string()) return wrong(at + "/" + key, "this is text");
+    if (!value.is_string()) return wrong(at + pointer_to(key), "this is text");
     if (key == "name")
       input.name = value.get<std::string>();
     else if (key == "media_type")
@@ -29,7 +31,7 @@ Result<Input> input_of(const json& said, const std::string& at) {
     else if (key == "digest")
       input.digest = value.get<std::string>();
     else
-      return wrong(at + "/" + key, "no such member: name, media_type, digest");
+      return wrong(at + pointer_to(key), "no such member: name, media_type, digest");
   }
   if (!is_sha256_hex(input.digest))
     return wrong(at + "/digest", "an input is named by the digest of its blob: see PUT /v1/blobs");
@@ -46,9 +48,10 @@ Result<WallTime> time_from(const json& seconds, const std::string& at, WallTime 
 }
 
 Status take_member(Submission& into, const std::string& key, const json& value, WallTime now) {
-  const std::string at = "/" + key;
+  const std::string at = pointer_to(key);
   if (key == "kind") {
-    if (!value.is_string()) return wrong(at, "a kind is text");
+    if (!value.is_string() || !is_utf8(value.get_ref<const std::string&>()))
+      return wrong(at, "a kind is text");
     into.kind = value.get<std::string>();
   } else if (key == "params") {
     if (!value.is_object()) return wrong(at, "params are an object");
@@ -79,9 +82,13 @@ Status take_member(Submission& into, const std::string& key, const json& value, 
 
 }  // namespace
 
-Result<Submission> submission_of(std::string_view text, WallTime now) {
+Result<Submission> parse_submission(std::string_view text, WallTime now) {
   const json said = json::parse(text, nullptr, false);
   if (said.is_discarded()) return fail(Errc::bad_params, "the body is not JSON");
+  return submission_of(said, now);
+}
+
+Result<Submission> submission_of(const json& said, WallTime now) {
   if (!said.is_object()) return fail(Errc::bad_params, "a job is a JSON object");
   Submission submission;
   for (const auto& [key, value] : said.items())

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,7 +35,8 @@ struct Submission {
 
 // The body of POST /v1/jobs. bad_params with a pointer: no JSON object, an unknown member, a wrong
 // type, out of range.
-[[nodiscard]] Result<Submission> submission_of(std::string_view json, WallTime now);
+[[nodiscard]] Result<Submission> parse_submission(std::string_view text, WallTime now);
+[[nodiscard]] Result<Submission> submission_of(const nlohmann::json& said, WallTime now);
 
 // The job of "/v1/jobs/{id}"; not_found for what is no number.
 [[nodiscard]] Result<std::int64_t> job_of(const http::Request& request);

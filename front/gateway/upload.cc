@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace tallymill::gateway {
 namespace {
@@ -18,7 +19,7 @@ Result<json> member_json(const std::string& name, const std::string& text) {
   if (name == "kind") return json(text);
   json value = json::parse(text, nullptr, false);
   if (value.is_discarded())
-    return fail(Errc::bad_params, "this member of a form is JSON", "/" + name);
+    return fail(Errc::bad_params, "this member of a form is JSON", pointer_to(name));
   return value;
 }
 
@@ -78,7 +79,7 @@ Status JobUpload::data(std::string_view bytes) {
   if (value_.size() <= bound) return {};
   if (!file_)
     return fail(Errc::too_big, fmt::format("a member of a form has at most {} bytes", bound),
-                "/" + member_);
+                pointer_to(member_));
   auto writer = place_.writer();
   if (!writer) return std::unexpected(std::move(writer).error());
   writer_ = std::move(*writer);
@@ -105,16 +106,16 @@ Status JobUpload::end() {
 }
 
 Result<Submission> JobUpload::finish() {
-  if (!form_) return submission_of(json_, now_);
+  if (!form_) return parse_submission(json_, now_);
   if (auto whole = form_->finish(); !whole) return std::unexpected(std::move(whole).error());
   json said = json::object();
   for (const auto& [name, text] : members_) {
-    if (said.contains(name)) return fail(Errc::bad_params, "said twice", "/" + name);
+    if (said.contains(name)) return fail(Errc::bad_params, "said twice", pointer_to(name));
     auto value = member_json(name, text);
     if (!value) return std::unexpected(std::move(value).error());
     said[name] = std::move(*value);
   }
-  auto submission = submission_of(said.dump(), now_);
+  auto submission = submission_of(said, now_);
   if (!submission) return submission;
   for (Input& input : inputs_) submission->inputs.push_back(std::move(input));
   return submission;

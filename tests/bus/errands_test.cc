@@ -67,6 +67,19 @@ TEST_F(ErrandsTest, OneAboveTheBoundIsRefusedAndTakenAgainAfterAnAnswer) {
   EXPECT_TRUE(errands.put(nothing));
 }
 
+TEST_F(ErrandsTest, NothingOfAnErrandIsHeldAfterItsAnswer) {
+  Errands errands(loop_, 10, "errands");
+  auto held = std::make_shared<int>(7);
+  const std::weak_ptr<int> watched = held;
+  ASSERT_TRUE(errands.put([this, held = std::move(held)]() mutable -> Errands::Answer {
+    return [this, held = std::move(held)] {
+      loop_.once(std::chrono::milliseconds(1), [this] { loop_.stop(); });
+    };
+  }));
+  loop_.run();
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST_F(ErrandsTest, ItEndsOnlyAfterTheOneThatRuns) {
   std::promise<void> begun, go;
   bool ended = false;

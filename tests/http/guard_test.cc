@@ -183,6 +183,17 @@ TEST(Type, WhatARouteMayReadIsTaken) {
   EXPECT_EQ(status(plain, request(Method::get, {{"Content-Type", "text/plain"}})), 200);
 }
 
+TEST(Type, ABodyThatIsPackedIsRefusedWhateverItHolds) {
+  const auto packed = [](const char* coding) {
+    return request(Method::post, {{"Content-Type", "application/json"},
+                                  {"Content-Length", "2"},
+                                  {"Content-Encoding", coding}});
+  };
+  for (const char* coding : {"gzip", "br", "identity, gzip", "x-gzip", ""})
+    EXPECT_EQ(status(plain, packed(coding)), 415) << coding;
+  EXPECT_EQ(status(plain, packed("Identity")), 200);
+}
+
 Guard with_tokens() {
   std::string text;
   for (const char* role : {"read", "submit", "operate"})

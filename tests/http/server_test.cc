@@ -45,6 +45,10 @@ TEST(ServerOpen, SaysWhyNot) {
     EXPECT_FALSE(Server({}, {.listen = listen}).open()) << listen;
   EXPECT_EQ(Server({}, {.listen = "0.0.0.0:0"}).open().error().code, Errc::denied);
   EXPECT_TRUE(Server({}, {.listen = "0.0.0.0:0", .guard = {.insecure = true}}).open());
+  for (const char* host : {"", "mill.example:http", "http://mill.example", "mill example"})
+    EXPECT_EQ(Server({}, {.guard = {.hosts = {"mill.example", host}}}).open().error().code,
+              Errc::bad_params)
+        << host;
   const Status no_file = Server({}, {.certificate = "/no/such", .key = "/no/such"}).open();
   EXPECT_EQ(no_file.error().code, Errc::bad_params);
   Server first({}, {});
