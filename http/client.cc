@@ -15,7 +15,6 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -819,8 +818,6 @@ Client::Client(ClientOptions options) : state_(std::make_unique<State>(std::move
 Client::~Client() { stop(); }
 
 Status Client::start() {
-  // A server that goes away while it is written to is an error of that write, not our end.
-  ::signal(SIGPIPE, SIG_IGN);
   TM_CHECK(!state_->thread.joinable() && !state_->ended);
   if (auto loaded = state_->load_authorities(); !loaded) return loaded;
   state_->thread = std::thread([state = state_.get()] {
