@@ -140,6 +140,19 @@ class Speaker {
     });
     EXPECT_EQ(next(), "open");
   }
+  // Nothing is told to it any more.
+  ~Speaker() {
+    std::promise<void> gone;
+    client_.post([&] {
+      socket_->on_message(nullptr);
+      socket_->on_drained(nullptr);
+      socket_->close(1000, "");
+      gone.set_value();
+    });
+    gone.get_future().get();
+  }
+  Speaker(const Speaker&) = delete;
+  Speaker& operator=(const Speaker&) = delete;
   // Returns when it has left.
   void say(Kind kind, const std::string& bytes) {
     client_.post([this, kind, bytes] { EXPECT_TRUE(socket_->send(kind, bytes)); });
@@ -306,7 +319,7 @@ TEST_F(WireTest, WhoDoesNotSpeakItIsHungUpOn) {
   lies.say(std::string("\0\0\0\7T1", 6));
   EXPECT_EQ(lies.next(), "closed 1007");
   EXPECT_TRUE(becomes([&] { return value_of("tallymill_wire_sockets") == 0; }));
-  EXPECT_EQ(value_of("tallymill_wire_refused_total"), 2);
+  EXPECT_TRUE(becomes([&] { return value_of("tallymill_wire_refused_total") == 2; }));
 }
 
 TEST_F(WireTest, AMessageMayBeAsLargeAsItMayAndNoLarger) {
@@ -315,14 +328,16 @@ TEST_F(WireTest, AMessageMayBeAsLargeAsItMayAndNoLarger) {
   EXPECT_EQ(next_at_front().size(), most);
   Speaker larger = speaker();
   larger.try_to_say(message(most + 8));
-  EXPECT_EQ(larger.next_but_drained(), "closed 1009");
+  // Why it is closed is lost when the rest of the message meets a connection that is gone.
+  const std::string told = larger.next_but_drained();
+  EXPECT_TRUE(told == "closed 1009" || told == "closed 1006") << told;
 }
 
 TEST_F(WireTest, AsManySpeakAsMayAndOneMoreIsToldToComeLater) {
   std::deque<Speaker> all;
   const std::string url = "http://127.0.0.1:" + std::to_string(server_.port()) + "/wire";
   for (std::size_t i = 0; i < limits::wire_sockets; ++i) all.emplace_back(client_, url);
-  EXPECT_EQ(value_of("tallymill_wire_sockets"), limits::wire_sockets);
+  EXPECT_TRUE(becomes([&] { return value_of("tallymill_wire_sockets") == limits::wire_sockets; }));
   Speaker more = speaker();
   EXPECT_EQ(more.next(), "closed 1013");
   all.front().leave();
@@ -364,18 +379,15 @@ TEST_F(WireTest, AClientThatDoesNotReadIsHeldUpAndMissesNothing) {
   (void)next_at_front();
   speaker.hold();
   const std::string large = message(1 << 20);
-  std::size_t sent = 0;
-  // The front is refused when its own queue is full, as on any other door.
-  for (; sent < 20'000; ++sent) {
-    auto frames = *bus::unpack_frames(large);
-    if (!bus::send(front_, from_, std::move(frames))) break;
+  constexpr int many = 40;  // more than the system's buffers hold
+  for (int i = 0; i < many; ++i) {
+    answer(large);
     ASSERT_LE(value_of("tallymill_wire_waiting_bytes"), double(large.size()));
-    if (sent >= 40) break;  // what the system's buffers and two queues hold is less
   }
   EXPECT_TRUE(
       becomes([&] { return value_of("tallymill_wire_waiting_bytes") == double(large.size()); }));
   speaker.go_on();
-  for (std::size_t i = 0; i <= sent; ++i) ASSERT_EQ(speaker.next(), large) << i;
+  for (int i = 0; i < many; ++i) ASSERT_EQ(speaker.next(), large) << i;
   EXPECT_TRUE(becomes([&] { return value_of("tallymill_wire_waiting_bytes") == 0; }));
 }
 
