@@ -50,7 +50,7 @@ class Command(unittest.TestCase):
     def start(self, *words, server=None, before=(), **how):
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith("TALLYMILL_")}
-        environment |= {"NO_COLOR": "1"} | how.pop("environment", {})
+        environment |= {"NO_COLOR": "1", "TALLYMILL_CONFIG": str(self.mill.config)} | how.pop("environment", {})
         return subprocess.Popen([*before, PROGRAMS / "tallymill", *map(str, words), "--server",
                                  server or self.http], cwd=self.folder, env=environment, text=True,
                                 **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how)
@@ -117,9 +117,8 @@ class Alike(Command):
     def test_the_pipeline_is_shown(self):
         for words in (["workers"], ["topology"], ["kinds"], ["kinds", "box"], ["snapshot"], ["ping"],
                       ["doctor"]):
-            how = {"environment": {"TALLYMILL_CONFIG": str(self.mill.config)}}
-            self.both(*words, **how)
-            self.both(*words, "--json", **how)
+            self.both(*words)
+            self.both(*words, "--json")
         self.both("snapshot", "--prometheus", only="# TYPE")
         self.assertIn(self.http, self.tallymill("ping")[0])
 
@@ -160,14 +159,37 @@ class Alike(Command):
     def test_a_front_that_is_killed_under_a_wait_costs_nothing(self):
         job = int(self.tallymill("submit", "box", "--delay", 3)[0])
         waiting = self.start("wait", job)
-        metric = "tallymill_wire_sockets 1"
-        until(lambda: metric in self.metrics(), 20, "it waits")
-        (front,) = self.mill.children("front")
-        os.kill(front, signal.SIGKILL)
+        until(lambda: self.metric("tallymill_wire_sockets") == 1, 20, "it waits")
+        self.kill_front()
         printed, said = waiting.communicate(timeout=60)
         self.assertEqual((waiting.returncode, printed.split()), (OK, [str(job), "done"]), said)
+        self.is_ready()
+
+    def test_a_front_that_is_killed_in_the_middle_of_an_upload_costs_nothing(self):
+        large = self.folder / "larger.jpg"
+        large.write_bytes(PHOTO.read_bytes() + bytes(48 << 20))
+        name = "tallymill_http_received_bytes_total"
+        before = self.metric(name)
+        running = self.start("run", "engrave", large, "-p", "width_mm=20", "-o", "killed")
+        until(lambda: self.metric(name) > before + (4 << 20), 20, "some pieces are there")
+        self.kill_front()
+        _, said = running.communicate(timeout=90)
+        self.assertEqual(running.returncode, OK, said)
+        self.tallymill("run", "engrave", PHOTO, "-p", "width_mm=20", "-o", "whole")
+        made = [(self.folder / name / "engraving.png").read_bytes() for name in ("killed", "whole")]
+        self.assertEqual(made[0], made[1])
+        self.is_ready()
+
+    def kill_front(self):
+        (front,) = self.mill.children("front")
+        os.kill(front, signal.SIGKILL)
+
+    def is_ready(self):
         until(lambda: self.bus.hello(0.5), 30, "the front answers")
         self.mill.ready(self.bus)
+
+    def metric(self, name):
+        return float(re.search(rf"^{name} (\S+)$", self.metrics(), re.MULTILINE)[1])
 
     def metrics(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.mill.http_port, timeout=10)
@@ -254,6 +276,7 @@ class Tokens(Command):
         for words in (["jobs"], ["workers"], ["topology"], ["kinds"], ["snapshot"], ["ping"],
                       ["status", job]):
             self.as_role("read", *words)
+        self.assertIn(f"answers at {self.http}", self.as_role("read", "doctor")[0])
         for words in (["submit", "box"], ["run", "box"], ["cancel", job], ["retry", job],
                       ["run", "thumbs", PHOTO]):
             _, said = self.as_role("read", *words, code=DENIED)
