@@ -515,4 +515,21 @@ inline constexpr std::chrono::seconds gateway_wait{300};
 inline constexpr std::size_t gateway_events = 16'384;
 inline constexpr Bytes gateway_events_bytes = 8_MiB;
 
+// ---- the bus through a WebSocket (front/gateway/wire.h, apps/cli/tunnel.h) ----
+
+// Clients that speak so at a time; each has a socket of its own to the front.
+inline constexpr std::size_t wire_sockets = 256;
+// One message from a client, an envelope: the largest frame with its header and params. Answers are
+// bounded by envelope_bytes.
+inline constexpr Bytes wire_message_bytes = 10_MiB;
+// What waits for one client: of its own that the front has not taken yet, or of refusals that it
+// does not read. Beyond it the connection is closed, and the client makes another.
+inline constexpr Bytes wire_waiting_bytes = 16_MiB;
+// The client's end: bytes that wait for the WebSocket, and those that wait to be read; beyond the
+// latter nothing more is read from the connection.
+inline constexpr Bytes tunnel_out_bytes = 4_MiB;
+inline constexpr Bytes tunnel_in_bytes = 16_MiB;
+// A file with a token: one line.
+inline constexpr std::size_t token_file_bytes = 4'096;
+
 }  // namespace tallymill::limits

@@ -37,11 +37,16 @@
 
 namespace tallymill::bus {
 
+class Link;
 class Loop;
 struct Ask;
 struct Event;
 struct Item;
+struct LinkCalls;
 enum class Verb : std::uint8_t;
+
+// How a client reaches its front other than by ZeroMQ: see bus/link.h.
+using Dial = std::function<Result<std::unique_ptr<Link>>(Loop&, LinkCalls)>;
 
 struct ClientOptions {
   // Idempotency keys, fairness and "my jobs" go by it. Empty: a random one, of this object alone.
@@ -53,6 +58,7 @@ struct ClientOptions {
   bool watch = true;
   // connect() gives up as soon as it is clear that nobody listens there.
   bool fail_fast = false;
+  Dial dial = {};                              // the endpoint then only stands in errors
   bool insecure = false;                       // an address on another host may be connected to
   Duration timeout = std::chrono::seconds(5);  // of calls that name none
   std::size_t window_jobs = limits::client_window_jobs;

@@ -140,7 +140,7 @@ Result<std::string> Client::State::put(std::string_view bytes, Duration timeout)
       answers = upload->answers;
       if (!pump([&] { return upload->answers != answers; }, timeout)) {
         for (const std::int64_t request : upload->requests) asks.erase(request);
-        return fail(Errc::away, where());
+        return std::unexpected(no_answer());
       }
     }
     if (upload->error && upload->error->code != Errc::wrong_state)

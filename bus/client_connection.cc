@@ -6,8 +6,6 @@
 #include "base/check.h"
 #include "base/utf8.h"
 #include "bus/client_state.h"
-#include "bus/endpoints.h"
-#include "bus/frames.h"
 
 namespace tallymill::bus {
 namespace {
@@ -47,7 +45,7 @@ Client::State::State(std::unique_ptr<Loop> own, Loop* borrowed, ClientOptions op
 Client::State::~State() {
   loop->cancel(tick_timer);
   if (reopen_timer != 0) loop->cancel(reopen_timer);
-  close_socket();
+  close_link();
 }
 
 void Client::State::open() {
@@ -57,43 +55,35 @@ void Client::State::open() {
   silent_ticks = 0;
   phase = Phase::greeting;
   // A new id each time: what the old connection left behind at the front cannot reach this one.
-  auto made = make_socket(
-      context, Role::client_jobs,
-      {.routing_id = fmt::format("{}-{}", instance, ++sockets_made), .insecure = options.insecure});
-  auto watching = made ? Monitor::of(context, *made) : std::unexpected(made.error());
-  if (!watching) {
+  LinkCalls calls{.changed = [this] { on_change(); }, .readable = [this] { on_readable(); }};
+  auto opened = options.dial
+                    ? options.dial(*loop, std::move(calls))
+                    : open_zmq_link(context, *loop,
+                                    {.endpoint = endpoint,
+                                     .routing_id = fmt::format("{}-{}", instance, ++links_made),
+                                     .insecure = options.insecure},
+                                    std::move(calls));
+  if (!opened) {
     phase = Phase::closed;
     // One that was connected before goes on trying: others may give back what they use.
     if (welcomes > 0) return void(reopen_timer = loop->once(longest_backoff, [this] { open(); }));
-    fatal = std::move(watching).error();
+    fatal = std::move(opened).error();
     return;
   }
-  socket.emplace(std::move(*made));
-  monitor = std::move(*watching);
-  loop->watch(*socket, [this] { on_readable(); });
-  loop->watch(monitor->socket(), [this] { on_monitor(); });
-  if (auto opened = open_also(*socket, Role::client_jobs, endpoint, {.insecure = options.insecure});
-      !opened) {
-    fatal = std::move(opened).error();
-    close_socket();
-  }
+  link = std::move(*opened);
 }
 
-void Client::State::close_socket() {
+void Client::State::close_link() {
   phase = Phase::closed;
   stuck.clear();
   if (!out.empty()) (void)out.take();
-  if (!socket) return;
-  loop->unwatch(monitor->socket());
-  loop->unwatch(*socket);
-  monitor.reset();
-  socket.reset();
+  link.reset();
 }
 
 void Client::State::lose() {
   const InCallback mark(*this);
   const bool was_ready = phase == Phase::ready;
-  close_socket();
+  close_link();
   // One that had worked is tried again at once; one that never did, ever more slowly.
   backoff =
       was_ready ? Duration(0) : std::clamp<Duration>(2 * backoff, first_backoff, longest_backoff);
@@ -107,21 +97,23 @@ void Client::State::say_hello() {
   Packer packer;
   packer.add(Hello{.request = hello_request, .client = options.name});
   // Fails only when the connection is gone again, which the monitor tells too.
-  (void)send(*socket, packer.take());
+  (void)link->send(packer.take());
 }
 
-void Client::State::on_monitor() {
-  Monitor::Event event{};
-  while (monitor && monitor->next(event)) {
-    switch (event) {
-      case Monitor::Event::connected:
+void Client::State::on_change() {
+  Link::Change change;
+  while (link && link->next(change)) {
+    if (change.why) last_failure = std::move(change.why);
+    switch (change.what) {
+      case Link::Change::What::connected:
         handshaken = true;
         say_hello();
         break;
-      case Monitor::Event::failed:
+      case Link::Change::What::failed:
         ++refusals;
+        if (last_failure && !info(last_failure->code).retry) return give_up(*last_failure);
         break;
-      case Monitor::Event::disconnected:
+      case Link::Change::What::disconnected:
         // Before the handshake libzmq tries again by itself.
         if (handshaken) return lose();
         break;
@@ -129,10 +121,16 @@ void Client::State::on_monitor() {
   }
 }
 
+// Another try would end as this one did.
+void Client::State::give_up(Error why) {
+  fatal = std::move(why);
+  close_link();
+}
+
 void Client::State::on_readable() {
   const InCallback mark(*this);
-  for (int i = 0; i < limits::messages_per_turn && socket; ++i) {
-    if (!receive(*socket, frames)) break;
+  for (int i = 0; i < limits::messages_per_turn && link; ++i) {
+    if (!link->receive(frames)) break;
     silent_ticks = 0;
     const auto envelope = Envelope::decode(std::move(frames));
     frames.clear();
@@ -165,6 +163,7 @@ void Client::State::take_welcome(const Item& item) {
   const auto welcome = read<Welcome>(item);
   if (!welcome || welcome->request != hello_request || phase != Phase::greeting) return;
   phase = Phase::ready;
+  last_failure.reset();
   backoff = Duration(0);
   epoch = welcome->epoch;
   blobs_folder = welcome->blobs;
@@ -193,10 +192,7 @@ void Client::State::take_failure(const Item& item) {
               std::string(failure->field), milliseconds(failure->retry_after_ms)};
   if (!code) error.message = fmt::format("{}: {}", failure->code, failure->message);
   if (failure->request == hello_request) {
-    if (!info(error.code).retry) {
-      fatal = std::move(error);
-      return close_socket();
-    }
+    if (!info(error.code).retry) return give_up(std::move(error));
     return lose();
   }
   if (SubmitSlot* slot = slot_of(failure->request))
@@ -206,7 +202,7 @@ void Client::State::take_failure(const Item& item) {
 
 void Client::State::on_tick() {
   const InCallback mark(*this);
-  if (!socket || (phase == Phase::greeting && !handshaken)) return;
+  if (!link || (phase == Phase::greeting && !handshaken)) return;
   // An answer that the front could not give (this client's pipe was full) is asked for again.
   if (++ticks % limits::client_overdue_pings == 0 && phase == Phase::ready) {
     resubmit_overdue();
@@ -223,24 +219,30 @@ void Client::State::on_turn_end() {
   send_out();
 }
 
-// What the socket has no room for now waits here, and nothing overtakes it. The front's answers to
+// What the link has no room for now waits here, and nothing overtakes it. The front's answers to
 // what it has make the next turn, and room.
 void Client::State::send_out() {
   if (phase != Phase::ready) return;
   if (!out.empty()) stuck.push_back(out.take());
   while (!stuck.empty()) {
-    const auto sent = send(*socket, std::move(stuck.front()));
+    const auto sent = link->send(std::move(stuck.front()));
     // away: the connection broke and took the message along; lose() is to follow, and asks anew.
     if (!sent && sent.error().code != Errc::away) return;
     stuck.pop_front();
   }
 }
 
-std::string Client::State::where() const {
-  if (phase == Phase::ready) return fmt::format("{}: connected, but no answer", endpoint);
-  if (handshaken) return fmt::format("{}: something listens there, but no front answers", endpoint);
-  if (refusals > 0) return fmt::format("{}: nobody listens there", endpoint);
-  return fmt::format("{}: no answer", endpoint);
+Error Client::State::no_answer() const {
+  if (fatal) return *fatal;
+  if (last_failure) return *last_failure;
+  const char* why = "no answer";
+  if (phase == Phase::ready)
+    why = "connected, but no answer";
+  else if (handshaken)
+    why = "something listens there, but no front answers";
+  else if (refusals > 0)
+    why = "nobody listens there";
+  return {Errc::away, fmt::format("{}: {}", endpoint, why)};
 }
 
 Status Client::start(const std::string& endpoint) {
@@ -266,8 +268,7 @@ Status Client::connect(const std::string& endpoint, std::optional<Duration> time
                (s.options.fail_fast && !s.handshaken && s.refusals >= refusals_believed);
       },
       timeout.value_or(s.options.timeout));
-  if (s.fatal) return std::unexpected(*s.fatal);
-  if (!told || s.phase != State::Phase::ready) return fail(Errc::away, s.where());
+  if (s.fatal || !told || s.phase != State::Phase::ready) return std::unexpected(s.no_answer());
   return {};
 }
 

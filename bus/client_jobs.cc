@@ -162,7 +162,7 @@ Result<Answer> Client::State::ask_and_wait(std::function<Status(Packer&, std::in
   const std::int64_t request = last_request;
   if (pump([&] { return got.has_value(); }, timeout)) return std::move(*got);
   asks.erase(request);
-  return fail(Errc::away, where());
+  return std::unexpected(no_answer());
 }
 
 void Client::State::take_reply(const Item& item) {
@@ -390,7 +390,7 @@ Result<JobResult> Client::wait(JobId job, std::optional<Duration> timeout) {
   const Duration longest = timeout.value_or(s.options.timeout);
   if (s.pump([&] { return end.has_value(); }, longest)) return std::move(*end);
   s.forget_wait(job, id);
-  if (s.phase != State::Phase::ready) return fail(Errc::away, s.where());
+  if (s.phase != State::Phase::ready) return std::unexpected(s.no_answer());
   return fail(Errc::deadline, fmt::format("job {} has not ended within {} s; it goes on", job.raw(),
                                           std::chrono::duration<double>(longest).count()));
 }

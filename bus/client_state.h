@@ -1,6 +1,6 @@
 // What a client holds; private to bus/client*.cc.
 //
-//   connection  client_connection.cc  socket, hello, welcome, pings, reconnects, dispatch
+//   connection  client_connection.cc  link, hello, welcome, pings, reconnects, dispatch
 //   submits     client_submits.cc     slots, windows, answers
 //   jobs        client_jobs.cc        events, ends, waits, questions
 //   blobs       client_blobs.cc       put, fetch
@@ -16,8 +16,8 @@
 
 #include "base/check.h"
 #include "bus/client.h"
-#include "bus/endpoints.h"
 #include "bus/envelope.h"
+#include "bus/link.h"
 #include "bus/loop.h"
 #include "bus/messages.h"
 
@@ -76,17 +76,18 @@ struct Client::State {
   State& operator=(const State&) = delete;
 
   enum class Phase : std::uint8_t {
-    closed,    // no socket
+    closed,    // no link
     greeting,  // hello is under way, or nobody has taken the connection yet
     ready,
   };
 
   // ---- connection ----
   void open();
-  void close_socket();
+  void close_link();
+  void give_up(Error why);
   void lose();  // closes, and opens again after a while
   void say_hello();
-  void on_monitor();
+  void on_change();
   void on_readable();
   void on_tick();
   void on_turn_end();
@@ -94,7 +95,8 @@ struct Client::State {
   void take_welcome(const Item& item);
   void take_failure(const Item& item);
   void send_out();
-  [[nodiscard]] std::string where() const;  // for errors: the endpoint and what is known of it
+  // Why the front does not answer, as far as that is known: `away`, but where somebody said more.
+  [[nodiscard]] Error no_answer() const;
 
   // Marks that callbacks of the user may run: a blocking call from there would turn the loop inside
   // a turn.
@@ -120,7 +122,7 @@ struct Client::State {
       on_turn_end();
       if (done()) return true;
       const Instant now = clock.now();
-      if (now >= until) return false;
+      if (now >= until || fatal) return false;
       if (go_on && !go_on()) return false;
       loop->turn(go_on ? std::min<Duration>(until - now, limits::client_look) : until - now);
     }
@@ -183,13 +185,13 @@ struct Client::State {
   std::string instance;           // random: routing ids and automatic keys begin with it
 
   zmq::context_t context{1};
-  std::optional<zmq::socket_t> socket;
-  std::unique_ptr<Monitor> monitor;
+  std::unique_ptr<Link> link;
   std::string endpoint;
   Phase phase = Phase::closed;
-  std::uint64_t sockets_made = 0;
+  std::uint64_t links_made = 0;
   bool handshaken = false;
-  int refusals = 0;  // connections refused since the socket was made
+  int refusals = 0;                   // connections refused since the link was made
+  std::optional<Error> last_failure;  // why there is no connection now, if somebody said
   int silent_ticks = 0;
   std::int64_t ticks = 0;
   Duration backoff{0};
@@ -200,7 +202,7 @@ struct Client::State {
   std::function<bool()> go_on;  // see Client::while_waiting
   Frames frames;
   Packer out;
-  std::deque<Frames> stuck;  // what the socket had no room for
+  std::deque<Frames> stuck;  // what the link had no room for
 
   std::int64_t epoch = 0;
   std::string ledger;

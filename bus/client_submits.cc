@@ -46,7 +46,7 @@ class Client::State::BatchSubmit {
   }
 
   std::vector<Result<JobId>> run() {
-    while (answered_ < requests_.size() && s_.clock.now() < until_) {
+    while (answered_ < requests_.size() && !s_.fatal && s_.clock.now() < until_) {
       const Instant next = hand_over_due();
       s_.pump([&] { return answered_ == requests_.size() || again_; },
               std::min(next, until_) - s_.clock.now());
@@ -60,7 +60,7 @@ class Client::State::BatchSubmit {
         s_.free_slot(*slot), slot->done = nullptr;
       if (!a.result)
         a.result = a.last_error ? std::unexpected(*a.last_error)
-                                : Result<JobId>(fail(Errc::away, s_.where()));
+                                : Result<JobId>(std::unexpected(s_.no_answer()));
       results.push_back(std::move(*a.result));
     }
     return results;

@@ -25,12 +25,17 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "bus/messages.h"
 
 namespace tallymill::bus {
 
 using Frames = std::vector<zmq::message_t>;
+
+// What is read of a message: "T1", headers, params, blobs, and one more that tells decode() that
+// there were too many.
+inline constexpr std::size_t most_frames = 3 + limits::batch_blobs + 1;
 
 // One message of an envelope; views into the frames it came in.
 struct Item {

@@ -11,9 +11,6 @@
 namespace tallymill::bus {
 namespace {
 
-// "T1", headers, params, blobs, and one more that tells decode() that there were too many.
-constexpr std::size_t most_frames = 3 + limits::batch_blobs + 1;
-
 bool receive_frame(void* socket, zmq::message_t& into) {
   for (;;) {
     if (zmq_msg_recv(into.handle(), socket, ZMQ_DONTWAIT) >= 0) return true;

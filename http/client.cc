@@ -15,7 +15,6 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -260,7 +259,7 @@ struct Client::State {
   explicit State(ClientOptions&& said) : options(std::move(said)) {}
 
   [[nodiscard]] Status load_authorities();
-  asio::ssl::context* tls_of(const Url& url) { return url.tls ? &tls : nullptr; }
+  asio::ssl::context* tls_of(const Url& url);
   RequestId ask(ClientRequest&& request, Heard&& heard, Answered&& answered);
   void begin(const std::shared_ptr<Asked>& asked);
   // Answers it, if nobody has.
@@ -276,6 +275,7 @@ struct Client::State {
   std::atomic<bool> ended{false};
   std::atomic<std::thread::id> runs_on{};
   bool leaving = false;
+  bool has_system_authorities = false;
   // Before the context, whose end drops the coroutines that stand in them.
   std::map<std::string, Origin> origins;
   std::set<AnySocket*> sockets;
@@ -714,14 +714,21 @@ Status Client::State::load_authorities() {
   tls.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, failed);
   tls.set_verify_mode(options.insecure_tls ? asio::ssl::verify_none : asio::ssl::verify_peer,
                       failed);
-  if (options.ca_file.empty())
-    tls.set_default_verify_paths(failed);
-  else
-    tls.load_verify_file(options.ca_file, failed);
-  if (failed && !options.ca_file.empty())
+  if (options.ca_file.empty()) return {};  // see tls_of()
+  tls.load_verify_file(options.ca_file, failed);
+  if (failed)
     return tallymill::fail(Errc::bad_params, fmt::format("cannot read the certificates in {}: {}",
                                                          options.ca_file, failed.message()));
   return {};
+}
+
+// The system's authorities take 30 ms to read: more than a command that needs none takes in all.
+asio::ssl::context* Client::State::tls_of(const Url& url) {
+  if (!url.tls) return nullptr;
+  error_code without;
+  if (options.ca_file.empty() && !std::exchange(has_system_authorities, true))
+    tls.set_default_verify_paths(without);
+  return &tls;
 }
 
 Client::RequestId Client::State::ask(ClientRequest&& request, Heard&& heard, Answered&& answered) {
@@ -819,8 +826,6 @@ Client::Client(ClientOptions options) : state_(std::make_unique<State>(std::move
 Client::~Client() { stop(); }
 
 Status Client::start() {
-  // A server that goes away while it is written to is an error of that write, not our end.
-  ::signal(SIGPIPE, SIG_IGN);
   TM_CHECK(!state_->thread.joinable() && !state_->ended);
   if (auto loaded = state_->load_authorities(); !loaded) return loaded;
   state_->thread = std::thread([state = state_.get()] {

@@ -762,7 +762,9 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
       handle_->lose();
       connection_->wait_until(linger, "linger");
     });
-    socket_.read_message_max(static_cast<std::size_t>(limits::http_socket_message_bytes.raw()));
+    const Bytes of_route = connection_->route_->body_bytes;
+    const Bytes most = of_route > Bytes(0) ? of_route : limits::http_socket_message_bytes;
+    socket_.read_message_max(static_cast<std::size_t>(most.raw()));
     if (server_.options.socket_deflate) {
       websocket::permessage_deflate deflate;
       deflate.server_enable = true;

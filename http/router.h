@@ -66,7 +66,9 @@ struct Route {
   Role role = Role::read;  // none: also without a token
   Handler handler;
   Operation operation;
-  Bytes body_bytes{};  // the largest body; 0: limits::http_body_bytes
+  // The largest body, or message of a WebSocket; 0: limits::http_body_bytes, or
+  // limits::http_socket_message_bytes.
+  Bytes body_bytes{};
 };
 
 struct Match {

@@ -5,16 +5,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
 
 #include "apps/cli/terminal.h"
 #include "base/config.h"
+#include "base/limits.h"
 
 namespace tallymill::cli {
 namespace {
@@ -38,23 +43,83 @@ std::string server_of(const Common& common) {
   return loaded->config.front.listen;
 }
 
-Session open_session(const Common& common) {
+namespace {
+
+// bad_params: no such file, or none that holds a token.
+Result<Secret> token_of(const Common& common) {
+  std::string text;
+  if (common.token_file.empty()) {
+    const char* variable = std::getenv("TALLYMILL_TOKEN");
+    text = variable ? variable : "";
+  } else {
+    std::ifstream file(common.token_file, std::ios::binary);
+    text.resize(limits::token_file_bytes + 1);
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file.bad() || file.gcount() == 0)
+      return fail(Errc::bad_params, fmt::format("cannot read a token in '{}'", common.token_file));
+    if (file.gcount() > static_cast<std::streamsize>(limits::token_file_bytes))
+      return fail(Errc::bad_params, fmt::format("'{}' is no token: more than {} bytes",
+                                                common.token_file, limits::token_file_bytes));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+  }
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+  const bool one_word = std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+  if (one_word && (!text.empty() || common.token_file.empty())) return Secret(std::move(text));
+  Secret::wipe(text);
+  return fail(Errc::bad_params,
+              common.token_file.empty()
+                  ? "TALLYMILL_TOKEN is no token: it is one word"
+                  : fmt::format("'{}' holds no token, which is one word", common.token_file));
+}
+
+}  // namespace
+
+Result<Session> connect(const Common& common, Duration timeout) {
+  const std::string server = server_of(common);
+  Session session;
   bus::ClientOptions options;
   options.name = common.client;
   options.insecure = common.insecure;
   options.fail_fast = true;
-  if (common.timeout_s > 0)
-    options.timeout = std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(std::min(common.timeout_s, 5.0)));
-  Session session{std::make_unique<bus::Client>(std::move(options))};
-  const std::string server = server_of(common);
-  if (auto connected = session.client->connect(server); !connected) {
-    session.exit_code = tell(common, connected.error());
-    if (connected.error().code == Errc::away && !common.json)
-      fmt::print(stderr, "  start one with `tallymill up`, or say where it is: --server ADDRESS\n");
-    session.client.reset();
+  options.timeout = timeout;
+  if (is_http(server)) {
+    auto token = token_of(common);
+    if (!token) return std::unexpected(std::move(token).error());
+    auto tunnel = Tunnel::to({.server = server,
+                              .token = std::move(*token),
+                              .ca_file = common.ca_file,
+                              .insecure = common.insecure});
+    if (!tunnel) return std::unexpected(std::move(tunnel).error());
+    session.tunnel = std::move(*tunnel);
+    options.dial = [through = session.tunnel.get()](bus::Loop& loop, bus::LinkCalls calls) {
+      return through->dial(loop, std::move(calls));
+    };
   }
+  session.client = std::make_unique<bus::Client>(std::move(options));
+  if (auto connected = session.client->connect(server); !connected)
+    return std::unexpected(std::move(connected).error());
   return session;
+}
+
+std::string help_against(const Error& error) {
+  if (error.code == Errc::away)
+    return "start one with `tallymill up`, or say where it is: --server ADDRESS";
+  if (error.code == Errc::unauthenticated)
+    return "say who you are: TALLYMILL_TOKEN, or --token-file FILE; `tallymill token` makes one";
+  return {};
+}
+
+Session open_session(const Common& common) {
+  constexpr double longest_s = 5;
+  auto session = connect(
+      common, std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
+                  common.timeout_s > 0 ? std::min(common.timeout_s, longest_s) : longest_s)));
+  if (session) return std::move(*session);
+  Session none;
+  none.exit_code = tell(common, session.error());
+  if (const std::string help = help_against(session.error()); !help.empty() && !common.json)
+    fmt::print(stderr, "  {}\n", help);
+  return none;
 }
 
 Duration patience_of(const Common& common) {

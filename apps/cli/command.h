@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/cli/tunnel.h"
 #include "apps/exit_codes.h"
 #include "base/result.h"
 #include "base/schema.h"
@@ -22,9 +23,11 @@
 namespace tallymill::cli {
 
 struct Common {
-  std::string command;  // "jobs": for errors
-  std::string server;   // empty: see server_of()
-  std::string client;   // empty: a random name
+  std::string command;     // "jobs": for errors
+  std::string server;      // empty: see server_of()
+  std::string client;      // empty: a random name
+  std::string token_file;  // over HTTP; empty: TALLYMILL_TOKEN, if there is one
+  std::string ca_file;     // of https; empty: the system's authorities
   bool json = false;
   bool insecure = false;
   double timeout_s = 0;  // 0: not given
@@ -105,12 +108,17 @@ int token(const TokenArgs& args);
 [[nodiscard]] std::string server_of(const Common& common);
 // Connected, or the exit code, with the reason said. `timeout`: of questions.
 struct Session {
+  std::unique_ptr<Tunnel> tunnel;  // outlives the client
   std::unique_ptr<bus::Client> client;
   int exit_code = 0;
   explicit operator bool() const { return client != nullptr; }
   bus::Client* operator->() const { return client.get(); }
 };
 [[nodiscard]] Session open_session(const Common& common);
+// The same, and nothing is said.
+[[nodiscard]] Result<Session> connect(const Common& common, Duration timeout);
+// What helps against an error of connect(): a sentence; empty: nothing that is known.
+[[nodiscard]] std::string help_against(const Error& error);
 // How long wait and run wait: as said, else for ever.
 [[nodiscard]] Duration patience_of(const Common& common);
 

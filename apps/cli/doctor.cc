@@ -151,16 +151,15 @@ void ports(const Config& config, bool front_runs, std::vector<Finding>& out) {
 
 // The front, and whether every stage that a kind's route names has a worker.
 void pipeline(const Common& common, bool& front_runs, std::vector<Finding>& out) {
-  bus::ClientOptions options;
-  options.fail_fast = true;
-  options.insecure = common.insecure;
-  options.timeout = std::chrono::seconds(2);
-  bus::Client client(options);
   const std::string server = server_of(common);
-  if (auto connected = client.connect(server); !connected) {
-    out.push_back({"front", false, connected.error().message, "tallymill up"});
+  const auto session = connect(common, std::chrono::seconds(2));
+  if (!session) {
+    const bool away = session.error().code == Errc::away;
+    out.push_back({"front", false, session.error().message,
+                   away ? "tallymill up" : help_against(session.error())});
     return;
   }
+  bus::Client& client = *session->client;
   front_runs = true;
   out.push_back({"front", true,
                  fmt::format("answers at {}, version {}, epoch {}", server, client.front_version(),

@@ -85,8 +85,13 @@ class Commands {
     sub.add_flag("--json", common_.json, "the answer as JSON");
     if (!connects) return;
     sub.add_option("--server", common_.server,
-                   "address of the front (default:\nTALLYMILL_SERVER, else the socket in the\n"
-                   "run folder, else tcp://127.0.0.1:7750)");
+                   "address of the front: tcp://, ipc://,\nhttp:// or https:// (default:\n"
+                   "TALLYMILL_SERVER, else the socket in the\nrun folder, else "
+                   "tcp://127.0.0.1:7750)");
+    sub.add_option("--token-file", common_.token_file,
+                   "file with the token for an http server\n(default: TALLYMILL_TOKEN holds it)");
+    sub.add_option("--ca-file", common_.ca_file,
+                   "PEM file with who vouches for an https\nserver (default: the system's)");
     sub.add_option("--client", common_.client,
                    "client name, for idempotency keys and\nfairness (default: TALLYMILL_CLIENT)");
     sub.add_option("--timeout", common_.timeout_s, "seconds to wait for an answer, or for\nthe job")

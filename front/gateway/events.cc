@@ -139,6 +139,10 @@ void Gateway::open_socket(Request&& request, std::shared_ptr<http::Socket> socke
   });
 }
 
+void Gateway::open_wire(Request&& request, std::shared_ptr<http::Socket> socket) {
+  wires_->open(request.caller, socket);
+}
+
 // So that a proxy, or a client behind a dead line, sees that a quiet stream lives.
 void Gateway::keep_streams_alive() {
   std::erase_if(streams_, [](const std::weak_ptr<http::Outlet>& stream) {

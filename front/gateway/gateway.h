@@ -10,7 +10,8 @@
 //   routes.cc    the table: method, path, role, handler, what OpenAPI says of it
 //   jobs.cc      submit, status, cancel, retry          uploads.cc  multipart and blobs
 //   results.cc   files of a result, blobs               events.cc   SSE and WebSocket, of feed.h
-//   views.cc     workers, topology, health, metrics     page.cc     a page to try it all
+//   views.cc     workers, topology, health, metrics     wire.h      the bus itself
+//   page.cc      a page to try it all
 //
 // Threads: open(), start(), drain() and stop() by its maker; the rest on the server's thread, but
 // for what writes blobs, which is a thread of its own.
@@ -29,6 +30,7 @@
 #include "front/gateway/feed.h"
 #include "front/gateway/line.h"
 #include "front/gateway/submission.h"
+#include "front/gateway/wire.h"
 #include "http/server.h"
 #include "store/blobs.h"
 
@@ -85,6 +87,7 @@ class Gateway {
   void get_events(Request&& request, Answer answer);
   void open_socket(Request&& request, std::shared_ptr<http::Socket> socket);
   void keep_streams_alive();
+  void open_wire(Request&& request, std::shared_ptr<http::Socket> socket);
   // views.cc
   void get_workers(Request&& request, Answer answer);
   void get_topology(Request&& request, Answer answer);
@@ -128,6 +131,7 @@ class Gateway {
   std::unique_ptr<Line> questions_;  // of everybody who only asks
   std::unique_ptr<Line> events_;     // of everybody's jobs
   std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Wires> wires_;
   std::vector<std::weak_ptr<http::Outlet>> streams_;
   std::unique_ptr<bus::Errands> porters_;
   std::multimap<std::int64_t, std::shared_ptr<Waiter>> waiters_;  // by job

@@ -134,6 +134,12 @@ http::Router Gateway::routes() {
        .summary = "The same as text messages of a WebSocket, tallymill.v1.",
        .parameters = chosen,
        .replies = {{101, "the socket is open"}}});
+  row(Method::get, "/v1/wire", Role::read, &G::open_wire,
+      {.id = "openWire",
+       .summary = "The protocol of the bus in binary messages of a WebSocket, tallymill.v1; each "
+                  "verb needs the role that it needs here.",
+       .replies = {{101, "the socket is open"}}},
+      limits::wire_message_bytes);
   row(Method::get, "/v1/workers", Role::read, &G::get_workers,
       {.id = "listWorkers",
        .summary = "The workers of all stages.",
