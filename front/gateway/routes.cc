@@ -134,6 +134,13 @@ http::Router Gateway::routes() {
        .summary = "The same as text messages of a WebSocket, tallymill.v1.",
        .parameters = chosen,
        .replies = {{101, "the socket is open"}}});
+  row(Method::get, "/v1/waterfalls", Role::read, &G::list_waterfalls,
+      {.id = "listWaterfalls",
+       .summary = "Waterfalls that outlive their jobs, by their numbers; a page at a time.",
+       .parameters = {query("after", "those with a greater number: next of the page before"),
+                      query("ledger", "whose number that is; empty: this one's"),
+                      query("limit", "at most so many")},
+       .replies = {json_reply("Waterfalls", "a page of them, and what is not told")}});
   row(Method::get, "/v1/workers", Role::read, &G::get_workers,
       {.id = "listWorkers",
        .summary = "The workers of all stages.",

@@ -356,6 +356,18 @@ void write_old_ledger(const fs::path& folder, int version) {
   row->bind_blob(1, {reinterpret_cast<const char*>(&end), sizeof end});
   ASSERT_TRUE(row->run());
   if (version == 1) return;
+  if (version == 5) {  // its slots are today's
+    auto slots = Fates::prepare(*db);
+    ASSERT_TRUE(slots);
+    std::uint32_t tag = 0;
+    for (const auto& [job, client] : {std::pair(1, "a"), {2, "b"}, {1000, "a"}})
+      ASSERT_EQ(slots->append(JobId(job), client_tag(client), "k", wall_from_ns(1)),
+                Fates::Change::made);
+    ASSERT_EQ(slots->settle(JobId(2), 1001, EndState::failed, Duration(4), tag),
+              Fates::Change::made);
+    ASSERT_TRUE(slots->flush());
+    return;
+  }
   auto fates = db->prepare("INSERT INTO fates VALUES(?1, ?2, ?3)");
   ASSERT_TRUE(fates);
   const auto slots = [&](std::int64_t block, int live, std::vector<std::int64_t> of_jobs) {
@@ -374,7 +386,7 @@ void write_old_ledger(const fs::path& folder, int version) {
 }
 
 TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
-  for (const int version : {1, 2, 3, 4}) {
+  for (const int version : {1, 2, 3, 4, 5}) {
     const TempFolder old;
     write_old_ledger(old.path(), version);
     const auto opened = open_ledger(options_in(old.path()));
