@@ -116,6 +116,9 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
       if (ask->state == "prometheus") {
         measure();
         snapshot["prometheus"] = metrics::to_prometheus(registry_.snapshot());
+      } else if (ask->state == "openmetrics") {
+        measure();
+        snapshot["openmetrics"] = metrics::to_openmetrics(registry_.snapshot());
       }
       return reply_json(conn, ask->request, snapshot);
     }

@@ -168,8 +168,10 @@ http::Router Gateway::routes() {
                    json_reply("Readiness", "down", 503)}});
   row(Method::get, "/metrics", Role::read, &G::get_metrics,
       {.id = "getMetrics",
-       .summary = "The front's metrics in the text format of Prometheus.",
-       .replies = {{200, "the metrics", {{"text/plain", ""}}}}});
+       .summary = "The metrics of the front and its HTTP server: Prometheus text, or OpenMetrics.",
+       .parameters = {header("Accept", "application/openmetrics-text; else text/plain")},
+       .replies = {
+           {200, "the metrics", {{"text/plain", ""}, {"application/openmetrics-text", ""}}}}});
   row(Method::get, "/openapi.json", Role::none, &G::get_document, {});
   for (const char* file : {"/", "/try.css", "/try.js"})
     row(Method::get, file, Role::none, &G::get_page, {});
