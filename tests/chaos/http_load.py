@@ -49,6 +49,8 @@ class HttpClient:
         self.closing = True
         for _ in range(CONNECTIONS):
             self.tasks.put(None)
+        for thread in self.threads[:CONNECTIONS]:
+            thread.join(2 * PATIENCE)
 
     # ---- on the threads ----
 
@@ -66,6 +68,8 @@ class HttpClient:
                 if connection:
                     connection.close()
                 connection = None
+        if connection:
+            connection.close()
 
     def follow(self, stream):
         last = None
