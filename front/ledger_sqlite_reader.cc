@@ -299,8 +299,9 @@ Result<WaterfallsPage> SqliteReader::waterfalls(const WaterfallsQuery& query) {
   while (kept_.step()) {
     auto read = read_kept(kept_);
     if (!read) return std::unexpected(std::move(read).error());
-    const JobEnd& end = *read->of.job.end;
-    if (!read->of.whole && query.now - end.at < limits::waterfall_whole) {
+    // One that seems to end yet is of before a step of the clock.
+    const Duration age = query.now - read->of.job.end->at;
+    if (!read->of.whole && age >= Duration{} && age < limits::waterfall_whole) {
       kept_.reset();
       return page;
     }

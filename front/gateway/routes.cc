@@ -169,7 +169,6 @@ http::Router Gateway::routes() {
   row(Method::get, "/metrics", Role::read, &G::get_metrics,
       {.id = "getMetrics",
        .summary = "The metrics of the front and its HTTP server: Prometheus text, or OpenMetrics.",
-       .parameters = {header("Accept", "application/openmetrics-text; else text/plain")},
        .replies = {
            {200, "the metrics", {{"text/plain", ""}, {"application/openmetrics-text", ""}}}}});
   row(Method::get, "/openapi.json", Role::none, &G::get_document, {});

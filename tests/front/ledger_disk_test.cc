@@ -257,8 +257,16 @@ TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
   }
   std::set<std::int64_t> live;
   std::int64_t seq = 0;
+  const auto kept_end = [&](std::int64_t job) {
+    JobEnd end = end_of_job(++seq, job);
+    end.keep_weight = 1;
+    return end;
+  };
   {
     const auto opened = open_ledger(options_in(at));
+    commit(*opened.ledger, {job_with(++seq), job_with(++seq)});
+    EXPECT_EQ(commit(*opened.ledger, {kept_end(1)})[0].keep_seq, 1);
+    live.insert(2);
     for (bool full = false; !full;) {
       std::vector<Entry> entries;
       for (int i = 0; i < 20; ++i) entries.emplace_back(job_with(++seq, std::string(300, 'b')));
@@ -267,12 +275,16 @@ TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
       ASSERT_TRUE(stored || stored.error().code == Errc::disk) << stored.error().message;
       ASSERT_LT(seq, 1'000'000);
       if (stored)
-        for (const Entry& entry : entries) live.insert(seq_of(entry));
+        for (const Entry& entry : entries)
+          if (const auto* job = std::get_if<NewJob>(&entry)) live.insert(job->id.raw());
     }
     ASSERT_GT(live.size(), 500U);
+    // What is not stored takes no number.
+    EXPECT_FALSE(opened.ledger->commit(
+        std::vector<Entry>{kept_end(2), job_with(++seq, std::string(100'000, 'b'))}, {}));
     for (int i = 0; i < 50; ++i) {
       const std::int64_t job = *live.begin();
-      commit(*opened.ledger, {end_of_job(++seq, job)});
+      EXPECT_EQ(commit(*opened.ledger, {kept_end(job)})[0].keep_seq, 2 + i);
       live.erase(live.begin());
     }
     auto reader = opened.ledger->reader();

@@ -171,15 +171,16 @@ TEST_F(LedgerKept, OnePieceRemovesSoManyAndTheNextOneTheRest) {
 TEST_F(LedgerKept, WhatHasJustEndedWaitsForItsWholeAndThoseBehindWithIt) {
   commit(*opened.ledger, {job_with(1), job_with(2), job_with(3)});
   commit(*opened.ledger, {kept_end(4, 1), kept_end(5, 2), kept_end(6, 3)});
-  const WallTime first = end_of_job(4, 1).at;
-  EXPECT_EQ(numbers({.now = first}), Numbers{});
-  EXPECT_FALSE(page({.now = first}).more) << "there is none to be had now";
+  const WallTime ended = end_of_job(6, 3).at;
+  EXPECT_EQ(numbers({.now = ended}), Numbers{});
+  EXPECT_FALSE(page({.now = ended}).more) << "there is none to be had now";
   // The third one's is there, alone: no commit came to ride on.
   ASSERT_TRUE(opened.ledger->commit({}, std::vector<Whole>{{4, 9us, 1}, {6, 9us, 3}}));
-  EXPECT_EQ(numbers({.now = first}), (Numbers{1}));
-  EXPECT_EQ(page({.now = first}).waterfalls[0].of.whole, 9us);
+  EXPECT_EQ(numbers({.now = ended}), (Numbers{1}));
+  EXPECT_EQ(page({.now = ended}).waterfalls[0].of.whole, 9us);
   const WallTime second = end_of_job(5, 2).at;
   EXPECT_EQ(numbers({.now = second + limits::waterfall_whole - 1ns}), (Numbers{1}));
+  EXPECT_EQ(numbers({.now = ended - 1h}), (Numbers{1, 2, 3})) << "the clock was set back since";
   // A front that was killed never told it.
   const WaterfallsPage all = page({.now = second + limits::waterfall_whole});
   ASSERT_EQ(all.waterfalls.size(), 3U);
