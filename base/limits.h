@@ -329,6 +329,21 @@ inline constexpr std::chrono::milliseconds jobs_read_time{40};
 inline constexpr std::size_t jobs_candidates = 16'384;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 20'480;
+// Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
+// time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
+// percent, and a busy day of ten octaves is 170,000 of them.
+inline constexpr std::chrono::milliseconds keep_window{10'000};
+inline constexpr std::int64_t keep_per_window = 2;
+// And how many are held, and how long: of less than 1 KiB each, but for jobs that were tried often.
+inline constexpr std::int64_t kept_waterfalls = 200'000;
+inline constexpr std::chrono::hours kept_waterfall_age{24 * 90};
+// What is held of a job's earlier attempts; the first ones go.
+inline constexpr Bytes kept_attempts_bytes = 64_KiB;
+// A page of them, also by its bytes on the wire; a single one that has more is told without hops.
+inline constexpr int waterfalls_page = 200;
+inline constexpr Bytes waterfalls_page_bytes = 512_KiB;
+// One whose whole time is not on disk yet is told later; after so long it never will be.
+inline constexpr std::chrono::milliseconds waterfall_whole{2'000};
 // How long the whole time of an ended job may wait in memory for a commit to ride on.
 inline constexpr std::chrono::milliseconds wholes_delay{500};
 // A file up to this size travels in the message and is a part of the job's row; a larger one rests

@@ -75,6 +75,20 @@ std::string series(std::string_view name, const Labels& labels, std::string_view
   return out;
 }
 
+std::string_view unit_name(Unit unit) {
+  switch (unit) {
+    case Unit::none:
+      return {};
+    case Unit::seconds:
+      return "seconds";
+    case Unit::bytes:
+      return "bytes";
+    case Unit::ratio:
+      return "ratio";
+  }
+  std::unreachable();
+}
+
 double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 void write_distribution(fmt::memory_buffer& out, const std::string& name,
@@ -90,6 +104,14 @@ void write_distribution(fmt::memory_buffer& out, const std::string& name,
   fmt::format_to(to, "{} {}\n", series(name + "_sum", of.labels),
                  in_seconds(of.histogram.sum_ns()));
   fmt::format_to(to, "{} {}\n", series(name + "_count", of.labels), all);
+}
+
+void write_samples(fmt::memory_buffer& out, const Snapshot::Family& family) {
+  for (const auto& sample : family.samples) {
+    fmt::format_to(std::back_inserter(out), "{} {}\n", series(family.name, sample.labels),
+                   sample.value);
+  }
+  for (const auto& one : family.distributions) write_distribution(out, family.name, one);
 }
 
 }  // namespace
@@ -204,11 +226,24 @@ std::string to_prometheus(const Snapshot& snapshot) {
   for (const auto& family : snapshot.families) {
     fmt::format_to(std::back_inserter(out), "# HELP {} {}\n# TYPE {} {}\n", family.name,
                    escaped(family.help, false), family.name, type_name(family.type));
-    for (const auto& sample : family.samples) {
-      fmt::format_to(std::back_inserter(out), "{} {}\n", series(family.name, sample.labels),
-                     sample.value);
-    }
-    for (const auto& one : family.distributions) write_distribution(out, family.name, one);
+    write_samples(out, family);
+  }
+  return fmt::to_string(out);
+}
+
+// A family of counters is named without the _total of its samples, help has its quotes escaped, and
+// the unit is told.
+std::string to_openmetrics(const Snapshot& snapshot) {
+  fmt::memory_buffer out;
+  const auto to = std::back_inserter(out);
+  for (const auto& family : snapshot.families) {
+    std::string_view name = family.name;
+    if (family.type == Type::counter) name.remove_suffix(std::string_view("_total").size());
+    fmt::format_to(to, "# TYPE {} {}\n", name, type_name(family.type));
+    if (family.unit != Unit::none)
+      fmt::format_to(to, "# UNIT {} {}\n", name, unit_name(family.unit));
+    fmt::format_to(to, "# HELP {} {}\n", name, escaped(family.help, true));
+    write_samples(out, family);
   }
   return fmt::to_string(out);
 }

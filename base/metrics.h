@@ -140,4 +140,8 @@ class Registry {
 // The text exposition format 0.0.4: what /metrics answers and `snapshot --prometheus` prints.
 [[nodiscard]] std::string to_prometheus(const Snapshot& snapshot);
 
+// OpenMetrics 1.0.0 but for its last line, which goes behind the last of several snapshots.
+[[nodiscard]] std::string to_openmetrics(const Snapshot& snapshot);
+inline constexpr std::string_view openmetrics_end = "# EOF\n";
+
 }  // namespace tallymill::metrics

@@ -5,10 +5,10 @@
 namespace tallymill::bus {
 namespace {
 
-constexpr std::array<std::string_view, 32> names = {
+constexpr std::array<std::string_view, 33> names = {
     // client -> front
-    "hello", "submit", "status", "result", "watch", "jobs", "ends", "cancel", "retry", "timeline",
-    "workers", "topology", "kinds", "snapshot", "put", "get", "ping",
+    "hello", "submit", "status", "result", "watch", "jobs", "ends", "waterfalls", "cancel", "retry",
+    "timeline", "workers", "topology", "kinds", "snapshot", "put", "get", "ping",
     // front -> client
     "welcome", "accepted", "error", "reply", "event", "gap",
     // between front and workers

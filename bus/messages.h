@@ -38,6 +38,7 @@ enum class Verb : std::uint8_t {
   watch,
   jobs,
   ends,
+  waterfalls,
   cancel,
   retry,
   timeline,
@@ -192,8 +193,8 @@ struct Submit {
 };
 
 // Every question about a job or about the front: status result cancel retry timeline workers
-// topology kinds snapshot ping jobs ends. The verb says which; unused fields stay at their
-// defaults.
+// topology kinds snapshot ping jobs ends waterfalls. The verb says which; unused fields stay at
+// their defaults.
 struct Ask {
   std::int64_t request = 0;
   std::int64_t job = 0;
@@ -206,8 +207,8 @@ struct Ask {
   std::string_view text = {};      // an id, or how client, kind, key or error code begin
   std::string_view sort = {};      // newest (or empty), oldest, ended, slowest
   std::string_view cursor = {};    // from the page before
-  std::int32_t limit = 0;          // jobs, ends: at most so many; 0: a page
-  // ends
+  std::int32_t limit = 0;          // lists: at most so many; 0: a page
+  // ends, waterfalls
   std::int64_t after = 0;        // those with a greater sequence number
   std::string_view ledger = {};  // whose sequence `after` is; empty: this one's
   void fields(auto&& f) {

@@ -34,6 +34,7 @@ Committer::Committer(std::unique_ptr<Ledger> ledger, store::Blobs* blobs, const 
       reports_(static_cast<std::size_t>(limits::commit_queue)),
       free_bytes_(front::free_bytes(options_.folder).raw()),
       keys_(ledger_->keys()),
+      waterfalls_(ledger_->waterfalls()),
       upkeep_at_(clock.now() + options_.idle),
       thread_([this] { run(); }) {}
 
@@ -132,6 +133,7 @@ bool Committer::commit_next() {
   wholes_.clear();
   ++commits_;
   keys_ = ledger_->keys();
+  waterfalls_ = ledger_->waterfalls();
   if (slice.empty()) return true;
   CommitDone done;
   done.entries.reserve(slice.size());
@@ -188,6 +190,7 @@ bool Committer::upkeep() {
   }
   retire_more_ = more && *more;
   keys_ = ledger_->keys();
+  waterfalls_ = ledger_->waterfalls();
   if (!due) return true;
   upkeep_at_ = now + options_.idle;
   free_bytes_ = front::free_bytes(options_.folder).raw();

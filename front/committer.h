@@ -89,7 +89,8 @@ class Committer {
   [[nodiscard]] std::int64_t queued() const { return queued_; }          // entries not yet durable
   [[nodiscard]] Bytes free_bytes() const { return Bytes(free_bytes_); }  // as of the last second
   [[nodiscard]] std::int64_t commits() const { return commits_; }
-  [[nodiscard]] std::int64_t keys() const { return keys_; }  // that the ledger holds
+  [[nodiscard]] std::int64_t keys() const { return keys_; }              // that the ledger holds
+  [[nodiscard]] std::int64_t waterfalls() const { return waterfalls_; }  // likewise
 
  private:
   void run();
@@ -112,6 +113,7 @@ class Committer {
   std::atomic<std::int64_t> queued_ = 0;
   std::atomic<std::int64_t> free_bytes_;
   std::atomic<std::int64_t> keys_;
+  std::atomic<std::int64_t> waterfalls_;
   std::atomic<std::int64_t> commits_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> stopping_ = false;

@@ -455,10 +455,13 @@ void Front::on_committed() {
       else
         machine_->committed(seq, one.outcome, now);
       hand_.ended = std::get_if<JobEnd>(&one.entry);
+      hand_.keep_seq = one.outcome.keep_seq;
+      if (hand_.keep_seq != 0) probe_->waterfall_kept(hand_.ended->state);
       hand_.appended = std::get_if<NewJob>(&one.entry);
       if (auto* job = std::get_if<NewJob>(&one.entry)) keep_body(*job);
       carry_out();
       hand_.ended = nullptr;
+      hand_.keep_seq = 0;
       hand_.appended = nullptr;
     }
   }
@@ -523,6 +526,7 @@ void Front::act(const Settle& settle) {
   end.attempts = settle.attempts;
   end.at = clock_.wall();
   end.took = std::max(Duration{}, clock_.now() - settle.stamps.intake);
+  end.keep_weight = settle.keep_weight;
   end.timeline =
       pack_attempt(settle.stamps, settle.token, outcome, told ? hand_.header : std::string_view{});
   if (result) {
@@ -644,7 +648,7 @@ void Front::act(const Announce& announce) {
     desk_->unwatch_job(announce.job);
   }
   const Duration whole = clock_.now() - announce.stamps.intake;
-  batch_.wholes.push_back({announce.seq, whole});
+  batch_.wholes.push_back({announce.seq, whole, hand_.keep_seq});
   count_end(announce, ended_, whole, settled);
 }
 

@@ -99,6 +99,7 @@ class Front {
     std::vector<std::string> digests;
     const bus::Done* done = nullptr;
     const JobEnd* ended = nullptr;  // of the commit that is reported
+    std::int64_t keep_seq = 0;      // of its waterfall; 0: it is not kept
     const NewJob* appended = nullptr;
   };
   struct ReplayPiece {
@@ -146,6 +147,7 @@ class Front {
   [[nodiscard]] Result<JobsQuery> jobs_query(const bus::Ask& ask) const;
   void list_jobs(ConnId conn, const bus::Ask& ask);
   void list_ends(ConnId conn, const bus::Ask& ask);
+  void list_waterfalls(ConnId conn, const bus::Ask& ask);
   void retry_job(ConnId conn, std::int64_t request, JobId job);
   void on_put(ConnId conn, const bus::Item& item);
   void on_get(ConnId conn, const bus::Item& item);

@@ -45,6 +45,7 @@ void Front::on_item(ConnId conn, const bus::Item& item) {
     case bus::Verb::result:
     case bus::Verb::jobs:
     case bus::Verb::ends:
+    case bus::Verb::waterfalls:
     case bus::Verb::cancel:
     case bus::Verb::retry:
     case bus::Verb::timeline:
@@ -115,6 +116,9 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
       if (ask->state == "prometheus") {
         measure();
         snapshot["prometheus"] = metrics::to_prometheus(registry_.snapshot());
+      } else if (ask->state == "openmetrics") {
+        measure();
+        snapshot["openmetrics"] = metrics::to_openmetrics(registry_.snapshot());
       }
       return reply_json(conn, ask->request, snapshot);
     }
@@ -137,6 +141,8 @@ void Front::on_ask(ConnId conn, const bus::Item& item) {
       return list_jobs(conn, *ask);
     case bus::Verb::ends:
       return list_ends(conn, *ask);
+    case bus::Verb::waterfalls:
+      return list_waterfalls(conn, *ask);
     case bus::Verb::retry:
       return retry_job(conn, ask->request, JobId(ask->job));
     default:

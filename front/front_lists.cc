@@ -1,4 +1,5 @@
-// Lists that are read from the ledger: jobs by what is known of them, ends by their numbers.
+// Lists that are read from the ledger: jobs by what is known of them, ends and kept waterfalls by
+// their numbers.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "front/front.h"
+#include "front/told.h"
 
 namespace tallymill::front {
 
@@ -95,29 +97,6 @@ void Front::list_jobs(ConnId conn, const bus::Ask& ask) {
 
 // ---- ends ----
 
-namespace {
-
-json end_json(const EndsPage::Of& of) {
-  const JobEnd& end = of.end;
-  json told{{"seq", end.seq},
-            {"job", end.job.raw()},
-            {"kind", of.kind},
-            {"client", of.client},
-            {"state", std::string(name_of(end.state))},
-            {"attempts", end.attempts},
-            {"end_unix_ns", to_ns(end.at)}};
-  if (end.took >= Duration{}) told["whole_ns"] = end.took.count();
-  if (end.code.empty()) return told;
-  told["code"] = end.code;
-  told["message"] = end.message;
-  told["field"] = end.field;
-  clean_text(told["message"].get_ref<std::string&>(), limits::list_text_bytes);
-  clean_text(told["field"].get_ref<std::string&>(), limits::list_text_bytes);
-  return told;
-}
-
-}  // namespace
-
 // What a watch of everybody's jobs would replay, a page at a time to who asks. Ends that the ledger
 // has and that are not announced yet come with a later page.
 void Front::list_ends(ConnId conn, const bus::Ask& ask) {
@@ -154,6 +133,31 @@ void Front::list_ends(ConnId conn, const bus::Ask& ask) {
       answer["more"] = reached < head;
       reply_json(conn, request, answer);
     };
+  });
+}
+
+// ---- waterfalls ----
+
+// Who asks owns the cursor: nothing is held for it here, and what it missed is a gap.
+void Front::list_waterfalls(ConnId conn, const bus::Ask& ask) {
+  const std::int64_t request = ask.request;
+  const std::int64_t after = std::max<std::int64_t>(0, ask.after);
+  const bool foreign = !ask.ledger.empty() && ask.ledger != opened_.ledger_id;
+  const WaterfallsQuery query{.after = foreign ? 0 : after,
+                              .limit = ask.limit <= 0
+                                           ? limits::waterfalls_page
+                                           : std::min(ask.limit, limits::waterfalls_page),
+                              .bytes = limits::waterfalls_page_bytes,
+                              .now = clock_.wall()};
+  (void)errand(*errands_, conn, request, [=, this]() -> bus::Errands::Answer {
+    const auto page = reader_->waterfalls(query);
+    if (!page)
+      return [=, this, error = page.error()] { desk_->fail(conn, request, JobId(0), error); };
+    json told = waterfalls_json(*page, query.after);
+    told["ledger"] = opened_.ledger_id;
+    // Numbers of another ledger say nothing of this one: it is read from its begin.
+    if (foreign) told["gap"] = {{"from", 0}, {"to", after}};
+    return [=, this, told = std::move(told)] { reply_json(conn, request, told); };
   });
 }
 

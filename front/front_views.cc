@@ -20,6 +20,7 @@ void Front::measure() {
                 .live_bytes = machine_->live_bytes(),
                 .kept_bodies = bodies_.bytes(),
                 .idempotency_keys = committer_->keys(),
+                .waterfalls = committer_->waterfalls(),
                 .questions = static_cast<std::int64_t>(errands_->waiting()),
                 .blobs = static_cast<std::int64_t>(porters_->waiting()),
                 .unstored = unstored_,

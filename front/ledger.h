@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -72,6 +73,8 @@ struct JobEnd {
   std::string timeline;              // stamps of the last attempt and of the front, packed
   std::vector<std::string> digests;  // blobs that the result refers to
   std::int64_t file_bytes = 0;       // of those, together
+  // Its waterfall is kept beyond the job, and stands for so many like it (keep.h); 0: it is not.
+  double keep_weight = 0;
 };
 
 // What happened to a live job between, so that a restart goes on from there.
@@ -109,6 +112,7 @@ struct Outcome {
   JobId job;
   std::optional<EndState> end;  // known: the earlier job's, when it has ended
   std::string missing;
+  std::int64_t keep_seq = 0;  // of an end: the number of its kept waterfall; 0: none is kept
 };
 
 // How long a job waited from the front's first reading to its last, by the seq of its end. Known
@@ -116,6 +120,7 @@ struct Outcome {
 struct Whole {
   std::int64_t seq = 0;
   Duration whole{};
+  std::int64_t keep_seq = 0;  // Outcome::keep_seq of that end
 };
 
 // A live job as replay() finds it.
@@ -158,6 +163,8 @@ struct RetainPolicy {
   std::int64_t jobs = 5'000'000;
   std::int64_t result_bytes = std::int64_t{4} << 30;
   Duration key_age = std::chrono::hours(24);
+  std::int64_t waterfalls = limits::kept_waterfalls;
+  Duration waterfall_age = limits::kept_waterfall_age;
 };
 
 // One job as a reader sees it.
@@ -236,6 +243,29 @@ struct EndsPage {
   bool more = false;         // and there may be more behind
 };
 
+struct WaterfallsQuery {
+  std::int64_t after = 0;  // those with a greater keep number
+  int limit = 0;
+  Bytes bytes;   // no more once they have so many
+  WallTime now;  // what has just ended waits for its whole; see limits::waterfall_whole
+};
+
+// A waterfall that is kept for longer than its job. Numbers are dense: each is one more than that
+// of the one before.
+struct Waterfall {
+  std::int64_t keep_seq = 0;
+  double weight = 0;  // 1: all like it are kept; else how many it stands for
+  StoredTimeline of;  // its job without deadline, parent and charges
+};
+
+struct WaterfallsPage {
+  std::vector<Waterfall> waterfalls;
+  // Those up to here were retired: an `after` below it has a gap.
+  std::int64_t oldest = 0;
+  std::int64_t head = 0;  // the highest number given
+  bool more = false;      // there may be more behind
+};
+
 class LedgerReader {
  public:
   virtual ~LedgerReader() = default;
@@ -257,6 +287,9 @@ class LedgerReader {
   // Ends with seq > since, in order. At most `limit`, no more once they have `bytes`, and no more
   // than can be found in half of limits::ledger_read_time: each page goes on where the last ended.
   [[nodiscard]] virtual Result<EndsPage> ends_since(const EndsQuery& query) = 0;
+  // Kept waterfalls in the order of their numbers; those behind one that waits for its whole wait
+  // with it.
+  [[nodiscard]] virtual Result<WaterfallsPage> waterfalls(const WaterfallsQuery& query) = 0;
   // As Ledger::replay, while commits go on: of jobs that were there before, none is missed. Jobs
   // that were accepted meanwhile may be among them.
   [[nodiscard]] virtual Status replay(std::function<void(std::vector<LiveJob>&&)> found) = 0;
@@ -287,6 +320,8 @@ class Ledger {
 
   // Idempotency keys that it holds.
   [[nodiscard]] virtual std::int64_t keys() const = 0;
+  // Waterfalls that it keeps.
+  [[nodiscard]] virtual std::int64_t waterfalls() const = 0;
 
   [[nodiscard]] virtual Result<std::unique_ptr<LedgerReader>> reader() = 0;
 };

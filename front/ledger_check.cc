@@ -8,6 +8,7 @@
 
 #include "front/ledger.h"
 #include "front/ledger_fates.h"
+#include "front/ledger_kept.h"
 #include "front/ledger_records.h"
 #include "front/ledger_rows.h"
 #include "front/ledger_schema.h"
@@ -52,6 +53,7 @@ class Check {
   void notes_count_one_by_one();
   void retired_numbers_are_gone();
   void wholes_are_of_ends();
+  void kept_waterfalls_are_whole();
   void blobs_are_there();
 
   void broken(std::string law, std::int64_t job, std::string what);
@@ -72,7 +74,7 @@ class Check {
   std::int64_t ended_[end_states] = {};
   std::int64_t retired_[end_states] = {};
   std::int64_t keys_ = 0, keys_retired_ = 0, result_bytes_ = 0, result_bytes_retired_ = 0;
-  std::int64_t retired_through_ = 0, results_retired_through_ = 0;
+  std::int64_t retired_through_ = 0, results_retired_through_ = 0, kept_through_ = 0;
   std::int64_t block_ = -1;  // the row of slots that slot_of() read last
   std::string slots_;
 };
@@ -95,6 +97,7 @@ Result<CheckReport> Check::run() {
   notes_count_one_by_one();
   retired_numbers_are_gone();
   wholes_are_of_ends();
+  kept_waterfalls_are_whole();
   blobs_are_there();
   if (failed_ && report_.clean()) return std::unexpected(std::move(*failed_));
   if (failed_) broken("the file can be read", 0, failed_->message);
@@ -120,13 +123,14 @@ void Check::read_totals() {
       });
   each(
       "SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq,"
-      " results_through_seq FROM retired",
+      " results_through_seq, kept_through FROM retired",
       [&](const Statement& row) {
         for (int i = 0; i < end_states; ++i) report_.retired += retired_[i] = row.integer(i);
         keys_retired_ = row.integer(4);
         result_bytes_retired_ = row.integer(5);
         retired_through_ = row.integer(6);
         results_retired_through_ = row.integer(7);
+        kept_through_ = row.integer(8);
       });
   if (const auto rows = count("SELECT count(*) FROM retired"); rows != 1)
     broken("what was retired is counted", 0, "the table `retired` has " + text(rows) + " rows");
@@ -267,8 +271,11 @@ void Check::commits_list_their_ends() {
 }
 
 void Check::numbers_are_below_the_head() {
-  for (const auto& [table, column] :
-       {std::pair{"jobs", "id"}, {"ends", "seq"}, {"notes", "seq"}, {"retired_keys", "job"}}) {
+  for (const auto& [table, column] : {std::pair{"jobs", "id"},
+                                      {"ends", "seq"},
+                                      {"notes", "seq"},
+                                      {"retired_keys", "job"},
+                                      {"kept", "seq"}}) {
     const std::int64_t highest =
         count(std::string("SELECT coalesce(max(") + column + "), 0) FROM " + table);
     if (highest > report_.head)
@@ -417,6 +424,39 @@ void Check::wholes_are_of_ends() {
       }
       end_row->reset();
     });
+  });
+}
+
+// They outlive their ends; of those that are still there they tell the same.
+void Check::kept_waterfalls_are_whole() {
+  auto end_row = db_.prepare("SELECT job, state, timeline FROM ends WHERE seq = ?1");
+  if (!end_row) return;
+  constexpr const char* law = "a kept waterfall is of an end";
+  std::int64_t before = kept_through_;
+  each(std::string(kept_rows) + " ORDER BY keep_seq", [&](const Statement& row) {
+    const auto kept = read_kept(row);
+    const std::int64_t job = row.integer(3);
+    if (row.integer(0) != before + 1)
+      broken("kept waterfalls have no hole", job,
+             "number " + text(row.integer(0)) + " follows on " + text(before));
+    before = row.integer(0);
+    if (!kept) return broken("what is stored of a job can be read", job, kept.error().message);
+    const JobEnd& end = *kept->of.job.end;
+    const bool failure = end.state == EndState::failed || end.state == EndState::expired;
+    if (failure ? kept->weight != 1 : !(kept->weight >= 1))
+      broken("a kept waterfall stands for itself at least", job, "its weight is another");
+    for (const std::string& attempt : kept->of.failed_attempts)
+      if (const auto wrong = wrong_with_attempt(attempt, JobId(job))) broken(*wrong, job);
+    if (const auto wrong = wrong_with_attempt(kept->of.timeline, JobId(job))) broken(*wrong, job);
+    if (end.seq <= retired_through_) return;
+    end_row->bind(1, end.seq);
+    if (!end_row->step())
+      broken(law, job, "there is no entry " + text(end.seq));
+    else if (end_row->integer(0) != job ||
+             end_row->integer(1) != static_cast<std::int64_t>(end.state) ||
+             end_row->blob(2) != kept->of.timeline)
+      broken(law, job, "entry " + text(end.seq) + " tells another story");
+    end_row->reset();
   });
 }
 

@@ -21,10 +21,10 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
       {r.commit_, "COMMIT"},
       {r.load_,
        "SELECT done, failed, cancelled, expired, keys, result_bytes, through_seq,"
-       " results_through_seq FROM retired"},
+       " results_through_seq, kept_through FROM retired"},
       {r.store_,
        "UPDATE retired SET done = ?1, failed = ?2, cancelled = ?3, expired = ?4, keys = ?5,"
-       " result_bytes = ?6, through_seq = ?7, results_through_seq = ?8"},
+       " result_bytes = ?6, through_seq = ?7, results_through_seq = ?8, kept_through = ?9"},
       {r.ends_,
        "SELECT seq, job, state, at_ns, coalesce(length(result), 0) + coalesce(file_bytes, 0),"
        " digests FROM ends WHERE seq > ?1 ORDER BY seq LIMIT ?2"},
@@ -43,6 +43,8 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
       {r.remove_commits_,
        "DELETE FROM commits WHERE head IN (SELECT head FROM commits WHERE head <= ?1 AND"
        " head < ?2 ORDER BY head LIMIT ?3)"},
+      {r.kept_, "SELECT keep_seq, at_ns FROM kept WHERE keep_seq > ?1 ORDER BY keep_seq LIMIT ?2"},
+      {r.remove_kept_, "DELETE FROM kept WHERE keep_seq <= ?1"},
   };
   for (const auto& each : all) {
     auto prepared = db.prepare(each.sql);
@@ -62,14 +64,15 @@ Result<bool> Retirement::piece(const RetainPolicy& policy, WallTime now, const H
   const Gone before = gone_;
   auto ends = remove_ends(policy, now, held, fates);
   auto results = ends ? drop_results(policy, held) : std::unexpected(ends.error());
+  auto kept = results ? remove_kept(policy, now, held) : std::unexpected(results.error());
   Status swept;
-  if (results) swept = sweep_keys(policy, now);
+  if (kept) swept = sweep_keys(policy, now);
   // With nothing to remove, the transaction writes nothing and costs no sync.
   const bool counted = gone_ == before || store_gone();
-  const bool stored = results && swept && fates.flush() && counted && commit_.run();
-  if (stored) return *ends || *results;
+  const bool stored = kept && swept && fates.flush() && counted && commit_.run();
+  if (stored) return *ends || *results || *kept;
   gone_ = before;
-  if (!results) return std::unexpected(std::move(results).error());
+  if (!kept) return std::unexpected(std::move(kept).error());
   if (!swept) return std::unexpected(std::move(swept).error());
   return failed();
 }
@@ -82,6 +85,7 @@ Status Retirement::load() {
   gone_.result_bytes = load_.integer(5);
   gone_.through_seq = load_.integer(6);
   gone_.results_through_seq = load_.integer(7);
+  gone_.kept_through = load_.integer(8);
   load_.reset();
   return {};
 }
@@ -92,6 +96,7 @@ Status Retirement::store_gone() {
   store_.bind(6, gone_.result_bytes);
   store_.bind(7, gone_.through_seq);
   store_.bind(8, gone_.results_through_seq);
+  store_.bind(9, gone_.kept_through);
   if (!store_.run()) return failed();
   return {};
 }
@@ -190,6 +195,29 @@ Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& he
     gone_.results_through_seq = end.seq;
   }
   return kept > policy.result_bytes && !old_.empty();
+}
+
+Result<bool> Retirement::remove_kept(const RetainPolicy& policy, WallTime now, const Held& held) {
+  std::int64_t left = held.keep_seq - gone_.kept_through;
+  kept_.bind(1, gone_.kept_through);
+  kept_.bind(2, limits::retire_piece);
+  std::int64_t through = 0;
+  int removed = 0;
+  while (kept_.step()) {
+    if (left <= policy.waterfalls && now - wall_from_ns(kept_.integer(1)) <= policy.waterfall_age) {
+      kept_.reset();
+      break;
+    }
+    through = kept_.integer(0);
+    --left;
+    ++removed;
+  }
+  if (!kept_.ok()) return failed();
+  if (removed == 0) return false;
+  remove_kept_.bind(1, through);
+  if (!remove_kept_.run()) return failed();
+  gone_.kept_through = through;
+  return removed == limits::retire_piece;
 }
 
 // One piece, oldest first. A job that was submitted later but retired earlier keeps the younger

@@ -33,6 +33,12 @@ void pack_whole(std::string& to, std::uint32_t below_head, std::int64_t whole_ns
   to.append(bytes, sizeof bytes);
 }
 
+void pack_bytes(std::string& to, std::string_view bytes) {
+  const auto length = static_cast<std::uint32_t>(bytes.size());
+  to.append(reinterpret_cast<const char*>(&length), sizeof length);
+  to.append(bytes);
+}
+
 std::uint32_t load_u32(std::string_view bytes, std::size_t at) {
   std::uint32_t value = 0;
   std::memcpy(&value, bytes.data() + at, sizeof value);

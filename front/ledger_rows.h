@@ -36,6 +36,12 @@ void each_packed_end(std::string_view packed, std::int64_t head, Use use);
 template <class Use>
 void each_packed_whole(std::string_view packed, std::int64_t head, Use use);
 
+// One of several in a column, behind its length.
+void pack_bytes(std::string& to, std::string_view bytes);
+// Calls use(bytes) for each; false: the last one is cut short.
+template <class Use>
+[[nodiscard]] bool each_packed_bytes(std::string_view packed, Use use);
+
 // Absent times are NULL.
 template <class Time>
 void bind_time(store::Statement& statement, int index, const Time& time) {
@@ -44,6 +50,19 @@ void bind_time(store::Statement& statement, int index, const Time& time) {
 
 [[nodiscard]] std::uint32_t load_u32(std::string_view bytes, std::size_t at);
 [[nodiscard]] std::int64_t load_i64(std::string_view bytes, std::size_t at);
+
+template <class Use>
+bool each_packed_bytes(std::string_view packed, Use use) {
+  constexpr std::size_t length_bytes = sizeof(std::uint32_t);
+  while (packed.size() >= length_bytes) {
+    const std::size_t length = load_u32(packed, 0);
+    packed.remove_prefix(length_bytes);
+    if (length > packed.size()) return false;
+    use(packed.substr(0, length));
+    packed.remove_prefix(length);
+  }
+  return packed.empty();
+}
 
 template <class Use>
 void each_packed_end(std::string_view packed, std::int64_t head, Use use) {

@@ -61,6 +61,15 @@ constexpr const char* v4_files = "ALTER TABLE ends ADD COLUMN file_bytes INTEGER
 // Until version 5 how long a job took stood in its timeline only; of its ends it stays NULL.
 constexpr const char* v5_took = "ALTER TABLE ends ADD COLUMN took_ns INTEGER;";
 
+// Until version 6 a waterfall went with its job (tests/front/ledger_v5.sql).
+constexpr const char* v6_kept =
+    "CREATE TABLE kept(keep_seq INTEGER PRIMARY KEY, seq INTEGER NOT NULL, job INTEGER NOT NULL,"
+    " weight REAL NOT NULL, client TEXT NOT NULL, kind TEXT NOT NULL, state INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, submitted_ns INTEGER NOT NULL, at_ns INTEGER NOT NULL,"
+    " intake_ns INTEGER NOT NULL, queued_ns INTEGER NOT NULL, took_ns INTEGER NOT NULL,"
+    " whole_ns INTEGER, code TEXT, message TEXT, field TEXT, earlier BLOB, timeline BLOB);"
+    "ALTER TABLE retired ADD COLUMN kept_through INTEGER NOT NULL DEFAULT 0;";
+
 // All of `jobs` by rising id, with their ends: one row of slots after the other.
 Status fill_fates(store::Sqlite& db) {
   auto jobs = db.prepare(
@@ -104,7 +113,7 @@ Status move_keys(store::Sqlite& db) {
       "DROP TABLE keys");
 }
 
-Status bring_up(store::Sqlite& db, std::int64_t found) {
+Status bring_to_v5(store::Sqlite& db, std::int64_t found) {
   std::string tables;
   if (found == 0) tables = std::string(base_tables) + v5_fates + v3_keys;
   if (found < 4) tables += v4_files;
@@ -112,9 +121,14 @@ Status bring_up(store::Sqlite& db, std::int64_t found) {
   if (found == 1 || found == 2) {
     if (auto moved = move_keys(db); !moved) return moved;
   }
-  if (found != 0) {
-    if (auto made = make_fates(db, found); !made) return made;
+  return found == 0 ? Status{} : make_fates(db, found);
+}
+
+Status bring_up(store::Sqlite& db, std::int64_t found) {
+  if (found < 5) {
+    if (auto made = bring_to_v5(db, found); !made) return made;
   }
+  if (auto made = db.exec(v6_kept); !made) return made;
   return db.exec("PRAGMA user_version = " + std::to_string(ledger_schema_version) +
                  "; PRAGMA application_id = " + std::to_string(ledger_application_id));
 }

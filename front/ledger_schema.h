@@ -13,7 +13,7 @@
 namespace tallymill::front {
 
 // What `PRAGMA user_version` holds.
-inline constexpr int ledger_schema_version = 5;
+inline constexpr int ledger_schema_version = 6;
 
 // What `PRAGMA application_id` holds: "TlMl".
 inline constexpr int ledger_application_id = 0x546c4d6c;

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "front/ledger_fates.h"
 #include "front/ledger_files.h"
+#include "front/ledger_kept.h"
 #include "front/ledger_replay.h"
 #include "front/ledger_retire.h"
 #include "front/ledger_rows.h"
@@ -35,6 +36,7 @@ struct Head {
   Totals totals;
   std::int64_t keys = 0;          // ever taken; those retired are counted apart
   std::int64_t result_bytes = 0;  // ever stored; likewise
+  std::int64_t keep_seq = 0;      // the highest given
 };
 
 // The statements of a commit.
@@ -60,6 +62,7 @@ class SqliteLedger final : public Ledger {
   Result<bool> retire(const RetainPolicy& policy, WallTime now) override;
   Result<std::vector<std::string>> unreferenced(std::span<const std::string> digests) override;
   std::int64_t keys() const override { return head_.keys - retirement_->keys_removed(); }
+  std::int64_t waterfalls() const override { return head_.keep_seq - retirement_->kept_through(); }
   Result<std::unique_ptr<LedgerReader>> reader() override;
 
  private:
@@ -91,6 +94,7 @@ class SqliteLedger final : public Ledger {
   std::unique_ptr<WalKeeper> keeper_;
   std::optional<Writes> writes_;
   std::optional<Fates> fates_;
+  std::optional<Kept> kept_;
   std::optional<Retirement> retirement_;
 
   Head head_;
@@ -191,14 +195,17 @@ Status SqliteLedger::connect() {
       this);
   auto writes = Writes::prepare(db_);
   auto fates = Fates::prepare(db_);
+  auto kept = Kept::prepare(db_);
   auto retirement = Retirement::prepare(db_);
   auto keeper = WalKeeper::start(files_.database(), options_.vfs, options_.wal);
   if (!writes) return std::unexpected(std::move(writes).error());
   if (!fates) return std::unexpected(std::move(fates).error());
+  if (!kept) return std::unexpected(std::move(kept).error());
   if (!retirement) return std::unexpected(std::move(retirement).error());
   if (!keeper) return std::unexpected(std::move(keeper).error());
   writes_ = std::move(*writes);
   fates_ = std::move(*fates);
+  kept_ = std::move(*kept);
   retirement_ = std::move(*retirement);
   keeper_ = std::move(*keeper);
   return {};
@@ -217,6 +224,9 @@ Status SqliteLedger::read_head() {
     head_.result_bytes = row->integer(7);
   }
   if (!row->ok()) return std::unexpected(db_.error("read the head"));
+  auto kept = db_.number("SELECT max(keep_seq) FROM kept");
+  if (!kept) return std::unexpected(std::move(kept).error());
+  head_.keep_seq = std::max(*kept, retirement_->kept_through());
   return {};
 }
 
@@ -412,6 +422,10 @@ Status SqliteLedger::store_end(const JobEnd& end, Outcome& outcome) {
   if (!row.run()) return std::unexpected(db_.error("ledger: settle"));
   ++head_.totals.ended[static_cast<int>(end.state)];
   head_.result_bytes += static_cast<std::int64_t>(end.result.size()) + end.file_bytes;
+  if (end.keep_weight > 0) {
+    outcome.keep_seq = ++head_.keep_seq;
+    if (!kept_->store(end, outcome.keep_seq)) return std::unexpected(db_.error("ledger: keep"));
+  }
   return store_refs(end.digests, end.job);
 }
 
@@ -458,7 +472,7 @@ Status SqliteLedger::store_row(std::span<const Whole> wholes, std::int64_t head)
   row.bind(8, head_.result_bytes);
   row.bind_blob_or_null(9, ends_);
   row.bind_blob_or_null(10, wholes_);
-  if (!row.run()) return std::unexpected(db_.error("ledger: commit row"));
+  if (!row.run() || !kept_->add(wholes)) return std::unexpected(db_.error("ledger: commit row"));
   return {};
 }
 
@@ -468,10 +482,12 @@ Result<std::vector<Outcome>> SqliteLedger::store_late_wholes(std::span<const Who
   pack_wholes(wholes, head_.seq);
   writes_->late_wholes.bind(1, head_.seq);
   writes_->late_wholes.bind_blob(2, wholes_);
-  if (writes_->late_wholes.run()) return std::vector<Outcome>();
+  if (writes_->begin.run() && writes_->late_wholes.run() && kept_->add(wholes) &&
+      writes_->commit.run())
+    return std::vector<Outcome>();
   Error error = db_.error("ledger: wholes");
-  if (error.code == Errc::disk) return std::unexpected(std::move(error));
   take_back(Head(head_));
+  if (error.code == Errc::disk) return std::unexpected(std::move(error));
   return stop(std::move(error));
 }
 
@@ -517,7 +533,8 @@ Status SqliteLedger::replay(std::function<void(std::vector<LiveJob>&&)> found) {
 Result<bool> SqliteLedger::retire(const RetainPolicy& policy, WallTime now) {
   thread_.check();
   if (stopped_) return std::unexpected(*stopped_);
-  const Retirement::Held held{head_.totals, head_.keys, head_.result_bytes, head_.seq};
+  const Retirement::Held held{head_.totals, head_.keys, head_.result_bytes, head_.seq,
+                              head_.keep_seq};
   auto more = retirement_->piece(policy, now, held, *fates_);
   if (!more) {
     take_back(Head(head_));

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "front/ledger_fates.h"
 #include "front/ledger_files.h"
+#include "front/ledger_kept.h"
 #include "front/ledger_list.h"
 #include "front/ledger_replay.h"
 #include "front/ledger_rows.h"
@@ -46,6 +47,7 @@ class SqliteReader final : public LedgerReader {
   Result<StoredTimeline> timeline(JobId job) override;
   Result<JobsPage> jobs(const JobsQuery& query) override;
   Result<EndsPage> ends_since(const EndsQuery& query) override;
+  Result<WaterfallsPage> waterfalls(const WaterfallsQuery& query) override;
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override {
     return replay_live(db_, boot_id(), found);
   }
@@ -66,7 +68,7 @@ class SqliteReader final : public LedgerReader {
 
   Sqlite db_;
   Statement begin_, commit_, slots_, job_, row_, end_, key_, notes_, charges_, retired_,
-      next_commits_;
+      next_commits_, kept_, kept_head_;
   LedgerList list_;
   bool in_scope_ = false;
   std::chrono::steady_clock::time_point until_{};
@@ -110,7 +112,7 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
   until_ = std::chrono::steady_clock::now() + std::chrono::hours(1);
   struct {
     Statement& statement;
-    const char* sql;
+    std::string sql;
   } const all[] = {
       {begin_, "BEGIN"},
       {commit_, "COMMIT"},
@@ -131,6 +133,8 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {notes_, "SELECT data FROM notes WHERE job = ?1 AND data IS NOT NULL ORDER BY seq"},
       {charges_, "SELECT charges FROM notes WHERE job = ?1 ORDER BY seq DESC LIMIT 1"},
       {retired_, "SELECT through_seq, results_through_seq FROM retired"},
+      {kept_, std::string(kept_rows) + " WHERE keep_seq > ?1 ORDER BY keep_seq LIMIT ?2"},
+      {kept_head_, "SELECT kept_through, (SELECT max(keep_seq) FROM kept) FROM retired"},
       {next_commits_,
        "SELECT head, ends, wholes FROM commits WHERE head > ?1 ORDER BY head LIMIT ?2"},
   };
@@ -278,6 +282,39 @@ Result<EndsPage> SqliteReader::ends_since(const EndsQuery& query) {
   const bool read = next_commits_.ok();
   next_commits_.reset();
   if (broken) return std::unexpected(std::move(*broken));
+  if (!read) return failed();
+  return page;
+}
+
+Result<WaterfallsPage> SqliteReader::waterfalls(const WaterfallsQuery& query) {
+  const Scope scope(*this);
+  if (!kept_head_.step()) return failed();
+  WaterfallsPage page;
+  page.oldest = kept_head_.integer(0);
+  page.head = std::max(page.oldest, kept_head_.integer(1));
+  kept_head_.reset();
+  Bytes bytes = query.bytes;
+  kept_.bind(1, query.after);
+  kept_.bind(2, query.limit);
+  while (kept_.step()) {
+    auto read = read_kept(kept_);
+    if (!read) return std::unexpected(std::move(read).error());
+    // One that seems to end yet is of before a step of the clock.
+    const Duration age = query.now - read->of.job.end->at;
+    if (!read->of.whole && age >= Duration{} && age < limits::waterfall_whole) {
+      kept_.reset();
+      return page;
+    }
+    for (const std::string& attempt : read->of.failed_attempts)
+      bytes -= Bytes(static_cast<std::int64_t>(attempt.size()));
+    bytes -= Bytes(static_cast<std::int64_t>(read->of.timeline.size()));
+    page.waterfalls.push_back(std::move(*read));
+    if (std::ssize(page.waterfalls) < query.limit && bytes > Bytes(0)) continue;
+    page.more = page.waterfalls.back().keep_seq < page.head;
+    break;
+  }
+  const bool read = kept_.ok();
+  kept_.reset();
   if (!read) return failed();
   return page;
 }

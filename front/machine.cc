@@ -28,6 +28,7 @@ Machine::Machine(Options options)
       totals_(options.totals),
       admission_(options.admission),
       jitter_(options.seed),
+      keep_(options.seed),
       recovered_at_(options.started + 2 * limits::heartbeat),
       last_tick_(options.started) {}
 

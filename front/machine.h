@@ -40,6 +40,7 @@
 #include "base/units.h"
 #include "bus/held.h"
 #include "bus/messages.h"
+#include "front/keep.h"
 #include "front/ledger.h"
 #include "front/pool.h"
 #include "front/waiting.h"
@@ -99,6 +100,7 @@ struct Settle {  // give the end to the committer
   FrontStamps stamps;
   WorkerId worker = no_worker;  // of the last attempt
   Token token{};
+  double keep_weight = 0;  // JobEnd::keep_weight
 };
 struct Remark {  // give a note to the committer
   std::int64_t seq = 0;
@@ -247,7 +249,7 @@ class Machine {
     std::int64_t head = 0;  // the highest sequence number ever used
     Totals totals;
     Admission admission;
-    std::uint64_t seed = 1;  // of the backoff's jitter
+    std::uint64_t seed = 1;  // of the backoff's jitter, and of which waterfalls are kept
     Instant started;
   };
   explicit Machine(Options options);
@@ -481,6 +483,7 @@ class Machine {
   Totals totals_;
   Admission admission_;
   std::mt19937_64 jitter_;
+  Keep keep_;
   Instant recovered_at_;  // when held jobs may be dispatched
   Instant last_tick_;
   bool replaying_ = true;

@@ -15,7 +15,17 @@ Probe::Probe(metrics::Registry& registry)
       anomalies_(&registry.counter(
           "tallymill_timing_anomalies_total",
           "Jobs whose parts are no cut of their whole: a sum 1 % and 20 microseconds off, or a "
-          "part that ends before it begins.")) {}
+          "part that ends before it begins.")) {
+  std::size_t n = 0;
+  for (const char* why : {"failed", "expired", "drawn"})
+    kept_[n++] =
+        &registry.counter("tallymill_waterfalls_kept_total",
+                          "Waterfalls that are kept beyond their job, by reason.", {{"why", why}});
+}
+
+void Probe::waterfall_kept(EndState state) {
+  kept_[state == EndState::failed ? 0 : state == EndState::expired ? 1 : 2]->add();
+}
 
 metrics::Histogram& Probe::part(std::string_view name, std::string_view stage) {
   // Job after job they come in the same order: looked for from where the last one was found.
@@ -107,6 +117,8 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
         measures.kept_bodies.raw());
   gauge("tallymill_idempotency_keys", "Idempotency keys that the ledger holds.",
         measures.idempotency_keys);
+  gauge("tallymill_waterfalls_held", "Waterfalls that the ledger keeps for who reads them.",
+        measures.waterfalls);
   constexpr const char* errands_help = "Questions that wait for a disk, by what they need of it.";
   gauge("tallymill_front_errands", errands_help, measures.questions, {{"for", "ledger"}});
   gauge("tallymill_front_errands", errands_help, measures.blobs, {{"for", "blobs"}});

@@ -7,6 +7,7 @@
 // Threads: the front's loop.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -32,9 +33,10 @@ struct Measures {
   Bytes live_bytes{};
   Bytes kept_bodies{};
   std::int64_t idempotency_keys = 0;
-  std::int64_t questions = 0;  // that wait for the ledger
-  std::int64_t blobs = 0;      // that wait to be stored or read
-  Bytes unstored{};            // of these, what is to be stored
+  std::int64_t waterfalls = 0;  // kept in the ledger
+  std::int64_t questions = 0;   // that wait for the ledger
+  std::int64_t blobs = 0;       // that wait to be stored or read
+  Bytes unstored{};             // of these, what is to be stored
   std::int64_t messages_dropped = 0;
   std::int64_t control_refused = 0;  // messages at the control door
 };
@@ -47,6 +49,8 @@ class Probe {
   // stamps, which are right within `clock_error`.
   void job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
                  Duration clock_error);
+  // The waterfall of a job that ended so will outlive it.
+  void waterfall_kept(EndState state);
   void submit_refused(Errc code);
   void message_refused() { ++messages_refused_; }
   // What is counted of the connections of one door.
@@ -64,6 +68,7 @@ class Probe {
 
   metrics::Registry& registry_;
   metrics::Counter* anomalies_;
+  std::array<metrics::Counter*, 3> kept_{};                           // failed, expired, drawn
   std::map<std::string, metrics::Histogram*, std::less<>> response_;  // by kind
   struct OfPart {
     std::string name;

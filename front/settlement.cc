@@ -154,6 +154,7 @@ void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Erro
   if constexpr (plants(Mutant::terminal_before_commit))
     emit(Announce{seq, id, job.client, job.kind, state, job.ready - job.accepted, at});
   Settle end{seq, id, state, std::move(error), with_result, job.attempt, at};
+  end.keep_weight = keep_.weigh(state, now - job.intake, now);
   if (lease != nullptr) {
     end.token = lease->token;
     end.worker = lease->hops[static_cast<std::size_t>(lease->at)].place.worker;

@@ -90,17 +90,41 @@ std::string_view next_of(std::string_view& rest, char separator) {
   return item;
 }
 
-// Of a member's parameters, ";q=0.5": whether it weighs anything. A weight that is none refuses.
-bool has_weight(std::string_view parameters) {
+// Of a member's parameters, ";q=0.5"; 1 when it has none. A weight that is none refuses.
+double weight_in(std::string_view parameters) {
   while (!parameters.empty()) {
     const std::string_view parameter = next_of(parameters, ';');
     if (!same_name(parameter.substr(0, 2), "q=")) continue;
     const std::string_view digits = parameter.substr(2);
     double weight = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), weight);
-    return error == std::errc() && end == digits.data() + digits.size() && weight > 0;
+    const bool whole = error == std::errc() && end == digits.data() + digits.size();
+    return whole && weight > 0 ? std::min(weight, 1.0) : 0;
   }
-  return true;
+  return 1;
+}
+
+// How closely a range names the type: 0 not at all, 1 "*/*", 2 "text/*", 3 itself.
+int closeness(std::string_view range, std::string_view type) {
+  if (range == "*/*") return 1;
+  if (same_name(range, type)) return 3;
+  const bool of_its_kind =
+      range.ends_with("/*") && type.size() >= range.size() &&
+      same_name(range.substr(0, range.size() - 1), type.substr(0, range.size() - 1));
+  return of_its_kind ? 2 : 0;
+}
+
+// Both lists of parameters; `q` is no parameter of a type, so that it never differs.
+bool differ_in_one(std::string_view some, std::string_view others) {
+  while (!some.empty()) {
+    std::string_view value = next_of(some, ';');
+    const std::string_view name = next_of(value, '=');
+    for (std::string_view rest = others; !rest.empty();) {
+      std::string_view other = next_of(rest, ';');
+      if (same_name(next_of(other, '='), name) && other != value) return true;
+    }
+  }
+  return false;
 }
 
 // Whatever bytes a detail or a stored name holds: an answer is always JSON.
@@ -205,9 +229,24 @@ std::string media_type_of(std::string_view content_type) {
 bool accepts(std::string_view list, std::string_view member) {
   while (!list.empty()) {
     std::string_view said = next_of(list, ',');
-    if (same_name(next_of(said, ';'), member)) return has_weight(said);
+    if (same_name(next_of(said, ';'), member)) return weight_in(said) > 0;
   }
   return false;
+}
+
+double weight_of(std::string_view accept, std::string_view type) {
+  if (trimmed(accept).empty()) return 1;
+  const std::string_view name = next_of(type, ';');
+  int closest = 0;
+  double weight = 0;
+  while (!accept.empty()) {
+    std::string_view said = next_of(accept, ',');
+    const int close = closeness(next_of(said, ';'), name);
+    if (close <= closest || differ_in_one(type, said)) continue;
+    closest = close;
+    weight = weight_in(said);
+  }
+  return weight;
 }
 
 std::string lower_case(std::string_view text) {

@@ -135,6 +135,11 @@ struct Target {
 // wildcard is none.
 [[nodiscard]] bool accepts(std::string_view list, std::string_view member);
 
+// How much an Accept field wants this type ("text/plain; version=0.0.4"), 0 to 1: as the most
+// specific of its ranges says that does not name another value for one of the type's parameters.
+// 1 when the field is empty.
+[[nodiscard]] double weight_of(std::string_view accept, std::string_view type);
+
 // ASCII only.
 [[nodiscard]] std::string lower_case(std::string_view text);
 // base64url without padding; nothing for what is none, or not its one canonical form.

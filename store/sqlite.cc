@@ -37,6 +37,10 @@ void Statement::bind(int index, std::int64_t value) {
   sqlite3_bind_int64(statement_.get(), index, value);
 }
 
+void Statement::bind_real(int index, double value) {
+  sqlite3_bind_double(statement_.get(), index, value);
+}
+
 void Statement::bind_text(int index, std::string_view text) {
   const char* bytes = text.data() ? text.data() : "";
   sqlite3_bind_text64(statement_.get(), index, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -79,6 +83,8 @@ void Statement::reset() { sqlite3_reset(statement_.get()); }
 std::int64_t Statement::integer(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }
+
+double Statement::real(int column) const { return sqlite3_column_double(statement_.get(), column); }
 
 std::string_view Statement::text(int column) const {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));

@@ -34,6 +34,7 @@ class Statement {
 
   // Parameters from 1. Text and blobs are borrowed until the statement has run.
   void bind(int index, std::int64_t value);
+  void bind_real(int index, double value);
   void bind_text(int index, std::string_view text);
   void bind_blob(int index, std::string_view bytes);
   void bind_null(int index);
@@ -51,6 +52,7 @@ class Statement {
 
   // Columns from 0. Views are valid until the next step.
   [[nodiscard]] std::int64_t integer(int column) const;
+  [[nodiscard]] double real(int column) const;
   [[nodiscard]] std::string_view text(int column) const;
   [[nodiscard]] std::string_view blob(int column) const;
   [[nodiscard]] bool is_null(int column) const;

@@ -8,7 +8,7 @@
 // front's host may, it maps blobs and writes them into the store itself.
 //
 //   routes.cc    the table: method, path, role, handler, what OpenAPI says of it
-//   jobs.cc      submit, status, cancel, retry          uploads.cc  multipart and blobs
+//   jobs.cc      submit, lists, cancel, retry          uploads.cc  multipart and blobs
 //   results.cc   files of a result, blobs               events.cc   SSE and WebSocket, of feed.h
 //   views.cc     workers, topology, health, metrics     wire.h      the bus itself
 //   page.cc      a page to try it all
@@ -72,6 +72,7 @@ class Gateway {
 
   // jobs.cc
   void list_jobs(Request&& request, Answer answer);
+  void list_waterfalls(Request&& request, Answer answer);
   void get_job(Request&& request, Answer answer);
   void get_timeline(Request&& request, Answer answer);
   void cancel_job(Request&& request, Answer answer);

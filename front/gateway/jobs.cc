@@ -89,6 +89,22 @@ void Gateway::list_jobs(Request&& request, Answer answer) {
   ask(bus::Verb::jobs, question, std::move(answer));
 }
 
+void Gateway::list_waterfalls(Request&& request, Answer answer) {
+  bus::Ask question;
+  for (const auto& [name, value] : request.query) {
+    if (name == "ledger")
+      question.ledger = value;
+    else if (name == "after" && is_number(value, question.after) && question.after >= 0)
+      continue;
+    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
+      continue;
+    else
+      return answer.fail(
+          {Errc::bad_params, "this is none of after, ledger and limit, or no number", "/" + name});
+  }
+  ask(bus::Verb::waterfalls, question, std::move(answer));
+}
+
 void Gateway::submit(Submission&& job, const std::string& client, const std::string& trace,
                      std::chrono::seconds wait, Answer answer) {
   const auto line = lines_->of(client);

@@ -140,6 +140,13 @@ http::Router Gateway::routes() {
                   "verb needs the role that it needs here.",
        .replies = {{101, "the socket is open"}}},
       limits::wire_message_bytes);
+  row(Method::get, "/v1/waterfalls", Role::read, &G::list_waterfalls,
+      {.id = "listWaterfalls",
+       .summary = "Waterfalls that outlive their jobs, by their numbers; a page at a time.",
+       .parameters = {query("after", "those with a greater number: next of the page before"),
+                      query("ledger", "whose number that is; empty: this one's"),
+                      query("limit", "at most so many")},
+       .replies = {json_reply("Waterfalls", "a page of them, and what is not told")}});
   row(Method::get, "/v1/workers", Role::read, &G::get_workers,
       {.id = "listWorkers",
        .summary = "The workers of all stages.",
@@ -167,8 +174,9 @@ http::Router Gateway::routes() {
                    json_reply("Readiness", "down", 503)}});
   row(Method::get, "/metrics", Role::read, &G::get_metrics,
       {.id = "getMetrics",
-       .summary = "The front's metrics in the text format of Prometheus.",
-       .replies = {{200, "the metrics", {{"text/plain", ""}}}}});
+       .summary = "The metrics of the front and its HTTP server: Prometheus text, or OpenMetrics.",
+       .replies = {
+           {200, "the metrics", {{"text/plain", ""}, {"application/openmetrics-text", ""}}}}});
   row(Method::get, "/openapi.json", Role::none, &G::get_document, {});
   for (const char* file : {"/", "/try.css", "/try.js"})
     row(Method::get, file, Role::none, &G::get_page, {});

@@ -70,8 +70,34 @@ constexpr const char* all = R"json({
 "Timeline": {
   "type": "object", "required": ["schema", "job", "kind", "state", "attempts", "parts"],
   "properties": {"schema": {"const": 1}, "job": {"type": "integer"}, "kind": {"type": "string"},
-                 "state": {"type": "string"}, "whole_ns": {"type": "integer"},
+                 "state": {"type": "string"}, "whole_ns": {"type": ["integer", "null"]},
                  "attempts": {"type": "array"}}},
+"Waterfalls": {
+  "type": "object", "required": ["schema", "ledger", "head", "next", "more", "waterfalls"],
+  "properties": {
+    "schema": {"const": 1}, "ledger": {"type": "string"},
+    "head": {"type": "integer", "description": "the highest number given"},
+    "next": {"type": "integer", "description": "what to ask after next"},
+    "more": {"type": "boolean", "description": "there is more now"},
+    "gap": {"type": "object", "required": ["from", "to"], "additionalProperties": false,
+            "properties": {"from": {"type": "integer"}, "to": {"type": "integer"}},
+            "description": "numbers that are not told"},
+    "waterfalls": {"type": "array",
+                   "items": {"$ref": "#/components/schemas/Waterfall"}}}},
+"Waterfall": {
+  "type": "object", "required": ["keep_seq", "weight", "seq", "job", "kind", "client", "state",
+                                 "attempts", "submitted_unix_ns", "end_unix_ns", "whole_ns"],
+  "properties": {
+    "keep_seq": {"type": "integer"},
+    "weight": {"type": "number", "minimum": 1, "description": "how many like it it stands for"},
+    "seq": {"type": "integer", "description": "of its end"},
+    "job": {"type": "integer"}, "kind": {"type": "string"}, "client": {"type": "string"},
+    "state": {"enum": ["done", "failed", "cancelled", "expired"]},
+    "attempts": {"type": "integer"}, "submitted_unix_ns": {"type": "integer"},
+    "end_unix_ns": {"type": "integer"}, "whole_ns": {"type": "integer"},
+    "code": {"type": "string"}, "message": {"type": "string"}, "field": {"type": "string"},
+    "timeline": {"$ref": "#/components/schemas/Timeline"},
+    "cut": {"const": true, "description": "its timeline is too large to be told"}}},
 "Workers": {
   "type": "object", "required": ["schema", "workers"],
   "properties": {"schema": {"const": 1},

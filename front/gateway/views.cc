@@ -66,16 +66,26 @@ void Gateway::get_readiness(Request&&, Answer answer) {
   });
 }
 
-void Gateway::get_metrics(Request&&, Answer answer) {
+// As text unless OpenMetrics is wanted more. The front's come first, then those of this server.
+void Gateway::get_metrics(Request&& request, Answer answer) {
+  constexpr const char* text = "text/plain; version=0.0.4; charset=utf-8";
+  constexpr const char* openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  const std::string accept = request.headers.list("Accept");
+  const bool open = http::weight_of(accept, openmetrics) > http::weight_of(accept, text);
   auto held = std::make_shared<Answer>(std::move(answer));
-  questions_->ask(bus::Verb::snapshot, {.state = "prometheus"},
-                  [this, held](const Result<const bus::Item*>& said) {
+  questions_->ask(bus::Verb::snapshot, {.state = open ? "openmetrics" : "prometheus"},
+                  [this, held, open](const Result<const bus::Item*>& said) {
                     if (!said) return held->fail(said.error());
                     const auto snapshot = bus::json_of_msgpack((*said)->params);
                     if (!snapshot) return held->fail(snapshot.error());
-                    held->send({.type = "text/plain; version=0.0.4; charset=utf-8",
-                                .body = snapshot->value("prometheus", "") +
-                                        metrics::to_prometheus(registry_.snapshot())});
+                    http::Response response{.type = open ? openmetrics : text};
+                    response.body = open ? snapshot->value("openmetrics", "") +
+                                               metrics::to_openmetrics(registry_.snapshot()) +
+                                               std::string(metrics::openmetrics_end)
+                                         : snapshot->value("prometheus", "") +
+                                               metrics::to_prometheus(registry_.snapshot());
+                    response.headers.add("Vary", "Accept");
+                    held->send(std::move(response));
                   });
 }
 

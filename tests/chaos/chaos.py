@@ -2,7 +2,8 @@
 
 1. A schedule of faults is drawn from the seed, printed first: kill -9 and SIGSTOP of the front, a
    compute worker, an image worker, both stages at once.
-2. Clients keep their own logs: what they submitted under which key, what was accepted, every end
+2. Half of the clients are on the bus, half speak HTTP, one of these hearing of its jobs by Server-Sent Events,
+   one by a WebSocket. Clients keep their own logs: what they submitted under which key, what was accepted, every end
    they saw. Half of the jobs carry an idempotency key and are sent again when no answer came, some
    also after they were accepted and their deadline has passed; 5 % are cancelled, 5 % have a
    deadline that may pass, 5 % make a blob.
@@ -10,11 +11,11 @@
    not settled is printed, and over the run it is not zero.
 4. After the last cycle everything heals: every accepted job must end. Then the pipeline is stopped
    and judged offline: each accepted job is in the ledger with exactly one end, the one that its
-   client saw, under the number that it saw; one key is one job, and is never refused for its
+   client saw, under the number that it saw; who hears by HTTP heard of each once, in order, without a gap; one key is one job, and is never refused for its
    deadline once that job is there; each job that is done has its blob and no other, and the store
    holds no blob beside these; `ledger check` finds nothing.
 
-usage: chaos.py PROGRAMS [--seed N] [--cycles N] [--jobs N] [--faults A,B] [--front FRONT]
+usage: chaos.py PROGRAMS [--seed N] [--cycles N] [--jobs N] [--faults A,B] [--front FRONT] [--http N]
 TALLYMILL_CHAOS_SECONDS: go on for at least so long.
 """
 
@@ -30,6 +31,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
+from http_load import HttpClient  # noqa: E402
 from mill import Client, Mill, until  # noqa: E402
 
 ROUTES = ("compute", "image", "compute,image")
@@ -44,8 +46,8 @@ BACKLOG = 300
 class Load:
     """One client that keeps jobs coming and remembers everything."""
 
-    def __init__(self, mill, name, rng):
-        self.client = Client(mill.endpoint, name)
+    def __init__(self, client, rng):
+        self.client = client
         self.rng = rng
         self.serial = 0
         self.asked = {}  # request -> (key or None, params, fields, sent at)
@@ -360,6 +362,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--cycles", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1000, help="acknowledged in each cycle")
+    parser.add_argument("--http", type=int, default=2, help="so many of the four clients speak HTTP")
     parser.add_argument("--front", help="another program in the front's place: a mutant")
     parser.add_argument("--faults", default="", help="comma-separated, in this order")
     words = parser.parse_args()
@@ -370,11 +373,16 @@ def main():
     order = words.faults.split(",") if words.faults else order
     not_settled = 0
     with Mill(words.programs, compute=2, image=2, threads=20, front=words.front) as mill:
-        loads = [Load(mill, f"client-{i}", random.Random(words.seed + i)) for i in range(4)]
-        until(lambda: loads[0].client.hello(0.5), 20, "the front answers")
-        for load in loads[1:]:
-            assert load.client.hello()
-        mill.ready(loads[0].client)
+        first = Client(mill.endpoint, "client-0")
+        until(lambda: first.hello(0.5), 20, "the front answers")
+        mill.ready(first)
+        by_http = [HttpClient(mill.http_port, f"client-{i}", ("sse", "ws")[i % 2])
+                   for i in range(4 - words.http, 4)]
+        clients = [first, *(Client(mill.endpoint, f"client-{i}") for i in range(1, 4 - words.http)), *by_http]
+        for client in clients[1:]:
+            assert client.hello()
+        until(lambda: all(client.streams for client in by_http), 10, "events are followed over HTTP")
+        loads = [Load(client, random.Random(words.seed + i)) for i, client in enumerate(clients)]
         seconds = float(os.environ.get("TALLYMILL_CHAOS_SECONDS", "0"))
         began, n = time.monotonic(), -1
         while n + 1 < words.cycles or time.monotonic() - began < seconds:
@@ -387,7 +395,12 @@ def main():
                   f"{ended} ended and not settled, {time.monotonic() - begin:.1f} s", flush=True)
         healed = heal(loads, 60)
         print("healed:", healed["jobs"], flush=True)
-        ends = all_ends(loads[0].client)
+        ends = all_ends(first)
+        for load in loads[len(loads) - len(by_http):]:
+            load.client.hear(load.jobs)
+            load.client.judge(load.jobs)
+            load.client.learn_files(load.makes | (load.client.ends.keys() - load.jobs.keys()))
+            load.client.close()
         assert mill.stop() == 0, "the pipeline did not drain"
         rows = read_ledger(mill.data)
         assert ends == {job: row.state for job, row in rows.items()}, "`jobs` does not tell the ledger"
@@ -398,6 +411,9 @@ def main():
         unknown = sum(load.unknown for load in loads)
         repeated, late = sum(load.repeated for load in loads), sum(len(l.late) for l in loads)
         assert effects > 0 and repeated > 0, "no job made a blob, or none was asked for again"
+        resumed = sum(client.streams - 1 for client in by_http)
+        print(f"{len(by_http)} clients on HTTP, whose streams were resumed {resumed} times, told each end once, "
+              f"in order")
         print(f"{len(ends)} ends, {sum(len(l.jobs) for l in loads)} acknowledged, 0 lost, 0 twice; "
               f"{unknown} unkeyed submits without an answer")
         print(f"{effects} blobs, each its job's only one; {repeated} accepted jobs asked for again; "

@@ -3,8 +3,11 @@
 It is made of the standard library alone, so that the tests do not trust what they test.
 """
 
+import base64
+import hashlib
 import http.client
 import json
+import os
 import re
 import uuid
 
@@ -124,3 +127,62 @@ class Events:
             elif "data" in fields:
                 yield fields.get("id"), fields["event"], json.loads(fields["data"])
                 fields = {}
+
+
+class Socket:
+    """A WebSocket of JSON messages, read as they come; pings are answered."""
+
+    def __init__(self, port, path="/v1/ws", timeout=20):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.connection.request("GET", path, headers={
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": key, "Sec-WebSocket-Protocol": "tallymill.v1"})
+        socket = self.connection.sock
+        # http.client gives up the socket with an answer that has no length: kept, and read from here.
+        self.stream = socket.makefile("rb")
+        self.send = socket.sendall
+        status = self.stream.readline()
+        fields = http.client.parse_headers(self.stream)
+        assert b" 101 " in status, (status, fields.items())
+        guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        wanted = base64.b64encode(hashlib.sha1((key + guid).encode()).digest()).decode()
+        assert fields["Sec-WebSocket-Accept"] == wanted, fields["Sec-WebSocket-Accept"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+        self.connection.close()
+
+    def exactly(self, n):
+        data = self.stream.read(n)
+        if len(data) < n:
+            raise ConnectionError("the socket ended")
+        return data
+
+    def frame(self):
+        """(opcode, whether it is the last of its message, payload)."""
+        first, second = self.exactly(2)
+        assert not second & 0x80, "a server masks nothing"
+        length = second & 0x7F
+        if length >= 126:
+            length = int.from_bytes(self.exactly(2 if length == 126 else 8), "big")
+        return first & 0x0F, bool(first & 0x80), self.exactly(length)
+
+    def __iter__(self):
+        message = b""
+        while True:
+            opcode, last, payload = self.frame()
+            if opcode == 8:
+                return
+            if opcode == 9:
+                mask = os.urandom(4)
+                self.send(bytes((0x8A, 0x80 | len(payload))) + mask +
+                          bytes(b ^ mask[i % 4] for i, b in enumerate(payload)))
+            if opcode in (0, 1):
+                message += payload
+                if last:
+                    yield json.loads(message)
+                    message = b""

@@ -102,6 +102,43 @@ class Metrics(unittest.TestCase):
             for sample, found, _ in families[name][2]:
                 self.assertEqual(set(found) - {"le"}, labels, sample)
 
+    def test_openmetrics_comes_to_who_prefers_it_and_text_to_all_others(self):
+        mill, client = self.start()
+        self.addCleanup(mill.__exit__, None, None, None)
+        run_job(client, "synthetic")
+        http = Http(mill.http_port)
+
+        def asked(accept):
+            answer = http.ask("GET", "/metrics", headers={"Accept": accept} if accept else {})
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(sorted(answer.headers.get_all("Vary")), ["Accept", "Accept-Encoding"])
+            return answer.headers["Content-Type"], answer.body.decode()
+        prometheus = ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+                      "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;"
+                      "escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1")
+        for accept in ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text",
+                       prometheus):
+            kind, open_text = asked(accept)
+            self.assertEqual(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8", accept)
+        for accept in (None, "*/*", "text/plain", "text/html", "nonsense", "application/openmetrics-text;q=0",
+                       "application/openmetrics-text; version=2.0.0, */*",
+                       "application/openmetrics-text; q=0.1, text/plain"):
+            kind, text = asked(accept)
+            self.assertEqual(kind, "text/plain; version=0.0.4; charset=utf-8", accept)
+        self.assertNotIn("# EOF", text)
+        self.assertEqual(open_text.count("# EOF"), 1)
+        self.assertTrue(open_text.endswith("\n# EOF\n"))
+        # The same families, those of counters without the end of their samples' name.
+        plain = exposition(text)
+        families = dict(re.findall(r"^# TYPE (\w+) (\w+)$", open_text, re.MULTILINE))
+        self.assertEqual(families, {name.removesuffix("_total"): kind for name, (kind, _, _) in plain.items()})
+        units = dict(re.findall(r"^# UNIT (\w+) (\w+)$", open_text, re.MULTILINE))
+        self.assertEqual(units["tallymill_job_response_seconds"], "seconds")
+        self.assertTrue(all(name.endswith("_" + unit) for name, unit in units.items()))
+        series = [line.rsplit(" ", 1)[0] for line in open_text.splitlines() if not line.startswith("#")]
+        self.assertEqual(len(series), len(set(series)))
+        self.assertIn("tallymill_jobs_accepted_total", series)
+
     def buckets_rise(self, samples):
         series = collections.defaultdict(list)
         for sample, labels, value in samples:

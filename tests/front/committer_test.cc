@@ -63,6 +63,7 @@ class FaultyLedger final : public Ledger {
     return dials_.retire_pieces.fetch_sub(1) > 0;
   }
   std::int64_t keys() const override { return 0; }
+  std::int64_t waterfalls() const override { return 0; }
   Result<std::vector<std::string>> unreferenced(std::span<const std::string> digests) override {
     if (dials_.references_broken) return fail(Errc::corrupt, "page damaged");
     return std::vector<std::string>(digests.begin(), digests.end());

@@ -39,7 +39,11 @@ class LedgerCheck : public ::testing::Test {
     Note lost = note_for(5, 1, Note::What::charged);
     lost.data = pack_attempt({}, {1, 1, 1}, "lost", {});
     commit(*opened.ledger, {job_with(1), job_with(2), job_with(3), keyed, lost});
-    commit(*opened.ledger, {end_of_job(6, 1), end_of_job(7, 2, EndState::failed)});
+    JobEnd first = end_of_job(6, 1);
+    JobEnd failed = end_of_job(7, 2, EndState::failed);
+    first.keep_weight = 2.5;
+    failed.keep_weight = 1;
+    commit(*opened.ledger, {first, failed});
     commit(*opened.ledger, {job_with(8), end_of_job(9, 3)}, {{6, Duration(1000)}});
     Note charged = note_for(10, 8, Note::What::charged);
     charged.charges = 1;
@@ -54,6 +58,7 @@ class LedgerCheck : public ::testing::Test {
     made.timeline = attempt_of(12, "ok", made.digests);
     JobEnd cancelled = end_of_job(16, 13, EndState::cancelled);
     JobEnd expired = end_of_job(17, 14, EndState::expired);
+    expired.keep_weight = 1;
     commit(*opened.ledger,
            {charged, retry, job_with(12), job_with(13), job_with(14), made, cancelled, expired});
     commit(*opened.ledger, {job_with(18)}, {{15, Duration(3000)}, {16, Duration(0)}});
@@ -192,6 +197,8 @@ TEST_F(LedgerCheck, WhatStandsInTheBytesIsHeldAgainstTheColumns) {
   const char* const recorded = "an end is the one that its record tells of";
   const char* const named = "a job's blobs are those that it names";
   const char* const whole = "a whole is the time of an end";
+  const char* const itself = "a kept waterfall stands for itself at least";
+  const char* const of_end = "a kept waterfall is of an end";
   bus::Submit lacking;
   lacking.inputs = {{.name = "photo", .blob = 0}};
   const struct {
@@ -238,6 +245,18 @@ TEST_F(LedgerCheck, WhatStandsInTheBytesIsHeldAgainstTheColumns) {
        "a commit's lists are whole", 0},
       {"UPDATE commits SET wholes = x'5a5a5a5a5a5a5a5a5a5a5a5a' WHERE head = 18", whole, 0},
       {"UPDATE commits SET wholes = x'03000000e803000000000000' WHERE head = 18", whole, 12},
+      {"DELETE FROM kept WHERE keep_seq = 1", "kept waterfalls have no hole", 2},
+      {"UPDATE kept SET keep_seq = 9 WHERE keep_seq = 3", "kept waterfalls have no hole", 14},
+      {"UPDATE retired SET kept_through = 1", "kept waterfalls have no hole", 1},
+      {"UPDATE kept SET weight = 0.5 WHERE keep_seq = 1", itself, 1},
+      {"UPDATE kept SET weight = 2 WHERE keep_seq = 2", itself, 2},
+      {"UPDATE kept SET seq = 8 WHERE keep_seq = 2", of_end, 2},
+      {"UPDATE kept SET state = 3 WHERE keep_seq = 2", of_end, 2},
+      {"UPDATE kept SET timeline = " + quoted(attempt_of(14, "lost", {})) + " WHERE keep_seq = 3",
+       of_end, 14},
+      {"UPDATE kept SET seq = 99 WHERE keep_seq = 3", "no number is above the head", 99, false},
+      {"UPDATE kept SET earlier = x'0500000041' WHERE keep_seq = 1", read, 1},
+      {"UPDATE kept SET timeline = 'hops' WHERE keep_seq = 1", read, 1},
   };
   for (const auto& each : planted) expect_found(each.damage, each.law, each.job, each.alone);
   for (const char* column : {"through_seq", "results_through_seq"})

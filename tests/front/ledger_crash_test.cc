@@ -52,7 +52,9 @@ struct Ack {
         live.push_back(seq);
       } else {
         const std::size_t pick = random() % live.size();
-        entries.emplace_back(end_of_job(++seq, live[pick]));
+        JobEnd end = end_of_job(++seq, live[pick]);
+        end.keep_weight = random() % 2 == 0 ? 1 : 0;
+        entries.emplace_back(std::move(end));
         acks.push_back({seq, live[pick]});
         live[pick] = live.back();
         live.pop_back();

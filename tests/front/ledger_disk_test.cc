@@ -257,8 +257,16 @@ TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
   }
   std::set<std::int64_t> live;
   std::int64_t seq = 0;
+  const auto kept_end = [&](std::int64_t job) {
+    JobEnd end = end_of_job(++seq, job);
+    end.keep_weight = 1;
+    return end;
+  };
   {
     const auto opened = open_ledger(options_in(at));
+    commit(*opened.ledger, {job_with(++seq), job_with(++seq)});
+    EXPECT_EQ(commit(*opened.ledger, {kept_end(1)})[0].keep_seq, 1);
+    live.insert(2);
     for (bool full = false; !full;) {
       std::vector<Entry> entries;
       for (int i = 0; i < 20; ++i) entries.emplace_back(job_with(++seq, std::string(300, 'b')));
@@ -267,12 +275,16 @@ TEST_F(LedgerDisk, OnARealFullDiskAcceptedJobsEndAndNothingIsLost) {
       ASSERT_TRUE(stored || stored.error().code == Errc::disk) << stored.error().message;
       ASSERT_LT(seq, 1'000'000);
       if (stored)
-        for (const Entry& entry : entries) live.insert(seq_of(entry));
+        for (const Entry& entry : entries)
+          if (const auto* job = std::get_if<NewJob>(&entry)) live.insert(job->id.raw());
     }
     ASSERT_GT(live.size(), 500U);
+    // What is not stored takes no number.
+    EXPECT_FALSE(opened.ledger->commit(
+        std::vector<Entry>{kept_end(2), job_with(++seq, std::string(100'000, 'b'))}, {}));
     for (int i = 0; i < 50; ++i) {
       const std::int64_t job = *live.begin();
-      commit(*opened.ledger, {end_of_job(++seq, job)});
+      EXPECT_EQ(commit(*opened.ledger, {kept_end(job)})[0].keep_seq, 2 + i);
       live.erase(live.begin());
     }
     auto reader = opened.ledger->reader();
@@ -356,6 +368,18 @@ void write_old_ledger(const fs::path& folder, int version) {
   row->bind_blob(1, {reinterpret_cast<const char*>(&end), sizeof end});
   ASSERT_TRUE(row->run());
   if (version == 1) return;
+  if (version == 5) {  // its slots are today's
+    auto slots = Fates::prepare(*db);
+    ASSERT_TRUE(slots);
+    std::uint32_t tag = 0;
+    for (const auto& [job, client] : {std::pair(1, "a"), {2, "b"}, {1000, "a"}})
+      ASSERT_EQ(slots->append(JobId(job), client_tag(client), "k", wall_from_ns(1)),
+                Fates::Change::made);
+    ASSERT_EQ(slots->settle(JobId(2), 1001, EndState::failed, Duration(4), tag),
+              Fates::Change::made);
+    ASSERT_TRUE(slots->flush());
+    return;
+  }
   auto fates = db->prepare("INSERT INTO fates VALUES(?1, ?2, ?3)");
   ASSERT_TRUE(fates);
   const auto slots = [&](std::int64_t block, int live, std::vector<std::int64_t> of_jobs) {
@@ -374,7 +398,7 @@ void write_old_ledger(const fs::path& folder, int version) {
 }
 
 TEST_F(LedgerDisk, LedgersOfTheSchemasBeforeOpenWithAllTheirJobsAndKeys) {
-  for (const int version : {1, 2, 3, 4}) {
+  for (const int version : {1, 2, 3, 4, 5}) {
     const TempFolder old;
     write_old_ledger(old.path(), version);
     const auto opened = open_ledger(options_in(old.path()));

@@ -69,7 +69,9 @@ class LedgerPower : public ::testing::Test {
         live_.push_back(seq_);
       } else {
         const std::size_t pick = random() % live_.size();
-        entries.emplace_back(end_of_job(++seq_, live_[pick]));
+        JobEnd end = end_of_job(++seq_, live_[pick]);
+        end.keep_weight = random() % 2 == 0 ? 1 : 0;
+        entries.emplace_back(std::move(end));
         made.push_back({0, seq_, live_[pick]});
         live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(pick));
       }

@@ -35,6 +35,15 @@ struct Model {
   Totals totals;
   std::int64_t seq = 0;
   std::int64_t retired_through = 0;
+  struct Kept {
+    JobEnd end;
+    NewJob job;
+    std::vector<std::string> failed_attempts;
+    std::optional<Duration> whole;
+  };
+  std::map<std::int64_t, Kept> kept;  // by keep number
+  std::int64_t keep_seq = 0;
+  std::int64_t kept_through = 0;
   std::vector<Whole> wholes;  // of ends stored earlier, to ride on the next commit
 
   [[nodiscard]] std::vector<std::int64_t> live() const {
@@ -115,6 +124,12 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       end.message = "gave up";
       end.field = "/width_mm";
     }
+    const bool failure = end.state == EndState::failed || end.state == EndState::expired;
+    if (failure || up_to(2) == 0) {
+      end.keep_weight = failure ? 1 : 1 + up_to(9) / 2.0;
+      const Model::Known& known = model_.jobs[job];
+      model_.kept[++model_.keep_seq] = {end, known.job, known.failed_attempts, {}};
+    }
     model_.jobs[job].end = end;
     ++model_.totals.ended[static_cast<int>(end.state)];
     return end;
@@ -140,9 +155,14 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       entries.push_back(choice < 6 ? random_note(job) : random_end(job));
       expected.push_back({});
       expected.back().job = JobId(job);
-      if (choice >= 6) ended.push_back({model_.seq, Duration(job * 1000)});
+      if (choice < 6) continue;
+      if (model_.jobs[job].end->keep_weight > 0) expected.back().keep_seq = model_.keep_seq;
+      ended.push_back({model_.seq, Duration(job * 1000), expected.back().keep_seq});
     }
     const std::vector<Whole> wholes = std::exchange(model_.wholes, std::move(ended));
+    for (const Whole& whole : wholes)
+      if (const auto kept = model_.kept.find(whole.keep_seq); kept != model_.kept.end())
+        kept->second.whole = whole.whole;
     for (const Whole& whole : wholes)
       for (auto& [id, known] : model_.jobs)
         if (known.end && known.end->seq == whole.seq) known.whole = whole.whole;
@@ -152,6 +172,7 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       ASSERT_EQ(outcomes[i].what, expected[i].what) << "entry " << seq_of(entries[i]);
       ASSERT_EQ(outcomes[i].job, expected[i].job);
       ASSERT_EQ(outcomes[i].end, expected[i].end);
+      ASSERT_EQ(outcomes[i].keep_seq, expected[i].keep_seq);
     }
   }
 
@@ -165,11 +186,14 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
     policy.jobs = static_cast<std::int64_t>(keep);
     policy.age = Duration::max();
     policy.key_age = Duration(0);
+    policy.waterfalls = up_to(static_cast<int>(model_.kept.size()));
+    policy.waterfall_age = Duration::max();
     for (bool more = true; more;) {
       const auto retired = opened_.ledger->retire(policy, wall_from_ns(2'000'000'000'000'000'000));
       ASSERT_TRUE(retired) << retired.error().message;
       more = *retired;
     }
+    retire_kept(policy.waterfalls);
     for (std::size_t i = 0; i + keep < ended.size(); ++i) {
       const auto& [seq, job] = ended[i];
       model_.retired_through = seq;
@@ -177,6 +201,46 @@ class LedgerProperty : public ::testing::TestWithParam<int> {
       if (!gone.key.empty()) model_.keys.erase({gone.client, gone.key});
       model_.jobs.erase(job);
     }
+  }
+
+  // Apart from their jobs.
+  void retire_kept(std::int64_t left) {
+    while (std::ssize(model_.kept) > left) {
+      model_.kept_through = model_.kept.begin()->first;
+      model_.kept.erase(model_.kept.begin());
+    }
+  }
+
+  void compare_kept(LedgerReader& reader) {
+    std::int64_t after = 0;
+    auto expected = model_.kept.begin();
+    for (bool more = true; more;) {
+      const auto page = reader.waterfalls(
+          {.after = after, .limit = 5, .bytes = Bytes(2000), .now = WallTime::max()});
+      ASSERT_TRUE(page) << page.error().message;
+      ASSERT_EQ(page->oldest, model_.kept_through);
+      ASSERT_EQ(page->head, model_.keep_seq);
+      for (const Waterfall& kept : page->waterfalls) {
+        ASSERT_NE(expected, model_.kept.end());
+        const Model::Kept& known = expected->second;
+        ASSERT_EQ(kept.keep_seq, expected->first);
+        ASSERT_EQ(kept.weight, known.end.keep_weight);
+        ASSERT_EQ(kept.of.job.id, known.end.job);
+        ASSERT_EQ(kept.of.job.client, known.job.client);
+        ASSERT_EQ(kept.of.job.kind, known.job.kind);
+        ASSERT_EQ(kept.of.job.end->state, known.end.state);
+        ASSERT_EQ(kept.of.job.end->took, known.end.took);
+        ASSERT_EQ(kept.of.job.end->code, known.end.code);
+        ASSERT_EQ(kept.of.timeline, known.end.timeline);
+        ASSERT_EQ(kept.of.failed_attempts, known.failed_attempts);
+        ASSERT_EQ(kept.of.whole, known.whole);
+        after = kept.keep_seq;
+        ++expected;
+      }
+      more = page->more;
+    }
+    ASSERT_EQ(expected, model_.kept.end());
+    ASSERT_EQ(opened_.ledger->waterfalls(), std::ssize(model_.kept));
   }
 
   void compare_replay() {
@@ -355,6 +419,7 @@ TEST_P(LedgerProperty, AgreesWithTheModelAfterAnyHistory) {
     ASSERT_NO_FATAL_FAILURE(compare_jobs(**reader));
     ASSERT_NO_FATAL_FAILURE(compare_lists(**reader));
     ASSERT_NO_FATAL_FAILURE(compare_events(**reader));
+    ASSERT_NO_FATAL_FAILURE(compare_kept(**reader));
     ASSERT_NO_FATAL_FAILURE(expect_clean());
   }
 }

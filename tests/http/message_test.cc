@@ -165,5 +165,34 @@ TEST(Accepts, NotOneThatIsRefusedOrNotThereOrWeighedByNonsense) {
     EXPECT_FALSE(accepts(list, "gzip")) << list;
 }
 
+TEST(WeightOf, TheMostSpecificRangeSays) {
+  const std::string_view type = "text/plain; version=0.0.4";
+  const struct {
+    std::string_view accept;
+    double weight;
+  } rows[] = {
+      {"", 1},
+      {" ", 1},
+      {"*/*", 1},
+      {"text/plain", 1},
+      {"Text/Plain;q=0.5", 0.5},
+      {"*/*;q=0.1, text/*;q=0.2, text/plain;q=0.3", 0.3},
+      {"text/plain;q=0, */*", 0},
+      {"text/plain; version=0.0.4; q=0.7", 0.7},
+      {"text/plain; version=0.0.4; escaping=none; q=0.7", 0.7},
+      {"text/plain; version=1.0.0; q=0.7, text/plain; version=0.0.4; q=0.2", 0.2},
+      {"text/plain; version=1.0.0", 0},
+      {"text/plain; version=1.0.0, */*;q=0.1", 0.1},
+      {"text/plain; q=2", 1},
+      {"text/plain; q=nan", 0},
+      {"text/html", 0},
+      {"text", 0},
+      {"application/*", 0},
+      {",,", 0},
+      {"nonsense; q=", 0},
+  };
+  for (const auto& row : rows) EXPECT_EQ(weight_of(row.accept, type), row.weight) << row.accept;
+}
+
 }  // namespace
 }  // namespace tallymill::http

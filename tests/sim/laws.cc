@@ -159,6 +159,10 @@ void Laws::settles(const front::Settle& settle, const ResultMsg* in_hand) {
     stops_.insert(job);
   else if (stops_.contains(job))
     broken("a cancel or deadline that was queued first wins", job);
+  const bool failure = settle.state == EndState::failed || settle.state == EndState::expired;
+  const double weight = settle.keep_weight;
+  if (failure ? weight != 1 : weight != 0 && !(weight >= 1))
+    broken("what failed is kept, what is kept stands for itself at least", job);
   has_a_reason(settle, in_hand);
   attempts.over(job);
   order_.ends(job);

@@ -122,6 +122,11 @@ void add_client_messages(std::vector<Sample>& all) {
          p.add(Verb::ends,
                Ask{.request = 11, .limit = 100, .after = 90'000, .ledger = "5d41402abc4b2a76"});
        }});
+  all.push_back({"waterfalls", "Kept waterfalls after a number.", [](Packer& p) {
+                   p.add(
+                       Verb::waterfalls,
+                       Ask{.request = 11, .limit = 50, .after = 640, .ledger = "5d41402abc4b2a76"});
+                 }});
   all.push_back(
       {"watch", "Events of two jobs, and what was missed.", [](Packer& p) {
          p.add(Watch{
@@ -173,7 +178,7 @@ void add_front_messages(std::vector<Sample>& all, const std::string& schemas) {
                          packed({{"panels", 6}, {"state", "done"}}));
                    p.add_blob(bytes("<svg/>"));
                  }});
-  for (const char* name : {"snapshot", "timeline", "topology"})
+  for (const char* name : {"snapshot", "timeline", "topology", "waterfalls"})
     all.push_back({std::string("reply_") + name, "The answer to its question; its params' schema.",
                    [name, schemas](Packer& p) {
                      p.add(Reply{.request = 10}, packed(schema(schemas, name)));
