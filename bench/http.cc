@@ -88,6 +88,24 @@ FixedAnswer answer_of(std::uint16_t port, const std::string& path) {
   return fixed;
 }
 
+// What wrk gets out of a server, and what each request costs it: the second says something on a
+// machine that has other things to do, too.
+struct Rates {
+  std::vector<double> rates;
+  std::vector<double> work;  // processor seconds a request
+  void measure(pid_t server, std::uint16_t port, const std::string& path, double seconds) {
+    const auto total = [&] {
+      double all = 0;
+      for (const auto& [thread, s] : seconds_by_thread(server)) all += s;
+      return all;
+    };
+    const double before = total();
+    const Asks said = wrk(port, path, seconds);
+    rates.push_back(said.rate);
+    work.push_back((total() - before) / said.count);
+  }
+};
+
 void answers(const Asked& asked) {
   const std::string text = some_json();
   const std::string bytes = some_file();
@@ -101,17 +119,19 @@ void answers(const Asked& asked) {
   const Nginx nginx(folder.path(), fixed);
   for (const auto& [name, path] : {std::pair<std::string, std::string>{"JSON, 2 KiB", "/page.json"},
                                    {"file, 100 KiB", "/file.bin"}}) {
-    std::vector<double> mine, bare, peer;
+    Rates mine, bare, peer;
     for (int round = 0; round < asked.rounds; ++round) {
-      mine.push_back(wrk(port, path, asked.seconds / 20));
-      bare.push_back(wrk(floor.port(), path, asked.seconds / 20));
-      peer.push_back(wrk(nginx.port(), path, asked.seconds / 20));
+      mine.measure(ours.pid(), port, path, asked.seconds / 20);
+      bare.measure(floor.pid(), floor.port(), path, asked.seconds / 20);
+      peer.measure(nginx.pid(), nginx.port(), path, asked.seconds / 20);
     }
-    print(name, "requests/s", mine);
-    print(name + ", bare Beast", "requests/s", bare);
-    print(name + ", nginx", "requests/s", peer);
-    print(name + " / bare Beast", "x", ratios(mine, bare));
-    print(name + " / nginx", "x", ratios(mine, peer));
+    print(name, "requests/s", mine.rates);
+    print(name + ", bare Beast", "requests/s", bare.rates);
+    print(name + ", nginx", "requests/s", peer.rates);
+    print(name + " / bare Beast", "x", ratios(mine.rates, bare.rates));
+    print(name + " / nginx", "x", ratios(mine.rates, peer.rates));
+    print(name + ", processor time of one, bare Beast / ours", "x", ratios(bare.work, mine.work));
+    print(name + ", processor time of one, nginx / ours", "x", ratios(peer.work, mine.work));
   }
 }
 

@@ -32,12 +32,29 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/bell.h"
 #include "http/conditional.h"
+#include "http/frame.h"
 #include "http/handles.h"
 #include "http/response_head.h"
 #include "http/tcp_acked.h"
+#include "http/write_behind.h"
 
 namespace tallymill::http {
+
+// Beast finds these by the stream's type: the goodbye belongs to what is under it.
+template <class Next>
+void teardown(boost::beast::role_type role, WriteBehind<Next>& stream,
+              boost::system::error_code& failed) {
+  using boost::beast::websocket::teardown;
+  teardown(role, stream.next_layer(), failed);
+}
+template <class Next, class Handler>
+void async_teardown(boost::beast::role_type role, WriteBehind<Next>& stream, Handler&& handler) {
+  using boost::beast::websocket::async_teardown;
+  async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
+}
+
 namespace {
 
 namespace asio = boost::asio;
@@ -58,20 +75,6 @@ SteadyTime now() { return std::chrono::steady_clock::now(); }
 std::string_view view_of(beast::string_view text) { return {text.data(), text.size()}; }
 
 Error bad_request(std::string message) { return {Errc::bad_frame, std::move(message)}; }
-
-// What wakes a coroutine.
-class Bell {
- public:
-  explicit Bell(const asio::any_io_executor& executor) : timer_(executor, SteadyTime::max()) {}
-  void ring() { timer_.cancel(); }
-  awaitable<void> wait() {
-    error_code rung;
-    co_await timer_.async_wait(asio::redirect_error(use_awaitable, rung));
-  }
-
- private:
-  asio::steady_timer timer_;
-};
 
 template <class Stream>
 class WebSocket;
@@ -722,10 +725,12 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   explicit WebSocket(std::shared_ptr<Connection<Stream>> connection)
       : connection_(std::move(connection)),
         server_(connection_->server_),
-        socket_(connection_->stream_) {}
+        out_(connection_->stream_, [this] { connection_->bell_.ring(); }),
+        socket_(out_) {}
 
   awaitable<void> run() {
     const auto self = this->shared_from_this();
+    out_.set_owner(self);
     configure();
     error_code failed;
     co_await socket_.async_accept(connection_->parser_->get(),
@@ -803,16 +808,20 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   awaitable<void> write() {
     const auto self = this->shared_from_this();
     error_code failed;
-    bool told = true;  // that all has left
+    std::size_t leaving = 0;  // bytes of messages
     while (handle_->open && !failed) {
-      auto message = handle_->queue.take_one();
-      if (message) {
-        failed = co_await write_one(*message);
-        told = false;
+      if (!out_.idle()) {
+        co_await connection_->bell_.wait();
+        continue;
+      }
+      failed = out_.failed();
+      if (leaving > 0) {
+        took(std::exchange(leaving, 0));
+        if (!failed && handle_->queue.empty()) handle_->drained();
+      } else if (!handle_->queue.empty()) {
+        leaving = co_await hand_out();
       } else if (handle_->closing) {
         break;
-      } else if (!std::exchange(told, true)) {
-        handle_->drained();
       } else {
         co_await connection_->bell_.wait();
       }
@@ -823,24 +832,39 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     co_await socket_.async_close(reason, asio::redirect_error(use_awaitable, failed));
   }
 
-  awaitable<error_code> write_one(const OutletQueue::Message& message) {
+  // All that waits, on its way; how many bytes.
+  awaitable<std::size_t> hand_out() {
     connection_->acked_.reset();
     connection_->wait_until(server_.grace, Connection<Stream>::reader_rate);
-    error_code failed;
-    socket_.binary(message.binary);
-    const std::size_t sent =
-        co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
-                                     asio::redirect_error(use_awaitable, failed));
+    std::size_t bytes = 0;
+    const auto messages = handle_->queue.take();
+    for (const auto& message : messages) {
+      bytes += message.bytes.size();
+      if (!server_.options.socket_deflate) {
+        append_frame(out_.gathered(), message.binary, message.bytes);
+        continue;
+      }
+      error_code failed;  // out_ keeps it
+      socket_.binary(message.binary);
+      co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
+                                   asio::redirect_error(use_awaitable, failed));
+    }
+    out_.flush();
+    co_return bytes;
+  }
+
+  // They were handed to the system, or never will be.
+  void took(std::size_t bytes) {
     if (!connection_->cut_) connection_->deadline = SteadyTime::max();
-    server_.probe.sent_bytes().add(sent);
-    if (!failed) handle_->queue.sent(message.bytes.size());
-    co_return failed;
+    server_.probe.sent_bytes().add(bytes);
+    handle_->queue.sent(bytes);
   }
 
   std::shared_ptr<Connection<Stream>> connection_;
   Shared& server_;
   std::shared_ptr<Handle> handle_;
-  websocket::stream<Stream&> socket_;
+  WriteBehind<Stream> out_;
+  websocket::stream<WriteBehind<Stream>&> socket_;
 };
 
 }  // namespace

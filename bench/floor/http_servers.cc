@@ -74,7 +74,7 @@ Nginx::Nginx(const std::filesystem::path& folder, const std::vector<FixedAnswer>
   until_open(port_);
 }
 
-double wrk(std::uint16_t port, const std::string& path, double seconds) {
+Asks wrk(std::uint16_t port, const std::string& path, double seconds) {
   const std::string command = fmt::format("wrk -t1 -c32 -d{}s http://127.0.0.1:{}{}",
                                           std::max(1, static_cast<int>(seconds)), port, path);
   FILE* pipe = ::popen(command.c_str(), "r");
@@ -86,10 +86,14 @@ double wrk(std::uint16_t port, const std::string& path, double seconds) {
   TM_CHECK(::pclose(pipe) == 0 && "wrk cannot run: apt-get install wrk");
   TM_CHECK(said.find("Non-2xx") == std::string::npos);
   TM_CHECK(said.find("Socket errors") == std::string::npos);
+  // "  123456 requests in 3.00s, 1.23GB read", "Requests/sec:  41152.00"
+  const auto count = said.find(" requests in ");
   constexpr std::string_view title = "Requests/sec:";
-  const auto at = said.find(title);
-  TM_CHECK(at != std::string::npos);
-  return std::stod(said.substr(at + title.size()));
+  const auto rate = said.find(title);
+  TM_CHECK(count != std::string::npos && rate != std::string::npos);
+  const auto line = said.rfind('\n', count);
+  return {std::stod(said.substr(line + 1, count - line - 1)),
+          std::stod(said.substr(rate + title.size()))};
 }
 
 }  // namespace tallymill::bench

@@ -30,6 +30,7 @@ class BeastFloor {
  public:
   explicit BeastFloor(std::vector<FixedAnswer> answers);
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] pid_t pid() const { return server_.pid(); }
 
  private:
   std::uint16_t port_;
@@ -42,14 +43,19 @@ class Nginx {
   // The answers are written as files into the folder.
   Nginx(const std::filesystem::path& folder, const std::vector<FixedAnswer>& answers);
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] pid_t pid() const { return server_.pid(); }
 
  private:
   std::uint16_t port_;
   Child server_;
 };
 
-// Requests a second of one thread of wrk with 32 connections, in whole seconds. Fails when one
-// answer was none, or not 200.
-[[nodiscard]] double wrk(std::uint16_t port, const std::string& path, double seconds);
+// How many requests one thread of wrk with 32 connections got answered, and how many a second, in
+// whole seconds. Fails when one answer was none, or not 200.
+struct Asks {
+  double count = 0;
+  double rate = 0;
+};
+[[nodiscard]] Asks wrk(std::uint16_t port, const std::string& path, double seconds);
 
 }  // namespace tallymill::bench

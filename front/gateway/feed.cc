@@ -14,6 +14,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::chrono::milliseconds gather{5};
+
 bool is_end(std::string_view what) {
   return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
 }
@@ -83,7 +85,7 @@ bool Interest::wants(const Happening& happening) const {
          (client.empty() || client == happening.client);
 }
 
-Feed::Feed(Line& line) : line_(line) {
+Feed::Feed(Line& line, http::Server& server) : line_(line), server_(server) {
   line_.on_event([this](const bus::Item& item) { on_event(item); });
   line_.watch({.all = true}, [this](const Result<const bus::Item*>& said) {
     const auto told =
@@ -128,8 +130,19 @@ void Feed::add(Happening&& happening) {
     ring_.pop_front();
     ++first_;
   }
+  untold_ = true;
+  if (!gathering_) tell_all();
+}
+
+void Feed::tell_all() {
+  untold_ = false;
   for (Follower* follower : std::vector(followers_.begin(), followers_.end()))
     if (followers_.contains(follower)) pump(*follower);
+  gathering_ = true;
+  server_.once(gather, [this] {
+    gathering_ = false;
+    if (untold_) tell_all();
+  });
 }
 
 bool Feed::tell(Follower& follower, const Happening& happening) {
