@@ -407,7 +407,7 @@ class Connection final : public AnyConnection,
     const auto fit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
     if (!said.empty() && said.size() <= 64 && std::ranges::all_of(said, fit))
       return std::string(said);
-    return fmt::format("{:016x}", server_.random());
+    return server_.random_id();
   }
 
   // A whole response. When the request's body was not read to its end, what follows cannot be told
@@ -447,7 +447,8 @@ class Connection final : public AnyConnection,
     } else {
       co_await read_whole();
       if (!failed_ && !exchange_->response) {
-        Request handed = request_;
+        Request kept = kept_for_answer(request_);
+        Request handed = std::exchange(request_, std::move(kept));
         handed.body = std::exchange(body_, {});
         route_->handler.whole(std::move(handed), Answer(exchange_));
       }
@@ -467,7 +468,10 @@ class Connection final : public AnyConnection,
   // The next piece of the body into `piece_`; false: it is whole, or cannot be read (failed_).
   awaitable<bool> read_piece() {
     auto& body = parser_->get().body();
-    piece_.resize(static_cast<std::size_t>(limits::http_piece.raw()));
+    const auto rest = parser_->content_length_remaining();
+    piece_.resize(
+        static_cast<std::size_t>(std::min(rest.value_or(std::numeric_limits<std::uint64_t>::max()),
+                                          static_cast<std::uint64_t>(limits::http_piece.raw()))));
     std::size_t got = 0;
     while (!parser_->is_done() && got == 0) {
       if (cut_) {
@@ -534,7 +538,7 @@ class Connection final : public AnyConnection,
 
   // Hands the body over as it comes.
   awaitable<void> read_pieces() {
-    Request handed = request_;
+    Request handed = request_;  // its header says what the body is
     const auto exchange = exchange_;
     std::unique_ptr<BodyReader> reader =
         route_->handler.pieces(std::move(handed), Answer(exchange));
@@ -595,7 +599,8 @@ class Connection final : public AnyConnection,
 
   void finish(Response& response) {
     response = compressed(request_, conditional(request_, std::move(response)));
-    Guard::harden(response);
+    hardening_ = Guard::hardening(response);
+    if (hardening_.empty()) Guard::harden(response);
     if (response.close || last_ || cut_) keep_ = false;
     server_.probe.answered(route_name_, request_.method, response.status, now() - began_);
     log_access(response);
@@ -612,7 +617,7 @@ class Connection final : public AnyConnection,
   }
 
   HeadFacts facts(std::optional<std::uint64_t> length) {
-    return {server_.date(), request_.id, length, http_1_0_, keep_};
+    return {server_.date(), request_.id, length, http_1_0_, keep_, hardening_};
   }
 
   awaitable<bool> write_whole(Response response) {
@@ -703,6 +708,7 @@ class Connection final : public AnyConnection,
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<Handle> handle_;
   std::string head_;
+  std::string_view hardening_;  // of the response, as text
   std::string body_;
   std::string piece_;
   std::uint64_t received_ = 0;

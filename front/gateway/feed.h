@@ -3,7 +3,7 @@
 // The gateway watches everybody's jobs once. What it hears stands in a ring in memory, rendered
 // once; a follower is a place in that ring and what it wants to hear, so that a thousand followers
 // cost a thousand places. What comes alone is told at once; what follows within milliseconds is
-// told together, so that a busy front writes to each follower 200 times a second, not thousands.
+// told together, so that a busy front writes to each follower 100 times a second, not thousands.
 // One that does not read falls behind, and when its place has left the ring, or it comes back with
 // the number of the last end that it saw, the ends between are read back from the ledger, a page at
 // a time, as fast as it reads them.
@@ -38,6 +38,7 @@ struct Happening {
   std::string kind;
   std::string client;
   std::string json;
+  std::string sse;  // the same as one of Server-Sent Events
 };
 
 // What a follower wants to hear; what is empty or 0 rules nothing out.
@@ -54,7 +55,7 @@ class Feed {
   Feed(Line& line, http::Server& server);
 
   // Tells one; false: not now, go_on() is called when there is room.
-  using Tell = std::function<bool(const Happening&, const std::string& ledger)>;
+  using Tell = std::function<bool(const Happening&)>;
 
   class Follower {
    public:
@@ -90,6 +91,7 @@ class Feed {
  private:
   void on_event(const bus::Item& item);
   void add(Happening&& happening);
+  void render(Happening& happening) const;
   void tell_all();
   void pump(Follower& follower);
   [[nodiscard]] bool tell(Follower& follower, const Happening& happening);
