@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "apps/exit_codes.h"
+#include "apps/programs.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "bus/endpoints.h"
@@ -24,16 +25,6 @@ namespace {
 using tallymill::Config;
 using tallymill::Errc;
 namespace log = tallymill::log;
-
-constexpr const char* usage =
-    "tallymill front: takes jobs from clients, keeps them in its ledger, and sends\n"
-    "them to stages.\n"
-    "\n"
-    "  tallymill front --data-dir DIR [--run-dir DIR] [--listen ADDRESS] ...\n"
-    "\n"
-    "SIGTERM drains it: no submit is taken, what is leased is finished. A second\n"
-    "one stops it.\n"
-    "\n";
 
 tallymill::front::FrontOptions options_of(const Config& config) {
   tallymill::front::FrontOptions options;
@@ -96,16 +87,12 @@ void say_ready() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  tallymill::ConfigSources sources;
-  sources.args.assign(argv + 1, argv + argc);
-  sources.environment = tallymill::environment_of(environ);
-  sources.sections = {"front"};
-  sources.reads = {"front.", "run_dir", "data_dir", "log.", "kinds."};
-  const auto loaded = tallymill::load_config(sources);
+  const tallymill::apps::Program& program = tallymill::apps::program_named("front");
+  const auto loaded = tallymill::load_config(tallymill::apps::sources_of(program, argc, argv));
   log::start("front", log::Level::info, log::Format::console);
   if (!loaded) return fail(loaded.error(), tallymill::info(loaded.error().code).exit);
   if (loaded->help) {
-    std::fputs((usage + tallymill::config_help(sources)).c_str(), stdout);
+    std::fputs(tallymill::apps::help_of(program).c_str(), stdout);
     return 0;
   }
   const Config& config = loaded->config;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apps/exit_codes.h"
+#include "apps/programs.h"
 #include "base/address.h"
 #include "base/config.h"
 #include "base/log.h"
@@ -20,23 +21,6 @@
 namespace tallymill::apps {
 
 namespace {
-
-constexpr const char* usage =
-    "tallymill stage {0}: a worker of its stage. It takes jobs from a front\n"
-    "and gives back what they make. Start as many as there should be; each has\n"
-    "--threads handlers.\n"
-    "\n"
-    "  tallymill stage {0} --run-dir DIR --data-dir DIR\n"
-    "  tallymill stage {0} --control tcp://HOST:7752 --results tcp://HOST:7751\n"
-    "\n"
-    "With a run directory it meets a front on this host on the ipc sockets there.\n"
-    "A front on another host is named by its addresses, with --insecure; what its\n"
-    "blob store holds comes over its jobs door, and the worker's lane is bound where\n"
-    "that host reaches it.\n"
-    "\n"
-    "SIGTERM drains it: what has not started goes back to the front, the rest is\n"
-    "finished. A second one ends it.\n"
-    "\n";
 
 int fail_with(const Error& error, int exit_code) {
   log::error(error.message);
@@ -86,21 +70,12 @@ stages::WorkerOptions options_of(const LoadedConfig& loaded, const std::string& 
 
 int stage_main(int argc, char** argv, const std::string& stage,
                std::vector<stages::StageKind> kinds) {
-  ConfigSources sources;
-  sources.args.assign(argv + 1, argv + argc);
-  sources.environment = environment_of(environ);
-  sources.sections = {"front", "stages"};
-  sources.reads = {"front.results",   "front.control", "front.insecure", "front.diagnostics",
-                   "stages.prefetch", "run_dir",       "data_dir",       "log."};
-  sources.program_flags = {
-      {"threads", "handler threads of this worker (default 1)"},
-      {"lane-address",
-       "where its tcp lane is bound (default: this host's address as --control sees it)"}};
-  const auto loaded = load_config(sources);
+  const Program& program = program_named("stage " + stage);
+  const auto loaded = load_config(sources_of(program, argc, argv));
   log::start(stage, log::Level::info, log::Format::console);
   if (!loaded) return fail_with(loaded.error(), info(loaded.error().code).exit);
   if (loaded->help) {
-    std::fputs((fmt::format(fmt::runtime(usage), stage) + config_help(sources)).c_str(), stdout);
+    std::fputs(help_of(program).c_str(), stdout);
     return 0;
   }
   const Config& config = loaded->config;

@@ -8,7 +8,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <string>
@@ -17,27 +16,17 @@
 #include <vector>
 
 #include "apps/exit_codes.h"
+#include "apps/programs.h"
 #include "apps/supervisor.h"
 #include "base/address_holder.h"
 #include "base/config.h"
+#include "base/config_flags.h"
 #include "base/log.h"
 
 namespace tallymill::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string upper(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return text;
-}
-
-// front.max_depth as TALLYMILL_FRONT__MAX_DEPTH; a kind's own name keeps its case.
-std::string variable_of(const std::string& key) {
-  std::string name = "TALLYMILL_";
-  for (const char c : key) name += c == '.' ? "__" : upper(std::string(1, c));
-  return name;
-}
 
 // So that a child resolves every setting as we did: the file by its whole path, and what our own
 // flags said as variables, which go before the file there too.
@@ -111,10 +100,8 @@ Status prepare(const Config& config) {
 }
 
 int run(int argc, char** argv) {
-  ConfigSources sources;
-  sources.args.assign(argv + 1, argv + argc);
-  sources.environment = environment_of(environ);
-  sources.sections = {"front"};
+  const Program& program = program_named("up");
+  ConfigSources sources = sources_of(program, argc, argv);
   // `up FILE` is `up --config FILE`.
   auto loaded = load_config(sources);
   if (loaded && loaded->positional.size() == 1) {
@@ -126,12 +113,7 @@ int run(int argc, char** argv) {
     return info(loaded.error().code).exit;
   }
   if (loaded->help) {
-    fmt::print(
-        "tallymill up: the front and its stages as one process tree.\n\n"
-        "  tallymill up [FILE] [--KEY VALUE ...]\n\n"
-        "A child that ends is started again. SIGTERM or Ctrl-C: no submit is taken, what\n"
-        "is leased is finished, then all end. A second one ends them at once.\n\n{}",
-        config_help(sources));
+    fmt::print("{}", help_of(program));
     return 0;
   }
   if (loaded->positional.size() > 1) {

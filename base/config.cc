@@ -13,6 +13,7 @@
 #include <set>
 
 #include "base/address.h"
+#include "base/config_flags.h"
 #include "base/config_keys.h"
 #include "base/cpu.h"
 #include "base/limits.h"
@@ -598,37 +599,17 @@ std::string config_help(const ConfigSources& sources) {
     }
     fmt::format_to(to, "\n");
   };
-  const auto is_read = [&](std::string_view key) {
-    return sources.reads.empty() || std::ranges::any_of(sources.reads, [&](const auto& beginning) {
-             return key.starts_with(beginning);
-           });
-  };
   for (const auto& [name, help] : sources.program_flags) row("--" + name, help, "");
   row("--config FILE", "settings from a YAML file; flags and environment go before it", "");
-  const Config config = defaults(sources.environment);
-  const auto keys = [&](bool of_sections) {
-    for (const auto& key : config_keys::all()) {
-      if (!is_read(key.name)) continue;
-      std::string flag(key.name);
-      bool short_form = false;
-      for (const auto& section : sources.sections) {
-        if (short_form || !flag.starts_with(section + ".")) continue;
-        flag.erase(0, section.size() + 1);
-        short_form = true;
-      }
-      if (short_form != of_sections) continue;
-      std::ranges::replace(flag, '_', '-');
-      std::string note = print(key, config);
-      if (!key.unit.empty()) note += " " + std::string(key.unit);
-      if (!key.choices.empty()) note += fmt::format("; of {}", fmt::join(key.choices, ", "));
-      row("--" + flag, key.help, note);
-    }
-  };
-  keys(true);
-  keys(false);
-  for (const auto& key : config_keys::of_a_kind()) {
-    if (!is_read("kinds.")) continue;
-    row(fmt::format("--kinds.KIND.{}", key.name), key.help, print(key, KindPolicy{}));
+  Config config = defaults(sources.environment);
+  config.kinds["KIND"] = {};
+  std::map<std::string, std::string> values;
+  for (const ConfigRow& said : describe(config)) values[said.key] = said.value;
+  for (const ConfigFlag& flag : config_flags(sources)) {
+    std::string note = values.at(flag.key);
+    if (!flag.unit.empty()) note += " " + flag.unit;
+    if (!flag.choices.empty()) note += fmt::format("; of {}", fmt::join(flag.choices, ", "));
+    row(flag.flag, flag.help, note);
   }
   fmt::format_to(to,
                  "\nEach is also a key of the file and a variable, as front.control and\n"

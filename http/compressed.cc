@@ -14,6 +14,7 @@ bool is_text(std::string_view content_type) {
   constexpr std::array<std::string_view, 5> others = {"application/json", "application/javascript",
                                                       "application/xml", "application/yaml",
                                                       "application/openmetrics-text"};
+  if (content_type == others.front()) return true;  // what most answers are
   const std::string type = media_type_of(content_type);
   return type.starts_with("text/") || type.ends_with("+json") || type.ends_with("+xml") ||
          std::ranges::find(others, type) != others.end();
@@ -55,7 +56,8 @@ Response compressed(const Request& request, Response response) {
 
 void vary_by_encoding(Response& response) {
   constexpr const char* by = "Accept-Encoding";
-  if (!accepts(response.headers.list("Vary"), by)) response.headers.add("Vary", by);
+  if (response.headers.count("Vary") == 0 || !accepts(response.headers.list("Vary"), by))
+    response.headers.add("Vary", by);
 }
 
 }  // namespace tallymill::http

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -113,7 +114,27 @@ Response part_of(const Request& request, Response response) {
   return response;
 }
 
+bool is_asked(std::string_view name) {
+  constexpr std::array<std::string_view, 5> names = {"if-match", "if-none-match", "if-range",
+                                                     "range", "accept-encoding"};
+  return std::ranges::any_of(names, [&](std::string_view asked) {
+    return asked.size() == name.size() && asked == lower_case(name);
+  });
+}
+
 }  // namespace
+
+Request kept_for_answer(const Request& request) {
+  Request kept;
+  kept.method = request.method;
+  kept.path = request.path;
+  kept.caller = request.caller;
+  kept.id = request.id;
+  kept.trace = request.trace;
+  for (const auto& [name, value] : request.headers.all())
+    if (is_asked(name)) kept.headers.add(name, value);
+  return kept;
+}
 
 // In the order of RFC 9110, 13.2.2, less the steps that ask for dates.
 Response conditional(const Request& request, Response response) {

@@ -24,6 +24,10 @@ namespace tallymill::http {
 // etag becomes a weak one, for it named other bytes; conditional() still knows it.
 [[nodiscard]] Response compressed(const Request& request, Response response);
 
+// What is asked of a request when its answer is written, so that the rest can go to its handler:
+// what the two above look at, and who asked what, for the log.
+[[nodiscard]] Request kept_for_answer(const Request& request);
+
 // Tells caches that another client may get it in another coding. Twice is once.
 void vary_by_encoding(Response& response);
 

@@ -32,12 +32,29 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/bell.h"
 #include "http/conditional.h"
+#include "http/frame.h"
 #include "http/handles.h"
 #include "http/response_head.h"
 #include "http/tcp_acked.h"
+#include "http/write_behind.h"
 
 namespace tallymill::http {
+
+// Beast finds these by the stream's type: the goodbye belongs to what is under it.
+template <class Next>
+void teardown(boost::beast::role_type role, WriteBehind<Next>& stream,
+              boost::system::error_code& failed) {
+  using boost::beast::websocket::teardown;
+  teardown(role, stream.next_layer(), failed);
+}
+template <class Next, class Handler>
+void async_teardown(boost::beast::role_type role, WriteBehind<Next>& stream, Handler&& handler) {
+  using boost::beast::websocket::async_teardown;
+  async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
+}
+
 namespace {
 
 namespace asio = boost::asio;
@@ -58,20 +75,6 @@ SteadyTime now() { return std::chrono::steady_clock::now(); }
 std::string_view view_of(beast::string_view text) { return {text.data(), text.size()}; }
 
 Error bad_request(std::string message) { return {Errc::bad_frame, std::move(message)}; }
-
-// What wakes a coroutine.
-class Bell {
- public:
-  explicit Bell(const asio::any_io_executor& executor) : timer_(executor, SteadyTime::max()) {}
-  void ring() { timer_.cancel(); }
-  awaitable<void> wait() {
-    error_code rung;
-    co_await timer_.async_wait(asio::redirect_error(use_awaitable, rung));
-  }
-
- private:
-  asio::steady_timer timer_;
-};
 
 template <class Stream>
 class WebSocket;
@@ -404,7 +407,7 @@ class Connection final : public AnyConnection,
     const auto fit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
     if (!said.empty() && said.size() <= 64 && std::ranges::all_of(said, fit))
       return std::string(said);
-    return fmt::format("{:016x}", server_.random());
+    return server_.random_id();
   }
 
   // A whole response. When the request's body was not read to its end, what follows cannot be told
@@ -444,7 +447,8 @@ class Connection final : public AnyConnection,
     } else {
       co_await read_whole();
       if (!failed_ && !exchange_->response) {
-        Request handed = request_;
+        Request kept = kept_for_answer(request_);
+        Request handed = std::exchange(request_, std::move(kept));
         handed.body = std::exchange(body_, {});
         route_->handler.whole(std::move(handed), Answer(exchange_));
       }
@@ -464,7 +468,10 @@ class Connection final : public AnyConnection,
   // The next piece of the body into `piece_`; false: it is whole, or cannot be read (failed_).
   awaitable<bool> read_piece() {
     auto& body = parser_->get().body();
-    piece_.resize(static_cast<std::size_t>(limits::http_piece.raw()));
+    const auto rest = parser_->content_length_remaining();
+    piece_.resize(
+        static_cast<std::size_t>(std::min(rest.value_or(std::numeric_limits<std::uint64_t>::max()),
+                                          static_cast<std::uint64_t>(limits::http_piece.raw()))));
     std::size_t got = 0;
     while (!parser_->is_done() && got == 0) {
       if (cut_) {
@@ -531,7 +538,7 @@ class Connection final : public AnyConnection,
 
   // Hands the body over as it comes.
   awaitable<void> read_pieces() {
-    Request handed = request_;
+    Request handed = request_;  // its header says what the body is
     const auto exchange = exchange_;
     std::unique_ptr<BodyReader> reader =
         route_->handler.pieces(std::move(handed), Answer(exchange));
@@ -592,7 +599,8 @@ class Connection final : public AnyConnection,
 
   void finish(Response& response) {
     response = compressed(request_, conditional(request_, std::move(response)));
-    Guard::harden(response);
+    hardening_ = Guard::hardening(response);
+    if (hardening_.empty()) Guard::harden(response);
     if (response.close || last_ || cut_) keep_ = false;
     server_.probe.answered(route_name_, request_.method, response.status, now() - began_);
     log_access(response);
@@ -609,7 +617,7 @@ class Connection final : public AnyConnection,
   }
 
   HeadFacts facts(std::optional<std::uint64_t> length) {
-    return {server_.date(), request_.id, length, http_1_0_, keep_};
+    return {server_.date(), request_.id, length, http_1_0_, keep_, hardening_};
   }
 
   awaitable<bool> write_whole(Response response) {
@@ -700,6 +708,7 @@ class Connection final : public AnyConnection,
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<Handle> handle_;
   std::string head_;
+  std::string_view hardening_;  // of the response, as text
   std::string body_;
   std::string piece_;
   std::uint64_t received_ = 0;
@@ -722,10 +731,12 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   explicit WebSocket(std::shared_ptr<Connection<Stream>> connection)
       : connection_(std::move(connection)),
         server_(connection_->server_),
-        socket_(connection_->stream_) {}
+        out_(connection_->stream_, [this] { connection_->bell_.ring(); }),
+        socket_(out_) {}
 
   awaitable<void> run() {
     const auto self = this->shared_from_this();
+    out_.set_owner(self);
     configure();
     error_code failed;
     co_await socket_.async_accept(connection_->parser_->get(),
@@ -805,16 +816,20 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   awaitable<void> write() {
     const auto self = this->shared_from_this();
     error_code failed;
-    bool told = true;  // that all has left
+    std::size_t leaving = 0;  // bytes of messages
     while (handle_->open && !failed) {
-      auto message = handle_->queue.take_one();
-      if (message) {
-        failed = co_await write_one(*message);
-        told = false;
+      if (!out_.idle()) {
+        co_await connection_->bell_.wait();
+        continue;
+      }
+      failed = out_.failed();
+      if (leaving > 0) {
+        took(std::exchange(leaving, 0));
+        if (!failed && handle_->queue.empty()) handle_->drained();
+      } else if (!handle_->queue.empty()) {
+        leaving = co_await hand_out();
       } else if (handle_->closing) {
         break;
-      } else if (!std::exchange(told, true)) {
-        handle_->drained();
       } else {
         co_await connection_->bell_.wait();
       }
@@ -825,24 +840,39 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     co_await socket_.async_close(reason, asio::redirect_error(use_awaitable, failed));
   }
 
-  awaitable<error_code> write_one(const OutletQueue::Message& message) {
+  // All that waits, on its way; how many bytes.
+  awaitable<std::size_t> hand_out() {
     connection_->acked_.reset();
     connection_->wait_until(server_.grace, Connection<Stream>::reader_rate);
-    error_code failed;
-    socket_.binary(message.binary);
-    const std::size_t sent =
-        co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
-                                     asio::redirect_error(use_awaitable, failed));
+    std::size_t bytes = 0;
+    const auto messages = handle_->queue.take();
+    for (const auto& message : messages) {
+      bytes += message.bytes.size();
+      if (!server_.options.socket_deflate) {
+        append_frame(out_.gathered(), message.binary, message.bytes);
+        continue;
+      }
+      error_code failed;  // out_ keeps it
+      socket_.binary(message.binary);
+      co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
+                                   asio::redirect_error(use_awaitable, failed));
+    }
+    out_.flush();
+    co_return bytes;
+  }
+
+  // They were handed to the system, or never will be.
+  void took(std::size_t bytes) {
     if (!connection_->cut_) connection_->deadline = SteadyTime::max();
-    server_.probe.sent_bytes().add(sent);
-    if (!failed) handle_->queue.sent(message.bytes.size());
-    co_return failed;
+    server_.probe.sent_bytes().add(bytes);
+    handle_->queue.sent(bytes);
   }
 
   std::shared_ptr<Connection<Stream>> connection_;
   Shared& server_;
   std::shared_ptr<Handle> handle_;
-  websocket::stream<Stream&> socket_;
+  WriteBehind<Stream> out_;
+  websocket::stream<WriteBehind<Stream>&> socket_;
 };
 
 }  // namespace

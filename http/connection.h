@@ -58,6 +58,9 @@ struct Shared {
   // Of this second, as a response's head says it.
   [[nodiscard]] std::string_view date();
 
+  // Of a request: 16 hexadecimal digits.
+  [[nodiscard]] std::string random_id();
+
   Router router;
   ServerOptions options;
   Probe probe;
@@ -65,12 +68,12 @@ struct Shared {
   const Duration idle;
   const Duration grace;
   std::optional<Guard> guard;
-  std::mt19937_64 random{std::random_device{}()};  // numbers of requests, not secrets
   std::set<AnyConnection*> connections;
   std::list<AnyConnection*> resting;  // in no request, longest first
   std::function<void()> left;         // one has ended
 
  private:
+  std::mt19937_64 random_{std::random_device{}()};  // not for secrets
   std::string date_;
   std::int64_t date_second_ = -1;
 };

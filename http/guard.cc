@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "http/parameters.h"
@@ -15,6 +16,24 @@ constexpr std::string_view page_policy =
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 // Of what is no page: also of an SVG that is opened as one.
 constexpr std::string_view other_policy = "default-src 'none'; frame-ancestors 'none'";
+
+using Field = std::pair<std::string_view, std::string_view>;
+std::array<Field, 5> hardening_fields(bool page) {
+  return {Field{"X-Content-Type-Options", "nosniff"},
+          {"Referrer-Policy", "no-referrer"},
+          {"Content-Security-Policy", page ? page_policy : other_policy},
+          {"Cross-Origin-Resource-Policy", "same-origin"},
+          {"Cache-Control", "no-store"}};
+}
+std::string hardening_text(bool page) {
+  std::string text;
+  for (const auto& [name, value] : hardening_fields(page))
+    text.append(name).append(": ").append(value).append("\r\n");
+  return text;
+}
+bool is_page(const Response& response) {
+  return response.type != "application/json" && media_type_of(response.type) == "text/html";
+}
 
 std::unexpected<Refusal> refuse(int status, Errc code, std::string message) {
   return std::unexpected(Refusal{status, {code, std::move(message)}});
@@ -154,9 +173,11 @@ Guard::Guard(GuardOptions options, std::string_view listen, bool tls)
 std::expected<Caller, Refusal> Guard::admit(const Request& request, Role role, bool upgrade) const {
   const Headers& headers = request.headers;
   const std::string_view host = headers.get("Host");
-  if (headers.count("Host") > 1 || (!host.empty() && !authority_of(host)))
+  // As one of ours is written, it needs no closer look.
+  const bool known = std::ranges::find(authorities_, host) != authorities_.end();
+  if (headers.count("Host") > 1 || (!known && !host.empty() && !authority_of(host)))
     return refuse(400, Errc::bad_frame, "the request's Host is not one host and port");
-  if (!is_ours(host, scheme_, true))
+  if (!known && !is_ours(host, scheme_, true))
     return refuse(421, Errc::denied, "the request's Host is no name of this server");
   const bool acts = upgrade || !is_safe(request.method);
   if (acts && headers.count("Origin") > 0 &&
@@ -202,15 +223,18 @@ bool Guard::is_own_origin(std::string_view origin, std::string_view host) const 
 }
 
 void Guard::harden(Response& response) {
-  const auto set = [&](const char* name, std::string_view value) {
-    if (response.headers.count(name) == 0) response.headers.add(name, std::string(value));
-  };
-  set("X-Content-Type-Options", "nosniff");
-  set("Referrer-Policy", "no-referrer");
-  set("Content-Security-Policy",
-      media_type_of(response.type) == "text/html" ? page_policy : other_policy);
-  set("Cross-Origin-Resource-Policy", "same-origin");
-  set("Cache-Control", "no-store");
+  for (const auto& [name, value] : hardening_fields(is_page(response)))
+    if (response.headers.count(name) == 0)
+      response.headers.add(std::string(name), std::string(value));
+}
+
+std::string_view Guard::hardening(const Response& response) {
+  static const std::string of_page = hardening_text(true);
+  static const std::string of_other = hardening_text(false);
+  for (const auto& [name, value] : response.headers.all())
+    for (const auto& [ours, said] : hardening_fields(false))
+      if (name.size() == ours.size() && lower_case(name) == lower_case(ours)) return {};
+  return is_page(response) ? of_page : of_other;
 }
 
 }  // namespace tallymill::http

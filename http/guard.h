@@ -54,6 +54,9 @@ class Guard {
   // The response's headers that hold a page to its own origin; on every response. Those that the
   // handler set stay.
   static void harden(Response& response);
+  // The same fields as they stand in a head, for a response that says none of them itself; empty:
+  // it says one, and is hardened by itself.
+  [[nodiscard]] static std::string_view hardening(const Response& response);
 
  private:
   [[nodiscard]] bool is_ours(std::string_view authority, std::string_view scheme,

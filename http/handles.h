@@ -10,8 +10,8 @@
 // Threads: the server's; once cut loose, any.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +67,7 @@ class OutletQueue {
     messages_.push_back({binary, std::string(bytes)});
     return true;
   }
-  [[nodiscard]] std::deque<Message> take() { return std::exchange(messages_, {}); }
+  [[nodiscard]] std::list<Message> take() { return std::exchange(messages_, {}); }
   [[nodiscard]] std::optional<Message> take_one() {
     if (messages_.empty()) return std::nullopt;
     Message first = std::move(messages_.front());
@@ -92,7 +92,7 @@ class OutletQueue {
  private:
   void count(double by) { probe_->outlet_bytes().add(by); }
   Probe* probe_;
-  std::deque<Message> messages_;
+  std::list<Message> messages_;  // an empty one allocates nothing: each request makes one
   std::size_t bytes_ = 0;
 };
 

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
-#include <iterator>
 
 namespace tallymill::http {
 namespace {
@@ -12,10 +12,14 @@ namespace {
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   out += name;
   out += ": ";
-  for (const char c : value) {
+  const auto is_control = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
-  }
+    return byte < 0x20 || byte == 0x7f;
+  };
+  const std::size_t begin = out.size();
+  out += value;
+  if (std::ranges::any_of(value, is_control))
+    std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), is_control, ' ');
   out += "\r\n";
 }
 
@@ -36,20 +40,24 @@ std::string http_date(std::int64_t unix_seconds) {
 }
 
 void append_head(std::string& out, const Response& response, const HeadFacts& facts) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.{} {} {}\r\n", facts.http_1_0 ? 0 : 1,
-                 response.status, reason_of(response.status));
+  out += facts.http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ";
+  out += fmt::format_int(response.status).c_str();
+  out += ' ';
+  out += reason_of(response.status);
+  out += "\r\n";
   append_field(out, "Date", facts.date);
   const bool has_body = response.status >= 200 && response.status != 204 && response.status != 304;
   if (has_body && !response.type.empty()) append_field(out, "Content-Type", response.type);
   if (has_body) {
     if (facts.length)
-      fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", *facts.length);
+      append_field(out, "Content-Length", fmt::format_int(*facts.length).c_str());
     else if (!facts.http_1_0)
       append_field(out, "Transfer-Encoding", "chunked");
   }
   if (!response.etag.empty()) append_field(out, "ETag", response.etag);
   if (!facts.request_id.empty()) append_field(out, "X-Request-Id", facts.request_id);
   for (const auto& [name, value] : response.headers.all()) append_field(out, name, value);
+  out += facts.fields;
   if (!facts.keep_alive)
     append_field(out, "Connection", "close");
   else if (facts.http_1_0)

@@ -19,6 +19,7 @@ struct HeadFacts {
   std::optional<std::uint64_t> length;  // nothing: chunked, or until the end for HTTP/1.0
   bool http_1_0 = false;
   bool keep_alive = true;
+  std::string_view fields = {};  // more of them, as they stand in a head
 };
 
 // Control characters in a field's value become spaces: nothing that a handler copies from a request

@@ -72,6 +72,16 @@ std::string_view Shared::date() {
   return date_;
 }
 
+std::string Shared::random_id() {
+  std::string id(16, '0');
+  std::uint64_t number = random_();
+  for (char& digit : id) {
+    digit = "0123456789abcdef"[number & 15];
+    number >>= 4;
+  }
+  return id;
+}
+
 void log_end(const std::exception_ptr& thrown) {
   if (!thrown) return;
   try {

@@ -22,6 +22,8 @@ namespace tallymill::http {
 namespace {
 
 constexpr std::size_t name_bytes = 64;
+constexpr std::string_view token_beginning = "tm_";
+constexpr std::ptrdiff_t token_characters = 43;  // base64url of 32 bytes
 constexpr std::string_view letters_and_digits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -164,7 +166,7 @@ Result<NewToken> make_token(std::string_view name, Role role) {
         "/name");
   std::array<unsigned char, 32> random;
   TM_CHECK(RAND_bytes(random.data(), random.size()) == 1);
-  std::string text = "tm_";
+  std::string text(token_beginning);
   text.reserve(64);  // one that grows leaves a copy behind
   append_base64url(text, random);
   Secret token(std::move(text));
@@ -172,6 +174,18 @@ Result<NewToken> make_token(std::string_view name, Role role) {
   std::string line =
       fmt::format("{:<16} {:<8} {}", name, name_of(role), sha256_hex(token.reveal()));
   return NewToken{std::move(token), std::move(line)};
+}
+
+bool holds_token(std::string_view text) {
+  const auto of_base64url = [](char c) {
+    return letters_and_digits.contains(c) || c == '-' || c == '_';
+  };
+  for (std::size_t at = 0; (at = text.find(token_beginning, at)) != std::string_view::npos; ++at) {
+    const auto rest = text.substr(at + token_beginning.size());
+    const auto end = std::ranges::find_if_not(rest, of_base64url);
+    if (end - rest.begin() >= token_characters) return true;
+  }
+  return false;
 }
 
 }  // namespace tallymill::http

@@ -55,4 +55,7 @@ struct NewToken {
 // bad_params: a name that is none: 1 to 64 letters, digits, '.', '_' and '-', for it is logged.
 [[nodiscard]] Result<NewToken> make_token(std::string_view name, Role role);
 
+// That a token, or what looks like one, stands in the text: it is not to be shown.
+[[nodiscard]] bool holds_token(std::string_view text);
+
 }  // namespace tallymill::http

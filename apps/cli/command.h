@@ -91,6 +91,13 @@ int ledger_check(const Common& common, const std::string& folder, bool read_blob
 int doctor(const Common& common);
 int config_check(const Common& common, const std::string& file);
 
+struct ConfigShowArgs {
+  Common common;
+  bool origin = false;
+  std::vector<std::string> settings;  // flags as `up` takes them, and a file
+};
+int config_show(const ConfigShowArgs& args);
+
 struct TokenArgs {
   Common common;
   std::string name;
@@ -99,6 +106,18 @@ struct TokenArgs {
 };
 // REQUIRES: a role of http::role_named().
 int token(const TokenArgs& args);
+
+struct Command;  // apps/cli/reference.h
+// REQUIRES: a shell of completion_script().
+int completion(const Common& common, const std::string& shell,
+               const std::vector<Command>& commands);
+
+struct ManArgs {
+  Common common;
+  std::vector<std::string> words;  // of a command; none: tallymill itself
+  std::string out;                 // a folder for every page; empty: one is printed
+};
+int man(const ManArgs& args, const std::vector<Command>& commands);
 
 // ---- for the commands ----
 

@@ -15,6 +15,7 @@
 #include "base/address.h"
 #include "base/address_holder.h"
 #include "base/config.h"
+#include "base/config_flags.h"
 
 namespace tallymill::cli {
 namespace {
@@ -134,18 +135,27 @@ Finding disk(const Config& config) {
 
 // The ports are the front's own, or free for one.
 void ports(const Config& config, bool front_runs, std::vector<Finding>& out) {
-  for (const auto& [name, endpoint] :
-       {std::pair<const char*, const std::string&>{"port of front.listen", config.front.listen},
-        {"port of front.results", config.front.results},
-        {"port of front.control", config.front.control}}) {
-    auto free = check_port_free(endpoint);
-    if (free)
+  std::vector<std::pair<std::string, std::string>> doors{{"front.listen", config.front.listen},
+                                                         {"front.results", config.front.results},
+                                                         {"front.control", config.front.control}};
+  if (config.front.http != "off") doors.emplace_back("front.http", "tcp://" + config.front.http);
+  for (const auto& [key, endpoint] : doors) {
+    const std::string name = "port of " + key;
+    const auto free = check_port_free(endpoint);
+    if (free) {
       out.push_back({name, true, endpoint + " is free"});
-    else if (front_runs)
+      continue;
+    }
+    // Nobody is named where the holder is another user's.
+    const std::string& holder = free.error().message;
+    const bool someone_else = holder.find(" by ") != std::string::npos &&
+                              holder.find("tallymill-front") == std::string::npos;
+    if (front_runs && !someone_else)
       out.push_back({name, true, endpoint + " is held by the front"});
     else
-      out.push_back({name, false, free.error().message,
-                     "stop that program, or choose another: TALLYMILL_FRONT__LISTEN=..."});
+      out.push_back(
+          {name, false, holder,
+           fmt::format("stop that program, or choose another: {}=...", variable_of(key))});
   }
 }
 

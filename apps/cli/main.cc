@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "apps/cli/command.h"
-#include "http/tokens.h"
+#include "apps/cli/reference.h"
 
 namespace tallymill::cli {
 namespace {
@@ -147,9 +147,9 @@ class Commands {
       list_.common = common_;
       return cli::jobs(list_);
     });
-    jobs->add_option("--state", list_.state,
-                     "live (or waiting, in_flight, settling of\nthese), done, failed, cancelled or "
-                     "expired");
+    jobs->add_option("--state", list_.state, "live: waiting, in_flight or settling")
+        ->check(CLI::IsMember({"live", "waiting", "in_flight", "settling", "done", "failed",
+                               "cancelled", "expired"}));
     jobs->add_option("--kind", list_.kind, "only of this kind");
     jobs->add_option("--stage", list_.stage, "only of kinds that pass this stage");
     jobs->add_option("--of", list_.client, "only of the client of this name");
@@ -158,8 +158,7 @@ class Commands {
     jobs->add_option("-q,--query", list_.query,
                      "only the job of this id, or those whose\nclient, kind, key or error code "
                      "begins so");
-    jobs->add_option("--sort", list_.sort,
-                     "newest first (the default), oldest, ended\n(last end first) or slowest")
+    jobs->add_option("--sort", list_.sort, "newest first is the default; ended: last\nend first")
         ->check(CLI::IsMember({"newest", "oldest", "ended", "slowest"}));
     jobs->add_option("-n,--limit", list_.limit, "how many (default 20)")
         ->check(CLI::Range(1, 1'000'000));
@@ -208,19 +207,51 @@ class Commands {
         },
         false);
     new_token->add_option("name", token_.name, "who holds it, for logs")->required();
-    new_token->add_option("--role", token_.role, "read, submit (default) or operate")
-        ->check([](const std::string& word) {
-          return http::role_named(word) ? std::string() : "'" + word + "' is no role";
-        });
+    new_token->add_option("--role", token_.role, "what it may do (default: submit)")
+        ->check(CLI::IsMember({"read", "submit", "operate"}));
     new_token->add_option("--file", token_.file,
                           "add the line to this file instead of\nprinting it to stderr");
-    CLI::App* config = app_.add_subcommand("config", "configuration files");
+    config_group();
+    CLI::App* script = command(
+        "completion", "a script that completes commands in a shell",
+        [this] { return cli::completion(common_, shell_, reference(app_)); }, false);
+    script->add_option("shell", shell_, "which shell it is for")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    CLI::App* manual = command(
+        "man", "the man page of a command, for `man -l -`",
+        [this] {
+          man_.common = common_;
+          return cli::man(man_, reference(app_));
+        },
+        false);
+    manual->add_option("command", man_.words, "its words; none: tallymill itself");
+    manual->add_option("-o,--out", man_.out, "write the page of every command into\nthis folder");
+  }
+
+  void config_group() {
+    CLI::App* config = app_.add_subcommand("config", "settings: from files, variables and flags");
     config->require_subcommand(1);
-    CLI::App* check_config = config->add_subcommand("check", "what a file says, or what is wrong");
+    CLI::App* check_config =
+        config->add_subcommand("check", "whether a file is right, or what is wrong");
     add_common(*check_config, false);
     check_config->add_option("file", file_, "default: TALLYMILL_CONFIG");
     check_config->callback(
         [this] { chosen_ = [this] { return cli::config_check(common_, file_); }; });
+    CLI::App* show =
+        config->add_subcommand("show", "every setting; takes FILE and --KEY VALUE as `up`");
+    add_common(*show, false);
+    show->add_flag("--origin", show_.origin,
+                   "also where each comes from: default, line\nof the file, variable or flag");
+    // Its operands and the flags of settings: base/config.h reads them.
+    show->allow_extras();
+    show->callback([this, show] {
+      show_.settings = show->remaining();
+      chosen_ = [this] {
+        show_.common = common_;
+        return cli::config_show(show_);
+      };
+    });
   }
 
   CLI::App& app_;
@@ -231,6 +262,9 @@ class Commands {
   JobsArgs list_;
   SnapshotArgs snapshot_;
   TokenArgs token_;
+  ConfigShowArgs show_;
+  ManArgs man_;
+  std::string shell_;
   std::string kind_;
   std::string folder_;
   std::string file_;

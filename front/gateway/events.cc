@@ -75,13 +75,6 @@ std::string hello_json(const Feed& feed) {
   return json{{"event", "hello"}, {"ledger", feed.ledger()}, {"seq", feed.head()}}.dump();
 }
 
-// Only an end has an id: what comes between is not replayed.
-std::string sse_of(const Happening& happening, const std::string& ledger) {
-  std::string text;
-  if (happening.is_end) text = "id: " + id_of(ledger, happening.seq) + "\n";
-  return text + "event: " + happening.what + "\ndata: " + happening.json + "\n\n";
-}
-
 // What holds a follower and its way out together until the client is gone.
 template <class Out>
 struct Subscription {
@@ -103,9 +96,7 @@ void Gateway::get_events(Request&& request, Answer answer) {
   auto subscription = std::make_shared<Subscription<http::Outlet>>(outlet);
   subscription->follower =
       feed_->follow(std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
-                    [outlet](const Happening& happening, const std::string& ledger) {
-                      return outlet->send(sse_of(happening, ledger));
-                    });
+                    [outlet](const Happening& happening) { return outlet->send(happening.sse); });
   outlet->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();
   });
@@ -122,11 +113,9 @@ void Gateway::open_socket(Request&& request, std::shared_ptr<http::Socket> socke
   if (!wish) return socket->close(1008, wish.error().message);
   socket->send(Kind::text, hello_json(*feed_));
   auto subscription = std::make_shared<Subscription<http::Socket>>(socket);
-  subscription->follower =
-      feed_->follow(std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
-                    [socket](const Happening& happening, const std::string&) {
-                      return socket->send(Kind::text, happening.json);
-                    });
+  subscription->follower = feed_->follow(
+      std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
+      [socket](const Happening& happening) { return socket->send(Kind::text, happening.json); });
   socket->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();
   });

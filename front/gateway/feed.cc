@@ -1,5 +1,7 @@
 #include "front/gateway/feed.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,8 +16,14 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::chrono::milliseconds gather{10};
+
 bool is_end(std::string_view what) {
   return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
+}
+
+Bytes size_of(const Happening& happening) {
+  return Bytes(static_cast<std::int64_t>(happening.json.size() + happening.sse.size()));
 }
 
 Happening gap(std::int64_t from, std::int64_t to) {
@@ -83,7 +91,7 @@ bool Interest::wants(const Happening& happening) const {
          (client.empty() || client == happening.client);
 }
 
-Feed::Feed(Line& line) : line_(line) {
+Feed::Feed(Line& line, http::Server& server) : line_(line), server_(server) {
   line_.on_event([this](const bus::Item& item) { on_event(item); });
   line_.watch({.all = true}, [this](const Result<const bus::Item*>& said) {
     const auto told =
@@ -117,24 +125,42 @@ void Feed::on_event(const bus::Item& item) {
     add(happening_of(*event));
 }
 
+// Only an end has an id: what comes between is not replayed.
+void Feed::render(Happening& happening) const {
+  if (happening.is_end) happening.sse = fmt::format("id: {}:{}\n", ledger_, happening.seq);
+  happening.sse += "event: " + happening.what + "\ndata: " + happening.json + "\n\n";
+}
+
 void Feed::add(Happening&& happening) {
+  render(happening);
   if (happening.is_end) head_ = std::max(head_, happening.seq);
-  bytes_ = bytes_ + Bytes(static_cast<std::int64_t>(happening.json.size()));
+  bytes_ = bytes_ + size_of(happening);
   ring_.push_back(std::move(happening));
   while (ring_.size() > limits::gateway_events ||
          (bytes_ > limits::gateway_events_bytes && ring_.size() > 1)) {
-    bytes_ -= Bytes(static_cast<std::int64_t>(ring_.front().json.size()));
+    bytes_ -= size_of(ring_.front());
     if (ring_.front().is_end) ring_since_ = ring_.front().seq;
     ring_.pop_front();
     ++first_;
   }
+  untold_ = true;
+  if (!gathering_) tell_all();
+}
+
+void Feed::tell_all() {
+  untold_ = false;
   for (Follower* follower : std::vector(followers_.begin(), followers_.end()))
     if (followers_.contains(follower)) pump(*follower);
+  gathering_ = true;
+  server_.once(gather, [this] {
+    gathering_ = false;
+    if (untold_) tell_all();
+  });
 }
 
 bool Feed::tell(Follower& follower, const Happening& happening) {
   const bool wanted = !happening.json.empty() && follower.interest_.wants(happening);
-  if (wanted && !follower.tell_(happening, ledger_)) return false;
+  if (wanted && !follower.tell_(happening)) return false;
   if (happening.is_end) follower.seen_ = std::max(follower.seen_, happening.seq);
   return true;
 }
@@ -159,7 +185,9 @@ void Feed::pump(Follower& follower) {
 
 bool Feed::tell_read_back(Follower& follower) {
   while (!follower.read_back_.empty()) {
-    if (!tell(follower, follower.read_back_.front())) return false;
+    Happening& next = follower.read_back_.front();
+    if (next.sse.empty()) render(next);
+    if (!tell(follower, next)) return false;
     follower.read_back_.pop_front();
   }
   return true;

@@ -26,7 +26,7 @@ Status Gateway::open() {
   auto events = Line::open(server_, context_, options_.front, "gateway");
   if (!events) return std::unexpected(std::move(events).error());
   events_ = std::move(*events);
-  feed_ = std::make_unique<Feed>(*events_);
+  feed_ = std::make_unique<Feed>(*events_, server_);
   wires_ = std::make_unique<Wires>(server_, context_, options_.front, registry_);
   questions_->on_event([this](const bus::Item& item) { on_event(item); });
   porters_ = std::make_unique<bus::Errands>(server_, limits::errands, "uploads");

@@ -100,11 +100,12 @@ TEST_F(ConfigTest, EveryKeyIsReadFromEachSourceAndPrintedAsItWasRead) {
       variable += c == '.' ? "__" : std::string(1, static_cast<char>(std::toupper(c)));
     }
     by_variable.environment[variable] = value;
-    // One of the two is refused without the other.
-    if (name == "front.http_certificate" || name == "front.http_key")
+    // These two are given together.
+    const bool pair = name == "front.http_certificate" || name == "front.http_key";
+    if (pair)
       for (ConfigSources* sources : {&by_flag, &by_variable})
         sources->environment[name == "front.http_key" ? "TALLYMILL_FRONT__HTTP_CERTIFICATE"
-                                                      : "TALLYMILL_FRONT__HTTP_KEY"] = "other.pem";
+                                                      : "TALLYMILL_FRONT__HTTP_KEY"] = "other";
     for (const auto& sources : {by_flag, by_variable}) {
       const auto loaded = load_config(sources);
       ASSERT_TRUE(loaded) << loaded.error().message;

@@ -119,21 +119,35 @@ class Everyday(unittest.TestCase):
         self.assertTrue(all(line.startswith("ok  ") for line in said.splitlines()), said)
         findings = self.as_json("doctor", server=False, config=config)["findings"]
         self.assertTrue(all(finding["ok"] for finding in findings), findings)
-        self.assertIn("stage image", [finding["check"] for finding in findings])
+        checks = {finding["check"]: finding for finding in findings}
+        self.assertIn("stage image", checks)
+        self.assertIn("is held by the front", checks["port of front.http"]["what"])
         # None runs here, and somebody else has one of its ports.
-        holder = self.enterContext(socket.create_server(("127.0.0.1", 0)))
-        jobs, results, control = [holder.getsockname()[1], *free_ports(2)]
+        holders = [self.enterContext(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        jobs, http = (holder.getsockname()[1] for holder in holders)
+        results, control = free_ports(2)
         absent = self.folder / "absent.yaml"
         absent.write_text(
             f"run_dir: {self.folder}/run\ndata_dir: {self.folder}/data\nfront:\n"
             f"  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
-            f"  control: tcp://127.0.0.1:{control}\n  http: off\n")
+            f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{http}\n")
         findings = self.as_json("doctor", server=False, config=absent, code=NEGATIVE)["findings"]
         wrong = {finding["check"]: finding for finding in findings if not finding["ok"]}
-        self.assertEqual(sorted(wrong), ["front", "port of front.listen"])
-        self.assertIn(str(os.getpid()), wrong["port of front.listen"]["what"])
+        self.assertEqual(sorted(wrong), ["front", "port of front.http", "port of front.listen"])
+        for key in ("listen", "http"):
+            self.assertIn(str(os.getpid()), wrong[f"port of front.{key}"]["what"])
+            self.assertIn(f"TALLYMILL_FRONT__{key.upper()}=", wrong[f"port of front.{key}"]["mend"])
         for finding in wrong.values():
             self.assertTrue(finding["mend"], finding)
+        # One runs, and its port of HTTP is another's.
+        taken = self.folder / "taken.yaml"
+        taken.write_text(self.mill.config.read_text().replace(f":{self.mill.http_port}\n", f":{http}\n"))
+        findings = self.as_json("doctor", server=False, config=taken, code=NEGATIVE)["findings"]
+        self.assertEqual([finding["check"] for finding in findings if not finding["ok"]],
+                         ["port of front.http"])
+        absent.write_text(absent.read_text().replace(f"http: 127.0.0.1:{http}", "http: off"))
+        findings = self.as_json("doctor", server=False, config=absent, code=NEGATIVE)["findings"]
+        self.assertNotIn("port of front.http", [finding["check"] for finding in findings])
 
     def test_the_ledger_is_checked_while_the_front_has_it(self):
         said = self.tallymill("ledger", "check", self.mill.data, server=False)

@@ -99,6 +99,17 @@ TEST(MakeToken, IsFoundByItsLineAndIsNeverTheSame) {
   EXPECT_FALSE(tokens->has("c"));
 }
 
+TEST(MakeToken, IsSeenInATextThatHoldsIt) {
+  const auto made = make_token("ci", Role::read);
+  ASSERT_TRUE(made);
+  const std::string token(made->token.reveal());
+  for (const auto& text : {token, "tm_ " + token, "/etc/" + token + ".txt"})
+    EXPECT_TRUE(holds_token(text)) << "somewhere in it";
+  for (const auto& text : {std::string(), std::string("tm_"), token.substr(0, token.size() - 1),
+                           token.substr(1), "tm_." + token.substr(3)})
+    EXPECT_FALSE(holds_token(text)) << text;
+}
+
 TEST(MakeToken, RefusesANameThatWouldBreakItsLine) {
   for (const std::string_view name : {""sv, "a b"sv, "a\nb"sv, "#"sv, "a\0"sv})
     EXPECT_FALSE(make_token(name, Role::read)) << name;

@@ -1,0 +1,97 @@
+#include "apps/programs.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+
+namespace tallymill::apps {
+namespace {
+
+Program up() {
+  return {.words = "up",
+          .summary = "front and stages as one process tree",
+          .about =
+              "tallymill up: the front and its stages as one process tree.\n"
+              "\n"
+              "  tallymill up [FILE] [--KEY VALUE ...]\n"
+              "\n"
+              "A child that ends is started again. SIGTERM or Ctrl-C: no submit is taken, what\n"
+              "is leased is finished, then all end. A second one ends them at once.\n",
+          .sources = {.sections = {"front"}}};
+}
+
+Program front() {
+  return {.words = "front",
+          .summary = "intake, ledger, dispatch and results alone",
+          .about =
+              "tallymill front: takes jobs from clients, keeps them in its ledger, and sends\n"
+              "them to stages.\n"
+              "\n"
+              "  tallymill front --data-dir DIR [--run-dir DIR] [--listen ADDRESS] ...\n"
+              "\n"
+              "SIGTERM drains it: no submit is taken, what is leased is finished. A second\n"
+              "one stops it.\n",
+          .sources = {.sections = {"front"},
+                      .reads = {"front.", "run_dir", "data_dir", "log.", "kinds."}}};
+}
+
+Program stage(std::string_view name) {
+  constexpr const char* about =
+      "tallymill stage {0}: a worker of its stage. It takes jobs from a front\n"
+      "and gives back what they make. Start as many as there should be; each has\n"
+      "--threads handlers.\n"
+      "\n"
+      "  tallymill stage {0} --run-dir DIR --data-dir DIR\n"
+      "  tallymill stage {0} --control tcp://HOST:7752 --results tcp://HOST:7751\n"
+      "\n"
+      "With a run directory it meets a front on this host on the ipc sockets there.\n"
+      "A front on another host is named by its addresses, with --insecure; what its\n"
+      "blob store holds comes over its jobs door, and the worker's lane is bound where\n"
+      "that host reaches it.\n"
+      "\n"
+      "SIGTERM drains it: what has not started goes back to the front, the rest is\n"
+      "finished. A second one ends it.\n";
+  return {
+      .words = fmt::format("stage {}", name),
+      .summary = fmt::format("one worker of the {} stage", name),
+      .about = fmt::format(about, name),
+      .sources = {.sections = {"front", "stages"},
+                  .program_flags = {{"threads", "handler threads of this worker (default 1)"},
+                                    {"lane-address",
+                                     "where its tcp lane is bound (default: this host's "
+                                     "address as --control sees it)"}},
+                  .reads = {"front.results", "front.control", "front.insecure", "front.diagnostics",
+                            "stages.prefetch", "run_dir", "data_dir", "log."}}};
+}
+
+}  // namespace
+
+std::span<const Program> programs() {
+  static const std::vector<Program> all{up(), front(), stage("compute"), stage("image")};
+  return all;
+}
+
+const Program& program_named(std::string_view words) {
+  const auto found = std::ranges::find(programs(), words, &Program::words);
+  TM_CHECK(found != programs().end());
+  return *found;
+}
+
+ConfigSources sources_of(const Program& program, int argc, char** argv) {
+  ConfigSources sources = program.sources;
+  sources.args.assign(argv + 1, argv + argc);
+  sources.environment = environment_of(environ);
+  return sources;
+}
+
+std::string help_of(const Program& program) {
+  ConfigSources sources = program.sources;
+  sources.environment = environment_of(environ);
+  return program.about + "\n" + config_help(sources);
+}
+
+}  // namespace tallymill::apps
