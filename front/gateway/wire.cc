@@ -92,6 +92,7 @@ http::Role role_of(bus::Verb verb) {
     case Verb::watch:
     case Verb::jobs:
     case Verb::ends:
+    case Verb::waterfalls:
     case Verb::timeline:
     case Verb::workers:
     case Verb::topology:

@@ -42,8 +42,8 @@ std::vector<Verb> verbs_of(const bus::Envelope& envelope) {
 
 TEST(WireRoles, AreThoseOfTheSameQuestionsOverHttp) {
   for (const Verb verb : {Verb::hello, Verb::watch, Verb::status, Verb::result, Verb::jobs,
-                          Verb::ends, Verb::timeline, Verb::workers, Verb::topology, Verb::kinds,
-                          Verb::snapshot, Verb::get, Verb::ping})
+                          Verb::ends, Verb::waterfalls, Verb::timeline, Verb::workers,
+                          Verb::topology, Verb::kinds, Verb::snapshot, Verb::get, Verb::ping})
     EXPECT_EQ(role_of(verb), Role::read) << name_of(verb);
   for (const Verb verb : {Verb::submit, Verb::put, Verb::cancel})
     EXPECT_EQ(role_of(verb), Role::submit) << name_of(verb);
