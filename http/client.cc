@@ -129,7 +129,7 @@ class Link {
     if (closed_) failed = asio::error::operation_aborted;
     if (failed) co_return;
     error_code ignored;
-    plain_.set_option(tcp::no_delay(true), ignored);
+    (void)plain_.set_option(tcp::no_delay(true), ignored);
     if (tls != nullptr) co_await shake_hands(url, *tls, failed);
   }
 
@@ -170,7 +170,7 @@ class Link {
   void close() {
     closed_ = true;
     error_code ignored;
-    socket().close(ignored);
+    (void)socket().close(ignored);
   }
   // Nothing may wait on it.
   void reset() {
@@ -711,11 +711,11 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
 
 Status Client::State::load_authorities() {
   error_code failed;
-  tls.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, failed);
-  tls.set_verify_mode(options.insecure_tls ? asio::ssl::verify_none : asio::ssl::verify_peer,
-                      failed);
+  (void)tls.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, failed);
+  (void)tls.set_verify_mode(options.insecure_tls ? asio::ssl::verify_none : asio::ssl::verify_peer,
+                            failed);
   if (options.ca_file.empty()) return {};  // see tls_of()
-  tls.load_verify_file(options.ca_file, failed);
+  (void)tls.load_verify_file(options.ca_file, failed);
   if (failed)
     return tallymill::fail(Errc::bad_params, fmt::format("cannot read the certificates in {}: {}",
                                                          options.ca_file, failed.message()));
@@ -727,7 +727,7 @@ asio::ssl::context* Client::State::tls_of(const Url& url) {
   if (!url.tls) return nullptr;
   error_code without;
   if (options.ca_file.empty() && !std::exchange(has_system_authorities, true))
-    tls.set_default_verify_paths(without);
+    (void)tls.set_default_verify_paths(without);
   return &tls;
 }
 

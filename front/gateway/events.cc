@@ -107,7 +107,7 @@ void Gateway::get_events(Request&& request, Answer answer) {
   streams_.push_back(outlet);
 }
 
-void Gateway::open_socket(Request&& request, std::shared_ptr<http::Socket> socket) {
+void Gateway::open_socket(Request&& request, const std::shared_ptr<http::Socket>& socket) {
   using Kind = http::Socket::Kind;
   auto wish = wish_of(request);
   if (!wish) return socket->close(1008, wish.error().message);
@@ -128,7 +128,7 @@ void Gateway::open_socket(Request&& request, std::shared_ptr<http::Socket> socke
   });
 }
 
-void Gateway::open_wire(Request&& request, std::shared_ptr<http::Socket> socket) {
+void Gateway::open_wire(Request&& request, const std::shared_ptr<http::Socket>& socket) {
   wires_->open(request.caller, socket);
 }
 

@@ -64,7 +64,7 @@ class Gateway {
 
   [[nodiscard]] http::Router routes();
   using Whole = void (Gateway::*)(Request&&, Answer);
-  using Opens = void (Gateway::*)(Request&&, std::shared_ptr<http::Socket>);
+  using Opens = void (Gateway::*)(Request&&, const std::shared_ptr<http::Socket>&);
   using Pieces = std::unique_ptr<http::BodyReader> (Gateway::*)(Request&&, Answer);
   [[nodiscard]] http::Handler handler(Whole answers);
   [[nodiscard]] http::Handler handler(Pieces reads);
@@ -86,9 +86,9 @@ class Gateway {
   void get_blob(Request&& request, Answer answer);
   // events.cc
   void get_events(Request&& request, Answer answer);
-  void open_socket(Request&& request, std::shared_ptr<http::Socket> socket);
+  void open_socket(Request&& request, const std::shared_ptr<http::Socket>& socket);
   void keep_streams_alive();
-  void open_wire(Request&& request, std::shared_ptr<http::Socket> socket);
+  void open_wire(Request&& request, const std::shared_ptr<http::Socket>& socket);
   // views.cc
   void get_workers(Request&& request, Answer answer);
   void get_topology(Request&& request, Answer answer);

@@ -52,8 +52,8 @@ http::Handler Gateway::handler(Pieces reads) {
 }
 
 http::Handler Gateway::handler(Opens opens) {
-  return {.socket = [this, opens](Request&& request, std::shared_ptr<http::Socket> socket) {
-    (this->*opens)(std::move(request), std::move(socket));
+  return {.socket = [this, opens](Request&& request, const std::shared_ptr<http::Socket>& socket) {
+    (this->*opens)(std::move(request), socket);
   }};
 }
 

@@ -105,7 +105,6 @@ http::Role role_of(bus::Verb verb) {
     case Verb::cancel:
       return http::Role::submit;
     case Verb::retry:
-      return http::Role::operate;
     default:  // not a client's: the front refuses it, whoever asks
       return http::Role::operate;
   }
@@ -178,8 +177,10 @@ bool Wire::hear(Kind kind, std::string_view untrusted) {
 }
 
 bool Wire::to_front(bus::Frames&& frames) {
-  // Empty: it was lost on the way, as on any connection that breaks.
-  if (to_front_.empty() && (bus::send(front_, std::move(frames)) || frames.empty())) return true;
+  if (to_front_.empty() && bus::send(front_, std::move(frames))) return true;
+  // send() moves what it takes. Empty: it was lost on the way, as with any connection that breaks.
+  // NOLINTNEXTLINE(bugprone-use-after-move)
+  if (frames.empty()) return true;
   const std::int64_t size = size_of(frames);
   if (full(size)) return false;
   to_front_.push_back(std::move(frames));

@@ -55,14 +55,14 @@ class Failing final : public Link {
 
 class LinkTest : public ::testing::Test {
  protected:
-  Dial failing(std::vector<Link::Change> changes) {
+  Dial failing(const std::vector<Link::Change>& changes) {
     return [this, changes](Loop& on, LinkCalls calls) -> Result<std::unique_ptr<Link>> {
       ++dialled;
       return std::make_unique<Failing>(on, std::move(calls), changes);
     };
   }
   // The first is to the front, what follows is `then`'s.
-  Dial working_once(Dial then) {
+  Dial working_once(const Dial& then) {
     return [this, then](Loop& on, LinkCalls calls) -> Result<std::unique_ptr<Link>> {
       if (dialled++ > 0) return then(on, std::move(calls));
       return open_zmq_link(context, on, {.endpoint = front.endpoint()}, std::move(calls));
@@ -122,10 +122,10 @@ TEST_F(LinkTest, AWaitEndsWhenTheFrontWillNotHaveItsClientAnyMore) {
 }
 
 TEST_F(LinkTest, AWaitGoesOnOverTheNextLink) {
-  Dial again = [this](Loop& on, LinkCalls calls) -> Result<std::unique_ptr<Link>> {
+  const Dial again = [this](Loop& on, LinkCalls calls) -> Result<std::unique_ptr<Link>> {
     return open_zmq_link(context, on, {.endpoint = front.endpoint()}, std::move(calls));
   };
-  Client client(loop, {.dial = working_once(std::move(again))});
+  Client client(loop, {.dial = working_once(again)});
   ASSERT_TRUE(client.connect("http://mill", seconds(20)));
   const auto job = client.submit({.kind = "synthetic"}, seconds(20));
   ASSERT_TRUE(job);

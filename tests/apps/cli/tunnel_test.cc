@@ -212,6 +212,7 @@ TEST_F(TunnelTest, NoMoreWaitsForTheServerThanMay) {
     const auto more = link->send(std::move(frames));
     ASSERT_FALSE(more);
     EXPECT_EQ(more.error().code, Errc::busy);
+    // NOLINTNEXTLINE(bugprone-use-after-move): that is the question
     EXPECT_EQ(frames.size(), 1U) << "they are still the caller's";
   }
   EXPECT_TRUE(run_until([&] { return server.heard == sent; }));
