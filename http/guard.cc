@@ -145,8 +145,7 @@ std::optional<Secret> token_of(const Headers& headers, bool upgrade) {
 Status Guard::check(const GuardOptions& options) {
   for (const std::string& host : options.hosts)
     if (!authority_of(host))
-      return fail(Errc::bad_params,
-                  fmt::format("'{}' is no host: say NAME or NAME:PORT", host));
+      return fail(Errc::bad_params, fmt::format("'{}' is no host: say NAME or NAME:PORT", host));
   return {};
 }
 

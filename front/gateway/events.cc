@@ -61,7 +61,8 @@ Result<Wish> wish_of(const http::Request& request) {
       if (!since) return fail(Errc::bad_params, "this is LEDGER:SEQ, as an event's id", "/since");
       if (id.empty()) wish.since = std::move(*since);
     } else {
-      return fail(Errc::bad_params, "events are chosen by job, kind, client and since", pointer_to(name));
+      return fail(Errc::bad_params, "events are chosen by job, kind, client and since",
+                  pointer_to(name));
     }
   }
   return wish;

@@ -1,7 +1,7 @@
 // links: tm_gateway
 // A job as JSON from anybody. Goal: no body makes parse_submission crash or hang; what it takes is
-// within the bounds that the wire would hold it to, and what it refuses is an error of the body with
-// a pointer that is one.
+// within the bounds that the wire would hold it to, and what it refuses is an error of the body
+// with a pointer that is one.
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
