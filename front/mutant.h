@@ -42,8 +42,9 @@ enum class Mutant {
   bytes_ignored,     // of the jobs at a worker
   place_free_early,  // when its job starts
   priority_ignored,
-  turn_ignored,     // of the clients
-  nearest_ignored,  // of a client's deadlines
+  turn_ignored,      // of the clients
+  nearest_ignored,   // of a client's deadlines
+  failure_not_kept,  // its waterfall goes with the job
   // The conservation law: found by the snapshot.
   drop_queue_entry,
   drop_lease,

@@ -155,6 +155,8 @@ void Machine::settle(JobId id, JobEntry& job, EndState state, std::optional<Erro
     emit(Announce{seq, id, job.client, job.kind, state, job.ready - job.accepted, at});
   Settle end{seq, id, state, std::move(error), with_result, job.attempt, at};
   end.keep_weight = keep_.weigh(state, now - job.intake, now);
+  if constexpr (plants(Mutant::failure_not_kept))
+    if (state == EndState::failed) end.keep_weight = 0;
   if (lease != nullptr) {
     end.token = lease->token;
     end.worker = lease->hops[static_cast<std::size_t>(lease->at)].place.worker;

@@ -384,10 +384,11 @@ def main():
         until(lambda: all(client.streams for client in by_http), 10, "events are followed over HTTP")
         loads = [Load(client, random.Random(words.seed + i)) for i, client in enumerate(clients)]
         seconds = float(os.environ.get("TALLYMILL_CHAOS_SECONDS", "0"))
-        began, n = time.monotonic(), -1
+        began, n, front_killed = time.monotonic(), -1, False
         while n + 1 < words.cycles or time.monotonic() - began < seconds:
             n += 1
             fault = order[n % len(order)]
+            front_killed |= fault == "kill front"
             begin = time.monotonic()
             flying, ended = cycle(mill, loads, fault, words.jobs, rng)
             not_settled += ended
@@ -412,6 +413,7 @@ def main():
         repeated, late = sum(load.repeated for load in loads), sum(len(l.late) for l in loads)
         assert effects > 0 and repeated > 0, "no job made a blob, or none was asked for again"
         resumed = sum(client.streams - 1 for client in by_http)
+        assert resumed or not by_http or not front_killed, "a front was killed, and no stream was resumed"
         print(f"{len(by_http)} clients on HTTP, whose streams were resumed {resumed} times, told each end once, "
               f"in order")
         print(f"{len(ends)} ends, {sum(len(l.jobs) for l in loads)} acknowledged, 0 lost, 0 twice; "
