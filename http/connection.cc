@@ -808,17 +808,17 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   awaitable<void> write() {
     const auto self = this->shared_from_this();
     error_code failed;
-    std::size_t leaving = 0;  // bytes of messages
+    std::optional<std::size_t> leaving;  // bytes of messages that are on their way
     while (handle_->open && !failed) {
       if (!out_.idle()) {
         // Behind Beast's own frames, which have no deadline.
-        if (leaving == 0 && !handle_->queue.empty()) watch_reader();
+        if (!leaving && !handle_->queue.empty()) watch_reader();
         co_await connection_->bell_.wait();
         continue;
       }
       failed = out_.failed();
-      if (leaving > 0) {
-        took(std::exchange(leaving, 0));
+      if (leaving) {
+        took(*std::exchange(leaving, std::nullopt));
         if (!failed && handle_->queue.empty()) handle_->drained();
       } else if (!handle_->queue.empty()) {
         leaving = co_await hand_out();

@@ -284,6 +284,23 @@ TEST(WebSocketOnTheWire, WhatWaitsLeavesInOrderWithPongsBetween) {
   }
 }
 
+TEST(WebSocketOnTheWire, AnEmptyMessageIsOneAndCostsNobodyTheConnection) {
+  Echo echo;
+  Served served(echo.routes(), {.transfer_grace = milliseconds(1)});
+  auto client = open(served);
+  client.send(frame(1, ""));
+  EXPECT_EQ(next(client).opcode, 1);
+  // The sweep has looked at it since.
+  std::atomic<bool> later = false;
+  (void)served.on_thread([&] {
+    served.server.once(milliseconds(600), [&] { later = true; });
+    return true;
+  });
+  EXPECT_TRUE(served.becomes([&] { return later.load(); }));
+  client.send(frame(1, "there"));
+  EXPECT_EQ(next(client).payload, "there");
+}
+
 TEST(WebSocketOnTheWire, TheServersGoodbyeComesBehindWhatItHadToSay) {
   Echo echo;
   Served served(echo.routes());
