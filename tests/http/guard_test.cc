@@ -297,7 +297,8 @@ TEST(Harden, IsTheSameAsText) {
     const std::string_view text = Guard::hardening(response);
     Guard::harden(response);
     std::string fields;
-    for (const auto& [name, value] : response.headers.all()) fields += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : response.headers.all())
+      fields.append(name).append(": ").append(value).append("\r\n");
     EXPECT_EQ(text, fields) << type;
   }
   Response other;
