@@ -1,9 +1,9 @@
 // Http listeners: many clients of a front's events on one thread, as cheap as they can be, so that
 // on a machine that they share with the front it is the front that is measured.
 //
-// Plain sockets and one epoll: what comes is looked through for its events, not parsed, which
-// docs/http.md allows nobody else to do. It relies on how our server writes: each chunk of a stream
-// and each frame of a WebSocket ends with an event.
+// Plain sockets and one epoll: what comes is looked through for its events, not parsed. It relies
+// on how our server writes: each chunk of a stream and each frame of a WebSocket ends with an
+// event.
 //
 // Threads: made and asked by one; what comes is read on a thread of its own. Forks come before it.
 #pragma once

@@ -42,13 +42,7 @@
 
 namespace tallymill::http {
 
-// Beast finds these by the stream's type: the goodbye belongs to what is under it.
-template <class Next>
-void teardown(boost::beast::role_type role, WriteBehind<Next>& stream,
-              boost::system::error_code& failed) {
-  using boost::beast::websocket::teardown;
-  teardown(role, stream.next_layer(), failed);
-}
+// Beast finds this by the stream's type: the goodbye belongs to what is under it.
 template <class Next, class Handler>
 void async_teardown(boost::beast::role_type role, WriteBehind<Next>& stream, Handler&& handler) {
   using boost::beast::websocket::async_teardown;
@@ -816,15 +810,17 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   awaitable<void> write() {
     const auto self = this->shared_from_this();
     error_code failed;
-    std::size_t leaving = 0;  // bytes of messages
+    std::optional<std::size_t> leaving;  // bytes of messages that are on their way
     while (handle_->open && !failed) {
       if (!out_.idle()) {
+        // Behind Beast's own frames, which have no deadline.
+        if (!leaving && !handle_->queue.empty()) watch_reader();
         co_await connection_->bell_.wait();
         continue;
       }
       failed = out_.failed();
-      if (leaving > 0) {
-        took(std::exchange(leaving, 0));
+      if (leaving) {
+        took(*std::exchange(leaving, std::nullopt));
         if (!failed && handle_->queue.empty()) handle_->drained();
       } else if (!handle_->queue.empty()) {
         leaving = co_await hand_out();
@@ -840,10 +836,16 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     co_await socket_.async_close(reason, asio::redirect_error(use_awaitable, failed));
   }
 
-  // All that waits, on its way; how many bytes.
-  awaitable<std::size_t> hand_out() {
+  // From now on it takes what the lowest rate asks for.
+  void watch_reader() {
+    if (connection_->deadline != SteadyTime::max()) return;
     connection_->acked_.reset();
     connection_->wait_until(server_.grace, Connection<Stream>::reader_rate);
+  }
+
+  // All that waits, on its way; how many bytes.
+  awaitable<std::size_t> hand_out() {
+    watch_reader();
     std::size_t bytes = 0;
     const auto messages = handle_->queue.take();
     for (const auto& message : messages) {

@@ -19,7 +19,7 @@
 // Threads: made, opened and started anywhere; stop() from any but its own; drain() and post() from
 // any; the rest on the server's thread, or before start().
 // Source: Boost.Beast reads and writes the protocol, Boost.Asio waits; neither is seen outside
-// connection.cc and server.cc.
+// connection.cc, server.cc and what only they include (bell.h, write_behind.h: Asio alone).
 #pragma once
 
 #include <cstdint>

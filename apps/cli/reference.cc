@@ -149,6 +149,12 @@ std::vector<Command> reference(const CLI::App& app) {
     if (command.words.find(' ') == std::string::npos) all.front().below.push_back(command.words);
     all.push_back(std::move(command));
   }
+  const auto manual = std::ranges::find(all, "man", &Command::words);
+  if (manual == all.end()) return all;
+  for (const Command& command : all)
+    if (!command.words.empty())
+      manual->operands.front().choices.push_back(
+          page_name(command).substr(page_name(all.front()).size() + 1));
   return all;
 }
 

@@ -64,7 +64,7 @@ void until_open(std::uint16_t port) {
     if (open) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  TM_CHECK(false && "a server did not come up: apt-get install nginx-light");
+  TM_CHECK(false && "a server did not come up: apt-get install nginx");
 }
 
 Nginx::Nginx(const std::filesystem::path& folder, const std::vector<FixedAnswer>& answers)

@@ -112,18 +112,19 @@ void Gateway::open_socket(Request&& request, const std::shared_ptr<http::Socket>
   using Kind = http::Socket::Kind;
   auto wish = wish_of(request);
   if (!wish) return socket->close(1008, wish.error().message);
-  socket->send(Kind::text, hello_json(*feed_));
-  auto subscription = std::make_shared<Subscription<http::Socket>>(socket);
+  auto subscription = std::make_shared<Subscription<http::Socket>>(std::move(socket));
+  const auto out = subscription->out;
+  out->send(Kind::text, hello_json(*feed_));
   subscription->follower = feed_->follow(
       std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
-      [socket](const Happening& happening) { return socket->send(Kind::text, happening.json); });
-  socket->on_drained([subscription] {
+      [out](const Happening& happening) { return out->send(Kind::text, happening.json); });
+  out->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();
   });
-  socket->on_message([weak = std::weak_ptr(socket)](Kind, std::string_view) {
+  out->on_message([weak = std::weak_ptr(out)](Kind, std::string_view) {
     if (const auto open = weak.lock()) open->close(1003, "this socket only tells");
   });
-  socket->on_closed([subscription](int) {
+  out->on_closed([subscription](int) {
     subscription->follower.reset();
     subscription->out.reset();
   });

@@ -195,7 +195,7 @@ bool Feed::tell_read_back(Follower& follower) {
 
 void Feed::read_back(Follower& follower, std::string ledger) {
   if (std::exchange(follower.asking_, true)) return;
-  line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = ledger},
+  line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = std::move(ledger)},
             [this, at = &follower,
              alive = std::weak_ptr(follower.alive_)](const Result<const bus::Item*>& said) {
               if (alive.expired()) return;

@@ -153,6 +153,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.bash("up", "--log.level", "d"), {"debug"})
         self.assertEqual(self.bash("config", "show", "--log.format", ""), {"console", "logfmt", "json"})
         self.assertEqual(self.bash("stage", "i"), {"image"})
+        self.assertEqual(self.bash("man", "con"), {"config", "config-check", "config-show"})
         self.assertEqual(self.bash("submit", "engrave", "a"), {"a photo.jpg"})
         self.assertEqual(self.bash("run", "box", "--out", ""), {"a photo.jpg"})
         self.assertEqual(self.bash("nothing", "--"), self.bash("--"))

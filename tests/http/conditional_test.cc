@@ -188,5 +188,20 @@ TEST(Conditional, WhatIsNoWholeAnswerWithAnEtagComesBackAsItIs) {
     EXPECT_EQ(answer({{"If-Match", "\"x\""}, {"If-None-Match", "*"}}, method).status, 200);
 }
 
+TEST(KeptForAnswer, AnswersAsTheWholeRequestWould) {
+  Request whole{.method = Method::head, .path = "/x", .body = "much"};
+  whole.id = "1";
+  for (const char* name : {"Host", "IF-Match", "If-None-Match", "if-range", "Range",
+                           "Accept-Encoding", "Accept", "If-Modified-Since"})
+    whole.headers.add(name, "a");
+  const Request kept = kept_for_answer(whole);
+  EXPECT_EQ(kept.method, Method::head);
+  EXPECT_EQ(kept.path, "/x");
+  EXPECT_EQ(kept.id, "1");
+  std::string names;
+  for (const auto& [name, value] : kept.headers.all()) names += name + " ";
+  EXPECT_EQ(names, "IF-Match If-None-Match if-range Range Accept-Encoding ");
+}
+
 }  // namespace
 }  // namespace tallymill::http

@@ -302,5 +302,22 @@ TEST(Harden, HoldsEachAnswerToItsOrigin) {
       EXPECT_FALSE(lower_case(name).starts_with("access-control")) << name;
 }
 
+TEST(Harden, IsTheSameAsText) {
+  for (const char* type : {"application/json", "text/html", "Text/HTML; charset=utf-8", ""}) {
+    Response response{.type = type};
+    const std::string_view text = Guard::hardening(response);
+    Guard::harden(response);
+    std::string fields;
+    for (const auto& [name, value] : response.headers.all())
+      fields.append(name).append(": ").append(value).append("\r\n");
+    EXPECT_EQ(text, fields) << type;
+  }
+  Response other;
+  other.headers.add("Location", "/v1/jobs/1");
+  EXPECT_FALSE(Guard::hardening(other).empty());
+  other.headers.add("cache-control", "max-age=60");
+  EXPECT_TRUE(Guard::hardening(other).empty()) << "what is said already is not said twice";
+}
+
 }  // namespace
 }  // namespace tallymill::http

@@ -2,6 +2,7 @@
 // may not end the connection with the code that says why, and no token comes back. Method: the
 // handshake and the frames by hand, against a real Server.
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <atomic>
 
@@ -249,6 +250,57 @@ TEST(WebSocketOnTheWire, EitherEndMayBreakOff) {
   EXPECT_EQ(echo.socket->queued(), 0U);
 }
 
+TEST(WebSocketOnTheWire, WhatWaitsLeavesInOrderWithPongsBetween) {
+  Echo echo;
+  Served served(echo.routes());
+  auto client = open(served);
+  EXPECT_TRUE(
+      served.becomes([&] { return served.on_thread([&] { return echo.socket != nullptr; }); }));
+  const auto text_of = [](int i) {
+    return std::to_string(i) + std::string(static_cast<std::size_t>(i) * 37 % 700, 'x');
+  };
+  int pongs = 0;
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 20; ++i) client.send(frame(9, "beat"));
+    const auto tell = [&] {
+      bool all = true;
+      for (int i = 0; i < 100; ++i) all &= echo.socket->send(Socket::Kind::text, text_of(i));
+      return all;
+    };
+    EXPECT_TRUE(served.on_thread(tell));
+    for (int i = 0; i < 100;) {
+      const Frame got = next(client);
+      ASSERT_TRUE(got.opcode == 1 || got.opcode == 10) << got.opcode;
+      if (got.opcode == 1)
+        ASSERT_EQ(got.payload, text_of(i++));
+      else
+        pongs += got.payload == "beat";
+    }
+  }
+  while (pongs < 200) {
+    const Frame got = next(client);
+    ASSERT_EQ(got.opcode, 10);
+    ++pongs;
+  }
+}
+
+TEST(WebSocketOnTheWire, AnEmptyMessageIsOneAndCostsNobodyTheConnection) {
+  Echo echo;
+  Served served(echo.routes(), {.transfer_grace = milliseconds(1)});
+  auto client = open(served);
+  client.send(frame(1, ""));
+  EXPECT_EQ(next(client).opcode, 1);
+  // The sweep has looked at it since.
+  std::atomic<bool> later = false;
+  (void)served.on_thread([&] {
+    served.server.once(milliseconds(600), [&] { later = true; });
+    return true;
+  });
+  EXPECT_TRUE(served.becomes([&] { return later.load(); }));
+  client.send(frame(1, "there"));
+  EXPECT_EQ(next(client).payload, "there");
+}
+
 TEST(WebSocketOnTheWire, TheServersGoodbyeComesBehindWhatItHadToSay) {
   Echo echo;
   Served served(echo.routes());
@@ -349,6 +401,28 @@ TEST(WebSocketAbuse, AFloodOfPingsIsAnsweredWithinBoundsAndOthersAreServed) {
   other.send(frame(1, "served"));
   EXPECT_EQ(next(other).payload, "served");
   EXPECT_TRUE(served.becomes([&] { return served.metric("tallymill_http_outlet_bytes") == 0; }));
+}
+
+TEST(WebSocketAbuse, WhatWaitsBehindPongsThatNobodyReadsIsCutToo) {
+  Echo echo;
+  Served served(echo.routes(), {.transfer_grace = milliseconds(300)});
+  auto client = open(served, "", 4096);
+  const std::string ping = frame(9, std::string(120, 'x'));
+  std::string flood;
+  for (int i = 0; i < 1000; ++i) flood += ping;
+  // Until the server has stopped to read.
+  pollfd room{client.fd(), POLLOUT, 0};
+  for (std::size_t at = 0; ::poll(&room, 1, 200) > 0;) {
+    const ssize_t sent =
+        ::send(client.fd(), flood.data() + at, flood.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) at = (at + static_cast<std::size_t>(sent)) % ping.size();
+  }
+  EXPECT_TRUE(
+      served.becomes([&] { return served.on_thread([&] { return echo.socket != nullptr; }); }));
+  const auto tell = [&] { return echo.socket->send(Socket::Kind::text, "never read"); };
+  EXPECT_TRUE(served.on_thread(tell));
+  EXPECT_TRUE(ends(served, echo, 1006));
+  EXPECT_EQ(served.metric("tallymill_http_cut_total", "reader_rate"), 1);
 }
 
 TEST(WebSocketAbuse, AReaderThatNeverReadsIsHeldWithinItsBoundAndThenCut) {
