@@ -36,6 +36,7 @@
 #include "http/conditional.h"
 #include "http/frame.h"
 #include "http/handles.h"
+#include "http/request_check.h"
 #include "http/response_head.h"
 #include "http/tcp_acked.h"
 #include "http/write_behind.h"
@@ -326,25 +327,7 @@ class Connection final : public AnyConnection,
     request_.id = request_id();
     if (const auto trace = request_.headers.get("traceparent"); trace.size() <= limits::trace_bytes)
       request_.trace = trace;
-    // What two servers in a row may understand differently is not understood at all.
-    const std::string coding = request_.headers.list("Transfer-Encoding");
-    if (request_.headers.count("Transfer-Encoding") > 0 &&
-        (http_1_0_ || lower_case(coding) != "chunked"))
-      return closing(problem(bad_request("the only transfer coding is chunked"), 501));
-    const auto length = request_.headers.get("Content-Length");
-    if (request_.headers.count("Content-Length") > 1 ||
-        length.find_first_not_of("0123456789") != std::string_view::npos)
-      return closing(problem(bad_request("the Content-Length is not one number"), 400));
-    if (request_.headers.count("Host") > 1)
-      return closing(problem(bad_request("more than one Host"), 400));
-    const auto method = method_named(view_of(head.method_string()));
-    if (!method) return closing(problem(bad_request("no such method here"), 501));
-    request_.method = *method;
-    auto target = parse_target(request_.target);
-    if (!target) return problem(target.error(), target.error().code == Errc::too_big ? 414 : 400);
-    request_.path = std::move(target->path);
-    request_.query = std::move(target->query);
-    return std::nullopt;
+    return check_head(request_, view_of(head.method_string()), http_1_0_);
   }
 
   // Route and guard.
@@ -755,7 +738,7 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
   void configure() {
     websocket::stream_base::timeout times{};
     times.handshake_timeout = limits::http_header_time;
-    times.idle_timeout = 2 * limits::http_ping;  // a ping after half of it
+    times.idle_timeout = 2 * server_.ping;  // a ping after half of it
     times.keep_alive_pings = true;
     socket_.set_option(times);
     socket_.auto_fragment(false);

@@ -67,6 +67,7 @@ struct Shared {
   const Duration header_time;
   const Duration idle;
   const Duration grace;
+  const Duration ping;
   std::optional<Guard> guard;
   std::set<AnyConnection*> connections;
   std::list<AnyConnection*> resting;  // in no request, longest first

@@ -59,7 +59,8 @@ Shared::Shared(Router&& routes, ServerOptions&& said, metrics::Registry* registr
       probe(registry),
       header_time(or_else(options.header_time, limits::http_header_time)),
       idle(or_else(options.idle, limits::http_idle)),
-      grace(or_else(options.transfer_grace, limits::http_transfer_grace)) {}
+      grace(or_else(options.transfer_grace, limits::http_transfer_grace)),
+      ping(or_else(options.ping, limits::http_ping)) {}
 
 std::string_view Shared::date() {
   const std::int64_t second = std::chrono::duration_cast<std::chrono::seconds>(

@@ -50,6 +50,7 @@ struct ServerOptions {
   Duration header_time{};
   Duration idle{};
   Duration transfer_grace{};
+  Duration ping{};
 };
 
 class Server {

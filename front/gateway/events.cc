@@ -14,6 +14,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* starting = "the front starts: what happens is told in a moment";
+
 // Where a client wants to go on.
 struct Since {
   std::string ledger;
@@ -88,6 +90,7 @@ struct Subscription {
 void Gateway::get_events(Request&& request, Answer answer) {
   auto wish = wish_of(request);
   if (!wish) return answer.fail(wish.error());
+  if (!feed_->ready()) return answer.fail({Errc::away, starting, {}, Feed::try_again});
   http::Response head{.type = "text/event-stream"};
   head.headers.add("Cache-Control", "no-store");
   const auto outlet = answer.stream(std::move(head));
@@ -112,6 +115,7 @@ void Gateway::open_socket(Request&& request, const std::shared_ptr<http::Socket>
   using Kind = http::Socket::Kind;
   auto wish = wish_of(request);
   if (!wish) return socket->close(1008, wish.error().message);
+  if (!feed_->ready()) return socket->close(1013, starting);
   auto subscription = std::make_shared<Subscription<http::Socket>>(std::move(socket));
   const auto out = subscription->out;
   out->send(Kind::text, hello_json(*feed_));

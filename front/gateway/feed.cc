@@ -93,13 +93,26 @@ bool Interest::wants(const Happening& happening) const {
 
 Feed::Feed(Line& line, http::Server& server) : line_(line), server_(server) {
   line_.on_event([this](const bus::Item& item) { on_event(item); });
-  line_.watch({.all = true}, [this](const Result<const bus::Item*>& said) {
-    const auto told =
-        said ? bus::json_of_msgpack((*said)->params) : Result<json>(std::unexpected(said.error()));
-    if (!told) return log::error("events cannot be watched: " + told.error().message);
-    ledger_ = told->value("ledger", "");
-    head_ = ring_since_ = told->value("seq", std::int64_t{0});
-  });
+  watch();
+}
+
+void Feed::watch() {
+  // A line that ends gives up its questions, and may outlive this.
+  line_.watch({.all = true},
+              [this, alive = std::weak_ptr(alive_)](const Result<const bus::Item*>& said) {
+                if (alive.expired()) return;
+                const auto told = said ? bus::json_of_msgpack((*said)->params)
+                                       : Result<json>(std::unexpected(said.error()));
+                if (!told) {
+                  log::warn("events are not watched yet: " + told.error().message);
+                  server_.once(try_again, [this, alive] {
+                    if (!alive.expired()) watch();
+                  });
+                  return;
+                }
+                ledger_ = told->value("ledger", "");
+                head_ = ring_since_ = told->value("seq", std::int64_t{0});
+              });
 }
 
 std::shared_ptr<Feed::Follower> Feed::follow(Interest interest, std::optional<std::int64_t> since,

@@ -15,6 +15,7 @@
 // Threads: the HTTP server's.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -84,11 +85,15 @@ class Feed {
   [[nodiscard]] std::shared_ptr<Follower> follow(Interest interest,
                                                  std::optional<std::int64_t> since,
                                                  std::string ledger, Tell tell);
+  // Whether the front has said where it is: before, nobody can follow it and may try again.
+  static constexpr std::chrono::milliseconds try_again{1000};
+  [[nodiscard]] bool ready() const { return !ledger_.empty(); }
   [[nodiscard]] std::size_t followers() const { return followers_.size(); }
   [[nodiscard]] const std::string& ledger() const { return ledger_; }
   [[nodiscard]] std::int64_t head() const { return head_; }
 
  private:
+  void watch();
   void on_event(const bus::Item& item);
   void add(Happening&& happening);
   void render(Happening& happening) const;
@@ -108,6 +113,7 @@ class Feed {
   Bytes bytes_{};
   std::int64_t ring_since_ = 0;  // the ring has all ends behind this number
   std::set<Follower*> followers_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool gathering_ = false;  // what comes now is told when the time is up
   bool untold_ = false;
 };

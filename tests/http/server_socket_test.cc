@@ -378,6 +378,20 @@ TEST(WebSocketOnTheWire, CompressionIsForThoseWhoOfferItAndBoundedAsWell) {
   EXPECT_EQ(echo.heard, 1U);
 }
 
+TEST(WebSocketAbuse, WhoAnswersPingsStaysAndWhoDoesNotIsCut) {
+  Echo echo;
+  Served served(echo.routes(), {.ping = std::chrono::milliseconds(200)});
+  auto client = open(served);
+  for (int i = 0; i < 3; ++i) {
+    const Frame ping = next(client);
+    EXPECT_EQ(ping.opcode, 9);
+    client.send(frame(10, ping.payload));
+  }
+  EXPECT_EQ(next(client).opcode, 9);  // this one is not answered
+  EXPECT_TRUE(ends(served, echo, 1006));
+  EXPECT_EQ(served.metric("tallymill_http_cut_total", "silent"), 1);
+}
+
 TEST(WebSocketAbuse, AFloodOfSmallMessagesIsHeardAndAnswered) {
   Echo echo;
   Served served(echo.routes());
