@@ -37,22 +37,15 @@ std::uint32_t took_key(Duration took) {
 
 Result<Fates> Fates::prepare(store::Sqlite& db) {
   Fates fates;
-  struct {
-    store::Statement& statement;
-    const char* sql;
-  } const all[] = {
+  auto prepared = db.prepare_all({
       {fates.select_, "SELECT live, latest_ns, slots FROM fates WHERE block = ?1"},
       {fates.insert_, "INSERT INTO fates(block, latest_ns, slots, live) VALUES(?1, ?2, ?3, ?4)"},
       {fates.update_, "UPDATE fates SET latest_ns = ?2, slots = ?3 WHERE block = ?1"},
       {fates.update_live_,
        "UPDATE fates SET latest_ns = ?2, slots = ?3, live = ?4 WHERE block = ?1"},
       {fates.remove_, "DELETE FROM fates WHERE block = ?1"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   auto latest = db.number("SELECT latest_ns FROM fates ORDER BY block DESC LIMIT 1");
   if (!latest) return std::unexpected(std::move(latest).error());
   fates.latest_ns_ = *latest;

@@ -10,10 +10,7 @@ namespace tallymill::front {
 
 Result<Kept> Kept::prepare(store::Sqlite& db) {
   Kept kept;
-  struct {
-    store::Statement& statement;
-    const char* sql;
-  } const all[] = {
+  auto prepared = db.prepare_all({
       {kept.attempts_,
        "SELECT data FROM notes WHERE job = ?1 AND data IS NOT NULL ORDER BY seq DESC"},
       {kept.insert_,
@@ -22,12 +19,8 @@ Result<Kept> Kept::prepare(store::Sqlite& db) {
        " SELECT ?1, ?2, ?3, id, client, kind, ?5, ?6, submitted_ns, ?7, intake_ns, queued_ns, ?8,"
        " ?9, ?10, ?11, ?12, ?13 FROM jobs WHERE id = ?4"},
       {kept.whole_, "UPDATE kept SET whole_ns = ?2 WHERE keep_seq = ?1"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   return kept;
 }
 

@@ -60,10 +60,7 @@ Bytes json_bytes(const JobRow& row) {
 Result<LedgerList> LedgerList::prepare(store::Sqlite& db) {
   LedgerList list;
   list.db_ = &db;
-  struct {
-    Statement& statement;
-    const char* sql;
-  } const all[] = {
+  auto prepared = db.prepare_all({
       {list.falling_,
        "SELECT block, slots FROM fates WHERE block BETWEEN ?1 AND ?2 ORDER BY block DESC"},
       {list.rising_, "SELECT block, slots FROM fates WHERE block BETWEEN ?1 AND ?2 ORDER BY block"},
@@ -76,12 +73,8 @@ Result<LedgerList> LedgerList::prepare(store::Sqlite& db) {
       {list.slots_, "SELECT slots FROM fates WHERE block = ?1"},
       {list.look_, "SELECT client, kind, submitted_ns, key FROM jobs WHERE id = ?1"},
       {list.code_, "SELECT code FROM ends WHERE seq = ?1"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   return list;
 }
 

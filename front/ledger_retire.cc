@@ -13,10 +13,7 @@ using store::Statement;
 Result<Retirement> Retirement::prepare(store::Sqlite& db) {
   Retirement r;
   r.db_ = &db;
-  struct {
-    Statement& statement;
-    const char* sql;
-  } const all[] = {
+  auto prepared = db.prepare_all({
       {r.begin_, "BEGIN IMMEDIATE"},
       {r.commit_, "COMMIT"},
       {r.load_,
@@ -45,12 +42,8 @@ Result<Retirement> Retirement::prepare(store::Sqlite& db) {
        " head < ?2 ORDER BY head LIMIT ?3)"},
       {r.kept_, "SELECT keep_seq, at_ns FROM kept WHERE keep_seq > ?1 ORDER BY keep_seq LIMIT ?2"},
       {r.remove_kept_, "DELETE FROM kept WHERE keep_seq <= ?1"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   if (auto loaded = r.load(); !loaded) return std::unexpected(std::move(loaded).error());
   auto keeps = db.number("SELECT EXISTS(SELECT 1 FROM retired_keys)");
   if (!keeps) return std::unexpected(std::move(keeps).error());

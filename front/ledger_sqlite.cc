@@ -109,10 +109,7 @@ class SqliteLedger final : public Ledger {
 
 Result<Writes> Writes::prepare(Sqlite& db) {
   Writes w;
-  struct {
-    Statement& statement;
-    const char* sql;
-  } const all[] = {
+  auto prepared = db.prepare_all({
       {w.begin, "BEGIN IMMEDIATE"},
       {w.commit, "COMMIT"},
       {w.rollback, "ROLLBACK"},
@@ -138,12 +135,8 @@ Result<Writes> Writes::prepare(Sqlite& db) {
       {w.find_retired_key,
        "SELECT job, content_hash, end FROM retired_keys WHERE client = ?1 AND key = ?2"},
       {w.end_state, "SELECT state FROM ends WHERE seq = ?1"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   return w;
 }
 

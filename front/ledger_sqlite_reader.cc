@@ -110,10 +110,7 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       },
       this);
   until_ = std::chrono::steady_clock::now() + std::chrono::hours(1);
-  struct {
-    Statement& statement;
-    std::string sql;
-  } const all[] = {
+  auto prepared = db_.prepare_all({
       {begin_, "BEGIN"},
       {commit_, "COMMIT"},
       {slots_, "SELECT slots FROM fates WHERE block = ?1"},
@@ -137,12 +134,8 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {kept_head_, "SELECT kept_through, (SELECT max(keep_seq) FROM kept) FROM retired"},
       {next_commits_,
        "SELECT head, ends, wholes FROM commits WHERE head > ?1 ORDER BY head LIMIT ?2"},
-  };
-  for (const auto& each : all) {
-    auto prepared = db_.prepare(each.sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
-    each.statement = std::move(*prepared);
-  }
+  });
+  if (!prepared) return std::unexpected(std::move(prepared).error());
   auto list = LedgerList::prepare(db_);
   if (!list) return std::unexpected(std::move(list).error());
   list_ = std::move(*list);

@@ -129,6 +129,15 @@ Result<Statement> Sqlite::prepare(std::string_view sql) {
   return Statement(statement);
 }
 
+Status Sqlite::prepare_all(std::initializer_list<Prepared> all) {
+  for (const Prepared& each : all) {
+    auto statement = prepare(each.sql);
+    if (!statement) return std::unexpected(std::move(statement).error());
+    each.into = std::move(*statement);
+  }
+  return {};
+}
+
 Result<std::int64_t> Sqlite::number(std::string_view sql) {
   auto query = prepare(sql);
   if (!query) return std::unexpected(std::move(query).error());

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -76,6 +77,12 @@ class Sqlite {
 
   [[nodiscard]] Status exec(const std::string& sql);
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);
+  struct Prepared {
+    Statement& into;
+    std::string_view sql;
+  };
+  // The error of the first that fails.
+  [[nodiscard]] Status prepare_all(std::initializer_list<Prepared> all);
   // The first column of the first row of a query; 0 when there is none.
   [[nodiscard]] Result<std::int64_t> number(std::string_view sql);
   [[nodiscard]] Result<std::string> word(std::string_view sql);
