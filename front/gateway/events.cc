@@ -94,7 +94,7 @@ void Gateway::get_events(Request&& request, Answer answer) {
   outlet->send(hello + "event: hello\ndata: " + hello_json(*feed_) + "\n\n");
   auto subscription = std::make_shared<Subscription<http::Outlet>>(outlet);
   subscription->follower =
-      feed_->follow(std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
+      feed_->follow(std::move(wish->interest), wish->since.seq, wish->since.ledger,
                     [outlet](const Happening& happening) { return outlet->send(happening.sse); });
   outlet->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();
@@ -114,7 +114,7 @@ void Gateway::open_socket(Request&& request, std::shared_ptr<http::Socket> socke
   const auto out = subscription->out;
   out->send(Kind::text, hello_json(*feed_));
   subscription->follower = feed_->follow(
-      std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
+      std::move(wish->interest), wish->since.seq, wish->since.ledger,
       [out](const Happening& happening) { return out->send(Kind::text, happening.json); });
   out->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();

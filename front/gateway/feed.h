@@ -83,7 +83,7 @@ class Feed {
   // From now on; with `since`, from the end after that number of that ledger on.
   [[nodiscard]] std::shared_ptr<Follower> follow(Interest interest,
                                                  std::optional<std::int64_t> since,
-                                                 std::string ledger, Tell tell);
+                                                 const std::string& ledger, Tell tell);
   [[nodiscard]] std::size_t followers() const { return followers_.size(); }
   [[nodiscard]] const std::string& ledger() const { return ledger_; }
   [[nodiscard]] std::int64_t head() const { return head_; }
@@ -96,7 +96,7 @@ class Feed {
   void pump(Follower& follower);
   [[nodiscard]] bool tell(Follower& follower, const Happening& happening);
   [[nodiscard]] bool tell_read_back(Follower& follower);
-  void read_back(Follower& follower, std::string ledger);
+  void read_back(Follower& follower, const std::string& ledger);
   void take_page(Follower& follower, const bus::Item& item);
 
   Line& line_;
