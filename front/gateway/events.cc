@@ -99,7 +99,7 @@ void Gateway::get_events(Request&& request, Answer answer) {
   outlet->send(hello + "event: hello\ndata: " + hello_json(*feed_) + "\n\n");
   auto subscription = std::make_shared<Subscription<http::Outlet>>(outlet);
   subscription->follower =
-      feed_->follow(std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
+      feed_->follow(std::move(wish->interest), wish->since.seq, wish->since.ledger,
                     [outlet](const Happening& happening) { return outlet->send(happening.sse); });
   outlet->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();
@@ -120,7 +120,7 @@ void Gateway::open_socket(Request&& request, const std::shared_ptr<http::Socket>
   const auto out = subscription->out;
   out->send(Kind::text, hello_json(*feed_));
   subscription->follower = feed_->follow(
-      std::move(wish->interest), wish->since.seq, std::move(wish->since.ledger),
+      std::move(wish->interest), wish->since.seq, wish->since.ledger,
       [out](const Happening& happening) { return out->send(Kind::text, happening.json); });
   out->on_drained([subscription] {
     if (const auto follower = subscription->follower) follower->go_on();

@@ -116,14 +116,14 @@ void Feed::watch() {
 }
 
 std::shared_ptr<Feed::Follower> Feed::follow(Interest interest, std::optional<std::int64_t> since,
-                                             std::string ledger, Tell tell) {
+                                             const std::string& ledger, Tell tell) {
   std::shared_ptr<Follower> follower(new Follower(*this, std::move(interest), std::move(tell)));
   followers_.insert(follower.get());
   follower->at_ = first_ + ring_.size();
   follower->seen_ = since.value_or(head_);
   follower->behind_ = since.has_value();
   // Of numbers that are not ours the front says what is missing.
-  if (since && (ledger != ledger_ || *since > head_)) read_back(*follower, std::move(ledger));
+  if (since && (ledger != ledger_ || *since > head_)) read_back(*follower, ledger);
   pump(*follower);
   return follower;
 }
@@ -206,9 +206,9 @@ bool Feed::tell_read_back(Follower& follower) {
   return true;
 }
 
-void Feed::read_back(Follower& follower, std::string ledger) {
+void Feed::read_back(Follower& follower, const std::string& ledger) {
   if (std::exchange(follower.asking_, true)) return;
-  line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = std::move(ledger)},
+  line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = ledger},
             [this, at = &follower,
              alive = std::weak_ptr(follower.alive_)](const Result<const bus::Item*>& said) {
               if (alive.expired()) return;

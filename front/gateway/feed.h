@@ -84,7 +84,7 @@ class Feed {
   // From now on; with `since`, from the end after that number of that ledger on.
   [[nodiscard]] std::shared_ptr<Follower> follow(Interest interest,
                                                  std::optional<std::int64_t> since,
-                                                 std::string ledger, Tell tell);
+                                                 const std::string& ledger, Tell tell);
   // Whether the front has said where it is: before, nobody can follow it and may try again.
   static constexpr std::chrono::milliseconds try_again{1000};
   [[nodiscard]] bool ready() const { return !ledger_.empty(); }
@@ -101,7 +101,7 @@ class Feed {
   void pump(Follower& follower);
   [[nodiscard]] bool tell(Follower& follower, const Happening& happening);
   [[nodiscard]] bool tell_read_back(Follower& follower);
-  void read_back(Follower& follower, std::string ledger);
+  void read_back(Follower& follower, const std::string& ledger);
   void take_page(Follower& follower, const bus::Item& item);
 
   Line& line_;
