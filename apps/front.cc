@@ -1,5 +1,6 @@
 // tallymill-front: intake, the ledger, dispatch and results. Reads its settings, opens the front,
 // runs it until a signal drains it.
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -115,6 +116,14 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const int signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 
+  // Before the ledger: what is wrong with a token file costs no epoch.
+  std::optional<tallymill::gateway::GatewayOptions> http = gateway_of(config);
+  if (http && !config.front.http_token_file.empty()) {
+    auto tokens = tallymill::http::Tokens::read(config.front.http_token_file);
+    if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
+    http->http.guard.tokens = std::move(*tokens);
+  }
+
   tallymill::bus::allow_open_files();
   tallymill::front::FrontOptions options = options_of(config);
   // What the supervisor saw of the last one: after a failed sync the file is not to be trusted as
@@ -126,24 +135,19 @@ int main(int argc, char** argv) {
   if (auto opened = front.open(); !opened) return fail(opened.error(), tallymill::exit_cannot_run);
   // Behind the front, whose sockets its lines are connected to.
   std::optional<tallymill::gateway::Gateway> gateway;
-  if (auto said = gateway_of(config)) {
-    if (!config.front.http_token_file.empty()) {
-      auto tokens = tallymill::http::Tokens::read(config.front.http_token_file);
-      if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
-      said->http.guard.tokens = std::move(*tokens);
-    }
-    gateway.emplace(std::move(*said), front.context());
+  if (http) {
+    gateway.emplace(std::move(*http), front.context());
     if (auto opened = gateway->open(); !opened)
       return fail(opened.error(), tallymill::exit_cannot_run);
     gateway->start();
-    log::info("HTTP at " + config.front.http);
+    const std::string& said = config.front.http;
+    log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), gateway->port()));
+    // HTTP goes last, so that the ends of what is finished reach who waits for them.
+    front.on_drained([&] { gateway->drain([&] { front.stop(0); }); });
   }
   front.loop().watch(signal_fd, [&] {
     signalfd_siginfo signal;
-    while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) {
-      if (gateway) gateway->drain();
-      front.drain();
-    }
+    while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();
   });
   say_ready();
   const int exit_code = front.run();

@@ -628,7 +628,9 @@ void Front::act(const CloseLane& close) { stages_->close_lane(close.worker); }
 void Front::act(const Rebind& rebind) { stages_->rebind(rebind.worker); }
 void Front::act(const LinkNews& news) { stages_->say(news); }
 void Front::act(const Drained&) {
-  if (draining_) stop(0);
+  if (!draining_ || std::exchange(drained_, true)) return;
+  if (!on_drained_) return stop(0);
+  loop_.once(Duration{}, on_drained_);  // behind what this turn says
 }
 
 void Front::act(const Announce& announce) {

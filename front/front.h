@@ -77,6 +77,9 @@ class Front {
   [[nodiscard]] int run();
   // Takes no submits any more, finishes what is leased, then run() returns 0.
   void drain();
+  // Called on the loop once all that was leased is finished, in place of stop(0): who asks for it
+  // stops.
+  void on_drained(std::function<void()> call) { on_drained_ = std::move(call); }
   void stop(int exit_code);
 
   [[nodiscard]] bus::Loop& loop() { return loop_; }
@@ -254,6 +257,8 @@ class Front {
   Instant next_judgement_;
   Instant wholes_due_;
   bool draining_ = false;
+  bool drained_ = false;
+  std::function<void()> on_drained_;
   int exit_code_ = 0;
 };
 

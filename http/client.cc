@@ -273,6 +273,7 @@ struct Client::State {
   Probe probe{nullptr};
   std::atomic<RequestId> last_id{0};
   std::atomic<bool> ended{false};
+  std::mutex ending;  // nothing is asked between what ended says and what is posted
   std::atomic<std::thread::id> runs_on{};
   bool leaving = false;
   bool has_system_authorities = false;
@@ -546,7 +547,7 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
     const auto self = shared_from_this();
     timer_.expires_after(client_.options.timeout);
     timer_.async_wait([self](error_code cancelled) {
-      if (!cancelled) self->give_up(error_of(beast::error::timeout, self->url_));
+      if (!cancelled && self->opened_) self->give_up(error_of(beast::error::timeout, self->url_));
     });
     error_code failed;
     asio::ssl::context* const tls = client_.tls_of(url_);
@@ -757,10 +758,11 @@ Client::RequestId Client::State::ask(ClientRequest&& request, Heard&& heard, Ans
     allow(made, time);
     begin(made);
   };
-  if (ended)
-    made->answered(std::unexpected(over()));
-  else
+  if (const std::lock_guard asking(ending); !ended) {
     asio::post(context, std::move(start));
+    return id;
+  }
+  made->answered(std::unexpected(over()));
   return id;
 }
 
@@ -838,7 +840,10 @@ Status Client::start() {
 
 void Client::stop() {
   TM_CHECK(state_->runs_on.load() != std::this_thread::get_id());
-  if (state_->ended.exchange(true)) return;
+  {
+    const std::lock_guard nobody_asks(state_->ending);
+    if (state_->ended.exchange(true)) return;
+  }
   post([state = state_.get()] { state->leave(); });
   if (state_->thread.joinable()) state_->thread.join();
   // Those who asked just now.
@@ -873,7 +878,11 @@ Result<ClientResponse> Client::fetch(ClientRequest asked) {
 }
 
 void Client::open_socket(std::string url, std::vector<std::string> protocols, Opened opened) {
-  if (state_->ended) return opened(std::unexpected(over()));
+  std::unique_lock asking(state_->ending);
+  if (state_->ended) {
+    asking.unlock();
+    return opened(std::unexpected(over()));
+  }
   post([state = state_.get(), url = std::move(url), protocols = std::move(protocols),
         opened = std::move(opened)]() mutable {
     auto parsed = parse_url(url);

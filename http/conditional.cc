@@ -127,7 +127,8 @@ bool is_asked(std::string_view name) {
 Request kept_for_answer(const Request& request) {
   Request kept;
   kept.method = request.method;
-  kept.path = request.path;
+  kept.target = request.target;
+  kept.peer = request.peer;
   kept.caller = request.caller;
   kept.id = request.id;
   kept.trace = request.trace;

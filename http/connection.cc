@@ -32,6 +32,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/access_log.h"
 #include "http/bell.h"
 #include "http/conditional.h"
 #include "http/frame.h"
@@ -64,9 +65,9 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 constexpr milliseconds linger{1000};
+constexpr std::size_t kept_buffer = std::size_t{64} << 10;
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
-
 std::string_view view_of(beast::string_view text) { return {text.data(), text.size()}; }
 
 Error bad_request(std::string message) { return {Errc::bad_frame, std::move(message)}; }
@@ -228,14 +229,15 @@ class Connection final : public AnyConnection,
         wait_until(server_.header_time, "header_time");
       }
       const std::string_view text = buffered();
+      if (!is_tls && text.starts_with('\x16')) {  // TLS says hello: no line will come
+        failed = bhttp::error::bad_method;
+        co_return false;
+      }
       end = text.find("\r\n\r\n", seen);
       if (end != std::string_view::npos || text.size() >= bound) break;
       seen = text.size() < 3 ? 0 : text.size() - 3;
-      const std::size_t got =
-          co_await stream_.async_read_some(buffer_.prepare(static_cast<std::size_t>(4096)),
-                                           asio::redirect_error(use_awaitable, failed));
+      co_await read_more(4096, failed);
       if (failed || cut_) co_return false;
-      buffer_.commit(got);
     }
     const std::size_t size = end == std::string_view::npos ? end : end + 4;
     if (size > bound) {
@@ -325,7 +327,7 @@ class Connection final : public AnyConnection,
                            std::string(view_of(field.value())));
     }
     request_.id = request_id();
-    if (const auto trace = request_.headers.get("traceparent"); trace.size() <= limits::trace_bytes)
+    if (const auto trace = request_.headers.get("traceparent"); is_traceparent(trace))
       request_.trace = trace;
     return check_head(request_, view_of(head.method_string()), http_1_0_);
   }
@@ -351,19 +353,14 @@ class Connection final : public AnyConnection,
       response.headers.add("Allow", allowed);
       return response;
     }
-    if (route_->handler.socket && !upgrade) {
-      Response response = problem(bad_request("this is a WebSocket: ask for an upgrade"), 426);
-      response.headers.add("Upgrade", "websocket");
-      return response;
-    }
-    if (route_->handler.socket && (!parser_->is_done() || buffer_.size() > 0))
+    if (route_->handler.socket) {
+      auto refused = check_handshake(request_, upgrade);
+      if (refused || (parser_->is_done() && buffer_.size() == 0)) return refused;
       return closing(problem(bad_request("a WebSocket begins after the answer to it"), 400));
+    }
     if (const auto length = parser_->content_length(); length && *length > body_bound())
       return closing(problem(too_long(), 413));
-    const auto expects = request_.headers.get("Expect");
-    if (!expects.empty() && lower_case(expects) != "100-continue")
-      return closing(problem(bad_request("nothing but 100-continue can be expected"), 417));
-    return std::nullopt;
+    return check_body(request_, !parser_->is_done());
   }
 
   static Response closing(Response response) {
@@ -450,6 +447,7 @@ class Connection final : public AnyConnection,
         static_cast<std::size_t>(std::min(rest.value_or(std::numeric_limits<std::uint64_t>::max()),
                                           static_cast<std::uint64_t>(limits::http_piece.raw()))));
     std::size_t got = 0;
+    bool hungry = false;
     while (!parser_->is_done() && got == 0) {
       if (cut_) {
         failed_ = true;
@@ -463,9 +461,16 @@ class Connection final : public AnyConnection,
       body.data = piece_.data();
       body.size = piece_.size();
       error_code failed;
-      co_await bhttp::async_read_some(stream_, buffer_, *parser_,
-                                      asio::redirect_error(use_awaitable, failed));
-      if (failed && failed != bhttp::error::need_buffer) {
+      if (hungry || buffer_.size() == 0) {
+        // What stands between pieces, extensions and trailers, is no longer than a header.
+        if (buffer_.size() >= static_cast<std::size_t>(limits::http_header_bytes.raw()))
+          failed = bhttp::error::header_limit;
+        else
+          co_await read_more(static_cast<std::size_t>(limits::http_piece.raw()), failed);
+      }
+      if (!failed) buffer_.consume(parser_->put(buffer_.cdata(), failed));
+      hungry = failed == bhttp::error::need_more;
+      if (failed && !hungry && failed != bhttp::error::need_buffer) {
         failed_ = true;
         co_return false;
       }
@@ -478,9 +483,16 @@ class Connection final : public AnyConnection,
     co_return got > 0;
   }
 
+  awaitable<void> read_more(std::size_t most, error_code& failed) {
+    const asio::mutable_buffer room = buffer_.prepare(most);
+    const std::size_t got =
+        co_await stream_.async_read_some(room, asio::redirect_error(use_awaitable, failed));
+    buffer_.commit(got);
+  }
+
   awaitable<void> say_continue() {
     if (lower_case(request_.headers.get("Expect")) != "100-continue" || parser_->is_done() ||
-        buffer_.size() > 0)
+        buffer_.size() > 0 || http_1_0_)
       co_return;
     static constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await write(asio::const_buffer(text.data(), text.size()));
@@ -578,19 +590,14 @@ class Connection final : public AnyConnection,
     response = compressed(request_, conditional(request_, std::move(response)));
     hardening_ = Guard::hardening(response);
     if (hardening_.empty()) Guard::harden(response);
-    if (response.close || last_ || cut_) keep_ = false;
+    keep_ = keep_ && !response.close && !last_ && !cut_;
     server_.probe.answered(route_name_, request_.method, response.status, now() - began_);
     log_access(response);
   }
 
   void log_access(const Response& response) const {
-    if (!server_.options.access_log || !log::is_on(log::Level::info)) return;
-    log::write(log::Level::info,
-               fmt::format("{} {} {} {} {} B {:.3f} ms {} {}", peer_, name_of(request_.method),
-                           request_.path, response.status, response.body.size(),
-                           std::chrono::duration<double, std::milli>(now() - began_).count(),
-                           request_.caller.name.empty() ? "-" : request_.caller.name, request_.id),
-               {.trace = request_.trace});
+    if (server_.options.access_log)
+      log_request(request_, response.status, response.body.size(), now() - began_);
   }
 
   HeadFacts facts(std::optional<std::uint64_t> length) {
@@ -638,7 +645,10 @@ class Connection final : public AnyConnection,
     head_.clear();
     append_head(head_, head, facts(std::nullopt));
     bool well = co_await write(asio::const_buffer(head_.data(), head_.size()));
-    if (request_.method == Method::head) exchange->closing = true;
+    if (request_.method == Method::head) {
+      exchange->lose();
+      co_return well&& keep_;
+    }
     if (last_) exchange->lose();
     while (well && !exchange->gone) {
       if (exchange->queue.empty()) {
@@ -651,9 +661,11 @@ class Connection final : public AnyConnection,
       if (well && exchange->queue.empty()) exchange->drained();
     }
     exchange->lose();
-    if (well && chunked && exchange->closing && request_.method != Method::head)
+    if (well && chunked && exchange->closing)
       well = co_await write(asio::const_buffer("0\r\n\r\n", 5));
-    co_return well && exchange->closing&& keep_;
+    well = well && exchange->closing;
+    if (well && !keep_) co_await drain_body();
+    co_return well&& keep_;
   }
 
   // What waits, as one chunk.
@@ -721,6 +733,7 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     server_.probe.answered(connection_->route_name_, Method::get, failed ? 400 : 101,
                            now() - connection_->began_);
     if (failed || connection_->cut_) co_return;
+    connection_->log_access({.status = 101});
     server_.probe.sockets().add(1);
     handle_ =
         std::make_shared<Handle>(server_.probe, [at = connection_.get()] { at->bell_.ring(); });
@@ -769,6 +782,7 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
         [offered, id = connection_->request_.id](websocket::response_type& response) {
           if (offered) response.set(bhttp::field::sec_websocket_protocol, "tallymill.v1");
           response.set("X-Request-Id", id);
+          response.erase(bhttp::field::server);
         }));
   }
 
@@ -783,6 +797,8 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
         handle_->heard(socket_.got_text() ? Socket::Kind::text : Socket::Kind::binary,
                        {static_cast<const char*>(buffer.data().data()), buffer.size()});
       buffer.consume(buffer.size());
+      // One large message is not kept room for as long as the socket is open.
+      if (buffer.capacity() > kept_buffer) buffer.shrink_to_fit();
     }
     if (handle_->closing) co_return;
     handle_->code = failed == websocket::error::closed ? socket_.reason().code : 1006;

@@ -82,8 +82,6 @@ bool may_write(Method method, std::string_view type) {
          (type == "application/octet-stream" || (type.starts_with("image/") && type.size() > 6));
 }
 
-bool is_safe(Method method) { return method == Method::get || method == Method::head; }
-
 // Judged by the header: the body may not be here yet.
 bool has_body(const Headers& headers) {
   if (headers.count("Transfer-Encoding") > 0) return true;

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "http/message.h"
 #include "http/parameters.h"
@@ -26,11 +27,6 @@ std::unexpected<Error> wrong(std::string_view what) {
 }
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
-// May stand in a name: UTF-8 that drives no terminal and ends no line.
-bool is_clean(std::string_view text) {
-  return is_utf8(text) && std::ranges::none_of(text, is_control);
-}
 
 // RFC 8187: charset'language'escaped.
 std::optional<std::string> extended_value(std::string_view value) {
@@ -49,13 +45,16 @@ Status read_disposition(std::string_view value, PartHead& head) {
   const auto name = find(*said, "name");
   if (!name || name->empty()) return wrong("a part without a name");
   head.name = *name;
-  std::string file(find(*said, "filename").value_or(""));
+  const auto plain = find(*said, "filename");
+  std::string file(plain.value_or(""));
+  head.is_file = plain || find(*said, "filename*");
   if (const auto extended = find(*said, "filename*")) {
     auto decoded = extended_value(*extended);
     if (!decoded) return wrong("a filename* that cannot be read");
     file = std::move(*decoded);
   }
-  if (!is_clean(head.name) || !is_clean(file)) return wrong("a name that is not plain text");
+  if (!is_clean_text(head.name) || !is_clean_text(file))
+    return wrong("a name that is not plain text");
   head.file_name = file.substr(file.find_last_of("/\\") + 1);
   const bool none = head.file_name.empty() && !file.empty();
   if (none || head.file_name == "." || head.file_name == "..")
@@ -105,7 +104,7 @@ Result<PartHead> parse_head(std::string_view text) {
     if (auto read = read_encoding(fields->get("Content-Transfer-Encoding")); !read)
       return std::unexpected(std::move(read).error());
   head.media_type = media_type_of(fields->get("Content-Type"));
-  if (!is_clean(head.media_type)) return wrong("a Content-Type that is not plain text");
+  if (!is_clean_text(head.media_type)) return wrong("a Content-Type that is not plain text");
   return head;
 }
 

@@ -24,7 +24,8 @@ namespace tallymill::http {
 
 struct PartHead {
   std::string name;             // of the form's field; several parts may have the same
-  std::string file_name = {};   // empty: none. The last step of what was said, never a path
+  bool is_file = false;         // a file name was said, which a form does for no file too: empty
+  std::string file_name = {};   // the last step of what was said, never a path
   std::string media_type = {};  // lower case; empty: none was said
 };
 

@@ -1,7 +1,10 @@
 #include "http/request_check.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+
+#include "http/parameters.h"
 
 namespace tallymill::http {
 namespace {
@@ -35,6 +38,43 @@ std::optional<Response> check_head(Request& request, std::string_view method, bo
   request.path = std::move(target->path);
   request.query = std::move(target->query);
   return std::nullopt;
+}
+
+std::optional<Response> check_handshake(const Request& request, bool upgrade) {
+  if (!upgrade) {
+    Response response = problem({Errc::bad_frame, "this is a WebSocket: ask for an upgrade"}, 426);
+    response.headers.add("Upgrade", "websocket");
+    return response;
+  }
+  if (trimmed(request.headers.list("Sec-WebSocket-Version")) != "13") {
+    Response response = closing("this speaks version 13 of WebSocket", 426);
+    response.headers.add("Sec-WebSocket-Version", "13");
+    response.headers.add("Upgrade", "websocket");
+    return response;
+  }
+  // 16 bytes as base64.
+  const auto key = request.headers.get("Sec-WebSocket-Key");
+  if (request.headers.count("Sec-WebSocket-Key") != 1 || key.size() != 24 || !key.ends_with("=="))
+    return closing("the Sec-WebSocket-Key is not 16 bytes in base64", 400);
+  return std::nullopt;
+}
+
+std::optional<Response> check_body(const Request& request, bool comes) {
+  // Or who may ask nothing else would hold a place for as long as a body may take.
+  if (comes && is_safe(request.method)) return closing("what is only read has no body", 400);
+  const auto expects = request.headers.get("Expect");
+  if (!expects.empty() &&
+      (lower_case(expects) != "100-continue" || request.headers.count("Expect") > 1))
+    return closing("nothing but 100-continue can be expected", 417);
+  return std::nullopt;
+}
+
+bool is_traceparent(std::string_view text) {
+  constexpr std::string_view form = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+  const auto fits = [](char c, char said) {
+    return said == 'x' ? (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') : c == said;
+  };
+  return text.size() == form.size() && std::ranges::equal(text, form, fits);
 }
 
 }  // namespace tallymill::http

@@ -118,6 +118,7 @@ struct Server::State : Shared {
   bool ipv6 = false;
   bool leaving = false;
   bool ended = false;
+  std::function<void()> left_all;  // whoever drained is told
 
   // Its end drops the coroutines, and with them the connections that Shared lists.
   asio::io_context context{1};
@@ -201,7 +202,7 @@ awaitable<void> Server::State::accept() {
       take(socket);
       continue;
     }
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) continue;
     // No descriptor left: the one that was idle longest gives its own, and we wait, or this would
     // spin on the connection that waits.
     probe.accept_failed();
@@ -223,6 +224,10 @@ void Server::State::take(int socket) {
   }
   const int on = 1;
   (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  // A client whose host has gone says no goodbye: what it does not acknowledge is its end.
+  const auto silence = static_cast<unsigned>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(2 * ping).count());
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof(silence));
   begin_connection(*this, context, tls ? &*tls : nullptr, socket, ipv6);
 }
 
@@ -320,11 +325,15 @@ void Server::start() {
   state_->thread = std::thread([state = state_.get()] {
     name_thread(state->options.thread.c_str());
     state->run();
+    if (state->left_all) state->left_all();
   });
 }
 
-void Server::drain(Duration patience) {
-  post([state = state_.get(), patience] { state->leave(patience); });
+void Server::drain(Duration patience, std::function<void()> done) {
+  post([state = state_.get(), patience, done = std::move(done)]() mutable {
+    if (done) state->left_all = std::move(done);
+    state->leave(patience);
+  });
 }
 
 void Server::stop() {

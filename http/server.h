@@ -67,8 +67,9 @@ class Server {
   [[nodiscard]] std::uint16_t port() const;
   void start();
   // No new connections; idle ones and WebSockets (1001) are closed, requests are answered, for at
-  // most `patience`; then the thread ends. Returns at once.
-  void drain(Duration patience);
+  // most `patience`; then the thread ends, and `done` is called as the last thing on it. Returns at
+  // once.
+  void drain(Duration patience, std::function<void()> done = {});
   // Ends the thread and waits for it.
   void stop();
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "base/utf8.h"
+#include "base/text.h"
 #include "http/message.h"
 
 namespace tallymill::http {
@@ -28,19 +28,9 @@ bool is_unreserved(char c) {
          c == '.' || c == '_' || c == '~';
 }
 
-// U+0080 to U+009F too, as 0xC2 and a second byte: terminals obey them. REQUIRES: UTF-8.
-bool has_control(std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte < 0x20 || byte == 0x7f) return true;
-    if (byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0) return true;
-  }
-  return false;
-}
-
 std::optional<std::string> text_decoded(std::string_view untrusted) {
   auto text = percent_decoded(untrusted);
-  if (!text || !is_utf8(*text) || has_control(*text)) return std::nullopt;
+  if (!text || !is_clean_text(*text)) return std::nullopt;
   return text;
 }
 

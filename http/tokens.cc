@@ -100,6 +100,8 @@ Result<Tokens> Tokens::read(const std::string& path) {
   struct ::stat about{};
   if (!file.stat(about)) return unreadable();
   if (!S_ISREG(about.st_mode)) return fail(Errc::not_found, path + " is no file of tokens");
+  if (about.st_uid != ::geteuid() && about.st_uid != 0)
+    return fail(Errc::denied, fmt::format("the token file {} is another user's", path));
   if ((about.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return fail(Errc::denied,
                 fmt::format("others than its owner may write the token file {}: chmod go-w {}",

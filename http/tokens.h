@@ -24,7 +24,7 @@ namespace tallymill::http {
 class Tokens {
  public:
   Tokens() = default;
-  // not_found: cannot be read; denied: others than its owner may write it; bad_params with
+  // not_found: cannot be read; denied: others than we or root may write it; bad_params with
   // file:line: a line that is none, a name or a token twice, more than limits::http_tokens. No
   // message quotes the line: somebody may have put the token itself there.
   [[nodiscard]] static Result<Tokens> read(const std::string& path);

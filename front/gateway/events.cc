@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "front/gateway/gateway.h"
+#include "front/gateway/submission.h"
 
 namespace tallymill::gateway {
 namespace {
@@ -48,6 +49,7 @@ Result<Wish> wish_of(const http::Request& request) {
     if (!since) return fail(Errc::bad_params, "Last-Event-ID is LEDGER:SEQ", "/since");
     wish.since = std::move(*since);
   }
+  if (auto once = each_once(request); !once) return std::unexpected(std::move(once).error());
   for (const auto& [name, value] : request.query) {
     if (name == "kind") {
       wish.interest.kind = value;
@@ -56,7 +58,8 @@ Result<Wish> wish_of(const http::Request& request) {
     } else if (name == "job") {
       const auto parsed =
           std::from_chars(value.data(), value.data() + value.size(), wish.interest.job);
-      if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size())
+      if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size() ||
+          wish.interest.job <= 0)
         return fail(Errc::bad_params, "a job's id is a number", "/job");
     } else if (name == "since") {
       auto since = since_of(value);

@@ -28,8 +28,6 @@ Bytes size_of(const Happening& happening) {
 
 Happening gap(std::int64_t from, std::int64_t to) {
   Happening happening;
-  happening.seq = to;
-  happening.is_end = true;
   happening.what = "gap";
   happening.json = json{{"event", "gap"}, {"from", from}, {"to", to}}.dump();
   return happening;
@@ -112,6 +110,7 @@ void Feed::watch() {
                 }
                 ledger_ = told->value("ledger", "");
                 head_ = ring_since_ = told->value("seq", std::int64_t{0});
+                if (ended_) ended_(0);
               });
 }
 
@@ -130,7 +129,7 @@ std::shared_ptr<Feed::Follower> Feed::follow(Interest interest, std::optional<st
 
 void Feed::on_event(const bus::Item& item) {
   if (item.verb == bus::Verb::gap) {
-    if (const auto said = bus::read<bus::Gap>(item)) add(gap(said->from, said->to));
+    if (const auto said = bus::read<bus::Gap>(item)) lose(said->to);
     return;
   }
   if (item.verb != bus::Verb::event) return;
@@ -138,14 +137,27 @@ void Feed::on_event(const bus::Item& item) {
     add(happening_of(*event));
 }
 
-// Only an end has an id: what comes between is not replayed.
-void Feed::render(Happening& happening) const {
-  if (happening.is_end) happening.sse = fmt::format("id: {}:{}\n", ledger_, happening.seq);
+// The ends up to this number did not come: the ledger has them.
+void Feed::lose(std::int64_t last) {
+  first_ += ring_.size();
+  ring_.clear();
+  bytes_ = {};
+  head_ = ring_since_ = std::max(head_, last);
+  for (Follower* follower : followers_) follower->behind_ = true;
+  untold_ = true;
+  if (ended_) ended_(0);
+  if (!gathering_) tell_all();
+}
+
+// What stands between two ends has no id: it is not replayed. `reached`: 0, or where a client goes
+// on that breaks off here.
+void Feed::render(Happening& happening, std::int64_t reached) const {
+  if (reached > 0) happening.sse = fmt::format("id: {}:{}\n", ledger_, reached);
   happening.sse += "event: " + happening.what + "\ndata: " + happening.json + "\n\n";
 }
 
 void Feed::add(Happening&& happening) {
-  render(happening);
+  render(happening, happening.is_end ? happening.seq : 0);
   if (happening.is_end) head_ = std::max(head_, happening.seq);
   bytes_ = bytes_ + size_of(happening);
   ring_.push_back(std::move(happening));
@@ -157,6 +169,7 @@ void Feed::add(Happening&& happening) {
     ++first_;
   }
   untold_ = true;
+  if (ended_ && ring_.back().is_end) ended_(ring_.back().job);
   if (!gathering_) tell_all();
 }
 
@@ -164,18 +177,11 @@ void Feed::tell_all() {
   untold_ = false;
   for (Follower* follower : std::vector(followers_.begin(), followers_.end()))
     if (followers_.contains(follower)) pump(*follower);
-  gathering_ = true;
+  if (std::exchange(gathering_, true)) return;
   server_.once(gather, [this] {
     gathering_ = false;
     if (untold_) tell_all();
   });
-}
-
-bool Feed::tell(Follower& follower, const Happening& happening) {
-  const bool wanted = !happening.json.empty() && follower.interest_.wants(happening);
-  if (wanted && !follower.tell_(happening)) return false;
-  if (happening.is_end) follower.seen_ = std::max(follower.seen_, happening.seq);
-  return true;
 }
 
 void Feed::pump(Follower& follower) {
@@ -183,7 +189,7 @@ void Feed::pump(Follower& follower) {
   // Its place has left the ring: what it missed is in the ledger.
   if (!follower.behind_ && follower.at_ < first_) follower.behind_ = true;
   if (follower.behind_) {
-    if (follower.seen_ < ring_since_ || ledger_.empty()) return read_back(follower, ledger_);
+    if (follower.seen_ < ring_since_) return read_back(follower, ledger_);
     follower.behind_ = false;
     follower.at_ = first_;
   }
@@ -191,16 +197,20 @@ void Feed::pump(Follower& follower) {
     const Happening& next = ring_[follower.at_ - first_];
     // From before the end that it saw last.
     const bool known = next.is_end ? next.seq <= follower.seen_ : next.seq < follower.seen_;
-    if (!known && !tell(follower, next)) return;
+    if (!known && follower.interest_.wants(next) && !follower.tell_(next)) return;
+    if (!known && next.is_end) follower.seen_ = next.seq;
     ++follower.at_;
   }
 }
 
 bool Feed::tell_read_back(Follower& follower) {
   while (!follower.read_back_.empty()) {
-    Happening& next = follower.read_back_.front();
-    if (next.sse.empty()) render(next);
-    if (!tell(follower, next)) return false;
+    auto& [told, reached] = follower.read_back_.front();
+    if (told && follower.interest_.wants(*told)) {
+      if (told->sse.empty()) render(*told, reached);
+      if (!follower.tell_(*told)) return false;
+    }
+    follower.seen_ = reached;
     follower.read_back_.pop_front();
   }
   return true;
@@ -209,40 +219,40 @@ bool Feed::tell_read_back(Follower& follower) {
 void Feed::read_back(Follower& follower, const std::string& ledger) {
   if (std::exchange(follower.asking_, true)) return;
   line_.ask(bus::Verb::ends, {.after = follower.seen_, .ledger = ledger},
-            [this, at = &follower,
+            [this, at = &follower, ledger,
              alive = std::weak_ptr(follower.alive_)](const Result<const bus::Item*>& said) {
               if (alive.expired()) return;
-              at->asking_ = false;
-              if (!said) {
-                log::warn("ends cannot be read back: " + said.error().message);
-                at->read_back_.push_back(gap(at->seen_ + 1, head_));
-                return pump(*at);
+              if (said) {
+                at->asking_ = false;
+                return take_page(*at, **said);
               }
-              take_page(*at, **said);
+              // Busy, or slow: what the ledger has is no gap.
+              log::warn("ends are not read back yet: " + said.error().message);
+              server_.once(try_again, [this, at, ledger, alive] {
+                if (alive.expired()) return;
+                at->asking_ = false;
+                read_back(*at, ledger);
+              });
             });
 }
 
 void Feed::take_page(Follower& follower, const bus::Item& item) {
   const auto page = bus::json_of_msgpack(item.params);
   if (!page) return log::error("a page of ends cannot be read: " + page.error().message);
-  if (const auto missing = page->find("gap"); missing != page->end()) {
-    const auto from = missing->value("from", std::int64_t{0});
-    const auto to = missing->value("to", std::int64_t{0});
-    // The numbers of another ledger, or beyond ours: what is to come is counted from here.
-    follower.seen_ = 0;
-    follower.read_back_.push_back(gap(from, to));
-    follower.read_back_.back().is_end = false;
-  }
-  for (const json& end : page->value("ends", json::array()))
-    follower.read_back_.push_back(happening_of(end));
   const auto reached = page->value("reached", std::int64_t{0});
-  if (follower.read_back_.empty() || follower.read_back_.back().seq < reached) {
-    // Ends that this follower has nothing of: passed over.
-    Happening passed;
-    passed.seq = reached;
-    passed.is_end = true;
-    follower.read_back_.push_back(std::move(passed));
+  const json ends = page->value("ends", json::array());
+  if (const auto missing = page->find("gap"); missing != page->end()) {
+    const auto to = missing->value("to", std::int64_t{0});
+    // Numbers of another ledger, or beyond ours, count nothing: it goes on at the head.
+    follower.read_back_.push_back({gap(missing->value("from", std::int64_t{0}), to),
+                                   ends.empty() ? reached : std::min(to, reached)});
   }
+  for (const json& end : ends) {
+    Happening told = happening_of(end);
+    const std::int64_t seq = told.seq;
+    follower.read_back_.push_back({std::move(told), seq});
+  }
+  follower.read_back_.push_back({std::nullopt, reached});
   pump(follower);
 }
 

@@ -8,9 +8,13 @@
 // the number of the last end that it saw, the ends between are read back from the ledger, a page at
 // a time, as fast as it reads them.
 //
+// A number of another ledger, or beyond ours, is answered with a gap, and what comes from then on.
+//
 //   invariant: a follower hears of each end behind the number that it named, in order and once, or
 //              of a gap first
-//   invariant: of a follower nothing is held but its place and limits::http_outlet_bytes
+//   invariant: of a follower nothing is held but its place, limits::http_outlet_bytes, and a page
+//   of
+//              ends while it is told one
 //
 // Threads: the HTTP server's.
 #pragma once
@@ -55,6 +59,11 @@ class Feed {
   // `line`: of which the feed takes all events. `server`: its thread's timers.
   Feed(Line& line, http::Server& server);
 
+  // Called with the job of each end; with 0 when any may have ended unheard.
+  void on_end(std::function<void(std::int64_t job)> ended) { ended_ = std::move(ended); }
+  // What was heard is told now, as far as there is room.
+  void tell_all();
+
   // Tells one; false: not now, go_on() is called when there is room.
   using Tell = std::function<bool(const Happening&)>;
 
@@ -68,15 +77,21 @@ class Feed {
 
    private:
     friend class Feed;
+    // Of a page that was read back: what is told, if anything, and the end up to which the follower
+    // then has everything that there is for it.
+    struct Step {
+      std::optional<Happening> told;
+      std::int64_t reached = 0;
+    };
     Follower(Feed& feed, Interest interest, Tell tell)
         : feed_(feed), interest_(std::move(interest)), tell_(std::move(tell)) {}
     Feed& feed_;
     Interest interest_;
     Tell tell_;
-    std::uint64_t at_ = 0;             // its place in the ring
-    std::int64_t seen_ = 0;            // the last end that it was told of, or passed over
-    std::deque<Happening> read_back_;  // of the page that is being told
-    bool behind_ = false;              // its next ends come from the ledger
+    std::uint64_t at_ = 0;        // its place in the ring
+    std::int64_t seen_ = 0;       // the last end that it was told of, or passed over
+    std::deque<Step> read_back_;  // of the page that is being told
+    bool behind_ = false;         // its next ends come from the ledger
     bool asking_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   };
@@ -88,6 +103,7 @@ class Feed {
   // Whether the front has said where it is: before, nobody can follow it and may try again.
   static constexpr std::chrono::milliseconds try_again{1000};
   [[nodiscard]] bool ready() const { return !ledger_.empty(); }
+  [[nodiscard]] Bytes bytes() const { return bytes_; }
   [[nodiscard]] std::size_t followers() const { return followers_.size(); }
   [[nodiscard]] const std::string& ledger() const { return ledger_; }
   [[nodiscard]] std::int64_t head() const { return head_; }
@@ -95,11 +111,10 @@ class Feed {
  private:
   void watch();
   void on_event(const bus::Item& item);
+  void lose(std::int64_t last);
   void add(Happening&& happening);
-  void render(Happening& happening) const;
-  void tell_all();
+  void render(Happening& happening, std::int64_t reached) const;
   void pump(Follower& follower);
-  [[nodiscard]] bool tell(Follower& follower, const Happening& happening);
   [[nodiscard]] bool tell_read_back(Follower& follower);
   void read_back(Follower& follower, const std::string& ledger);
   void take_page(Follower& follower, const bus::Item& item);
@@ -113,6 +128,7 @@ class Feed {
   Bytes bytes_{};
   std::int64_t ring_since_ = 0;  // the ring has all ends behind this number
   std::set<Follower*> followers_;
+  std::function<void(std::int64_t)> ended_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool gathering_ = false;  // what comes now is told when the time is up
   bool untold_ = false;

@@ -27,8 +27,8 @@ Status Gateway::open() {
   if (!events) return std::unexpected(std::move(events).error());
   events_ = std::move(*events);
   feed_ = std::make_unique<Feed>(*events_, server_);
-  wires_ = std::make_unique<Wires>(server_, context_, options_.front, registry_);
-  questions_->on_event([this](const bus::Item& item) { on_event(item); });
+  wires_ = std::make_unique<Wires>(server_, context_, options_.front, probe_);
+  feed_->on_end([this](std::int64_t job) { on_end(job); });
   porters_ = std::make_unique<bus::Errands>(server_, limits::errands, "uploads");
   return {};
 }
@@ -41,7 +41,16 @@ void Gateway::start() {
   server_.start();
 }
 
-void Gateway::drain() { server_.drain(limits::http_drain); }
+void Gateway::drain(std::function<void()> done) {
+  server_.post([this] {
+    questions_->read();
+    events_->read();
+    feed_->tell_all();
+    wires_->move_all();
+    wait_no_more();
+  });
+  server_.drain(limits::http_drain, std::move(done));
+}
 
 void Gateway::stop() {
   server_.stop();
@@ -52,6 +61,11 @@ void Gateway::look_after() {
   lines_->give_up_old();
   questions_->give_up(SystemClock().now() - limits::gateway_answer);
   events_->give_up(SystemClock().now() - limits::gateway_answer);
+  probe_.lines().set(static_cast<double>(lines_->size()));
+  probe_.followers().set(static_cast<double>(feed_->followers()));
+  probe_.feed_bytes().set(static_cast<double>(feed_->bytes().raw()));
+  probe_.waits().set(static_cast<double>(waiters_.size()));
+  probe_.upload_pieces().set(static_cast<double>(porters_->waiting()));
   server_.once(std::chrono::seconds(1), [this] { look_after(); });
 }
 

@@ -29,6 +29,7 @@
 #include "bus/errands.h"
 #include "front/gateway/feed.h"
 #include "front/gateway/line.h"
+#include "front/gateway/probe.h"
 #include "front/gateway/submission.h"
 #include "front/gateway/wire.h"
 #include "http/server.h"
@@ -54,7 +55,9 @@ class Gateway {
   // Errors as http::Server::open, Blobs::open, bus::open_socket.
   [[nodiscard]] Status open();
   void start();
-  void drain();
+  // What the front has said is told, then everybody is let go; `done` is called at the end, on the
+  // server's thread.
+  void drain(std::function<void()> done);
   void stop();
   [[nodiscard]] std::uint16_t port() const { return server_.port(); }
 
@@ -117,14 +120,18 @@ class Gateway {
                     Answer answer);
   void look_for_end(std::int64_t job);
   void drop(std::int64_t job, const std::shared_ptr<Waiter>& waiter);
-  void on_event(const bus::Item& item);
-  void send_blob(const std::string& digest, std::string type, const std::string& name,
+  void on_end(std::int64_t job);
+  void wait_no_more();
+  // `of`: the file of a result that it is; nullptr: it was asked for by its digest.
+  void send_blob(const std::string& digest, std::string type, const bus::FileRef* of,
                  Answer answer);
+  void no_result(std::int64_t job, const Error& error, const std::shared_ptr<Answer>& held);
   void look_after();
 
   GatewayOptions options_;
   zmq::context_t& context_;
   metrics::Registry registry_;
+  Probe probe_{registry_};
   std::string document_;  // openapi.json
   http::Server server_;
   std::unique_ptr<store::Blobs> blobs_;

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -23,6 +24,11 @@ template <class Number>
 bool is_number(std::string_view text, Number& into) {
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
   return failed == std::errc{} && end == text.data() + text.size();
+}
+
+Error no_number(const std::string& name) {
+  return {Errc::bad_params, fmt::format("{} is a number, of at least {}", name, name == "limit"),
+          pointer_to(name)};
 }
 
 }  // namespace
@@ -61,6 +67,7 @@ void Gateway::cancel_job(Request&& request, Answer answer) {
 
 void Gateway::list_jobs(Request&& request, Answer answer) {
   bus::Ask question;
+  if (auto once = each_once(request); !once) return answer.fail(once.error());
   for (const auto& [name, value] : request.query) {
     if (name == "state")
       question.state = value;
@@ -76,13 +83,16 @@ void Gateway::list_jobs(Request&& request, Answer answer) {
       question.sort = value;
     else if (name == "cursor")
       question.cursor = value;
-    else if ((name == "limit" && is_number(value, question.limit) && question.limit > 0) ||
-             (name == "since" && is_number(value, question.since_unix_ns)))
+    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
       continue;
+    else if (name == "since" && is_number(value, question.since_unix_ns))
+      continue;
+    else if (name == "limit" || name == "since")
+      return answer.fail(no_number(name));
     else
       return answer.fail({Errc::bad_params,
-                          "this is none of state, kind, stage, client, since, q, sort, cursor and "
-                          "limit, or no number",
+                          "jobs are chosen by state, kind, stage, client, since, q, sort, cursor "
+                          "and limit",
                           pointer_to(name)});
   }
   ask(bus::Verb::jobs, question, std::move(answer));
@@ -90,15 +100,19 @@ void Gateway::list_jobs(Request&& request, Answer answer) {
 
 void Gateway::list_waterfalls(Request&& request, Answer answer) {
   bus::Ask question;
+  if (auto once = each_once(request); !once) return answer.fail(once.error());
   for (const auto& [name, value] : request.query) {
     if (name == "ledger")
       question.ledger = value;
-    else if ((name == "after" && is_number(value, question.after) && question.after >= 0) ||
-             (name == "limit" && is_number(value, question.limit) && question.limit > 0))
+    else if (name == "after" && is_number(value, question.after) && question.after >= 0)
       continue;
+    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
+      continue;
+    else if (name == "after" || name == "limit")
+      return answer.fail(no_number(name));
     else
       return answer.fail(
-          {Errc::bad_params, "this is none of after, ledger and limit, or no number", "/" + name});
+          {Errc::bad_params, "waterfalls are chosen by after, ledger and limit", pointer_to(name)});
   }
   ask(bus::Verb::waterfalls, question, std::move(answer));
 }
@@ -135,12 +149,16 @@ void Gateway::submit(Submission&& job, const std::string& client, const std::str
 void Gateway::retry_job(Request&& request, Answer answer) {
   const auto job = job_of(request);
   if (!job) return answer.fail(job.error());
+  const auto client = client_of(request);
+  if (!client) return answer.fail(client.error());
+  const auto line = lines_->of(*client);  // whose the new job is
+  if (!line) return answer.fail(line.error());
   auto held = std::make_shared<Answer>(std::move(answer));
-  questions_->ask(bus::Verb::retry, {.job = *job},
-                  [this, held](const Result<const bus::Item*>& said) {
-                    if (!said) return held->fail(said.error());
-                    accepted(**said, {}, std::move(*held));
-                  });
+  (*line)->ask(bus::Verb::retry, {.job = *job},
+               [this, held, wait = wait_of(request)](const Result<const bus::Item*>& said) {
+                 if (!said) return held->fail(said.error());
+                 accepted(**said, wait, std::move(*held));
+               });
 }
 
 void Gateway::accepted(const bus::Item& item, std::chrono::seconds wait, Answer answer) {
@@ -155,7 +173,8 @@ void Gateway::accepted(const bus::Item& item, std::chrono::seconds wait, Answer 
   answer.send(std::move(response));
 }
 
-// It is watched first and asked for then, so that its end cannot fall between the two.
+// The feed hears of all ends: who waits stands in the list before the job is asked for, so that its
+// end cannot fall between the two.
 void Gateway::wait_for_end(std::int64_t job, std::chrono::seconds wait, http::Response otherwise,
                            Answer answer) {
   otherwise.headers.add("Preference-Applied", fmt::format("wait={}", wait.count()));
@@ -167,8 +186,14 @@ void Gateway::wait_for_end(std::int64_t job, std::chrono::seconds wait, http::Re
     forget();
     if (waiter->answer.pending()) waiter->answer.send(std::move(waiter->otherwise));
   });
-  questions_->watch({.ids = {job}}, [](const Result<const bus::Item*>&) {});
   look_for_end(job);
+}
+
+void Gateway::wait_no_more() {
+  for (const auto& [job, waiter] : std::exchange(waiters_, {})) {
+    server_.cancel(waiter->timer);
+    if (waiter->answer.pending()) waiter->answer.send(std::move(waiter->otherwise));
+  }
 }
 
 void Gateway::drop(std::int64_t job, const std::shared_ptr<Waiter>& waiter) {
@@ -184,6 +209,10 @@ void Gateway::look_for_end(std::int64_t job) {
                   [this, job](const Result<const bus::Item*>& said) {
                     const auto status = said ? bus::json_of_msgpack((*said)->params)
                                              : Result<json>(std::unexpected(said.error()));
+                    if (!status && info(status.error().code).retry) {
+                      server_.once(Feed::try_again, [this, job] { look_for_end(job); });
+                      return;
+                    }
                     if (!status || !status->contains("end_unix_ns")) return;
                     const auto [begin, end] = waiters_.equal_range(job);
                     const std::multimap<std::int64_t, std::shared_ptr<Waiter>> ended(begin, end);
@@ -197,10 +226,11 @@ void Gateway::look_for_end(std::int64_t job) {
                   });
 }
 
-void Gateway::on_event(const bus::Item& item) {
-  if (item.verb != bus::Verb::event) return;
-  const auto event = bus::read<bus::Event>(item);
-  if (event && event->what != "progress" && event->what != "preview") look_for_end(event->job);
+void Gateway::on_end(std::int64_t job) {
+  if (job != 0) return look_for_end(job);
+  std::set<std::int64_t> jobs;
+  for (const auto& [waited, waiter] : waiters_) jobs.insert(waited);
+  for (const std::int64_t waited : jobs) look_for_end(waited);
 }
 
 }  // namespace tallymill::gateway

@@ -43,8 +43,8 @@ Line::~Line() {
 }
 
 Status Line::hello(const std::string& client) {
-  const std::int64_t request = expect([](const Result<const bus::Item*>& said) {
-    if (!said) log::warn("the front does not welcome the gateway: " + said.error().message);
+  const std::int64_t request = expect([this](const Result<const bus::Item*>& said) {
+    if (!said) refused_ = said.error();
   });
   auto added = packer_.try_add(bus::Hello{request, client});
   if (!added) return added;
@@ -119,8 +119,9 @@ void Line::take(const bus::Item& item) {
       if (const auto said = bus::read<bus::Reply>(item)) answer(said->request, &item);
       return;
     case bus::Verb::error:
+      // What it answers to one that it refused is about the wire, and says nothing to who asked.
       if (const auto said = bus::read<bus::Failure>(item))
-        answer(said->request, std::unexpected(error_of(*said)));
+        answer(said->request, std::unexpected(refused_ ? *refused_ : error_of(*said)));
       return;
     default:
       if (happened_) happened_(item);
@@ -143,7 +144,10 @@ void Line::give_up(Instant before) {
 }
 
 Result<Line*> Lines::of(const std::string& client) {
-  if (const auto known = lines_.find(client); known != lines_.end()) return known->second.get();
+  if (const auto known = lines_.find(client); known != lines_.end()) {
+    if (!known->second->refused() || known->second->waiting() > 0) return known->second.get();
+    lines_.erase(known);
+  }
   if (lines_.size() >= limits::gateway_lines) {
     auto idle = lines_.end();
     for (auto at = lines_.begin(); at != lines_.end(); ++at)

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,11 @@ class Line {
   // Ends, progress and gaps of what is watched.
   void on_event(OnEvent happened) { happened_ = std::move(happened); }
 
+  // What is there is heard now.
+  void read() { on_ready(); }
+  // The front would not have it: whatever is asked of it fails for this reason.
+  [[nodiscard]] const std::optional<Error>& refused() const { return refused_; }
+
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] Instant last_used() const { return last_used_; }
   // Questions from before this moment are given up: away.
@@ -69,6 +75,7 @@ class Line {
   bus::Packer packer_;
   bus::Frames frames_;
   OnEvent happened_;
+  std::optional<Error> refused_;
   std::int64_t last_request_ = 0;
   struct Waiting {
     Instant since;

@@ -20,6 +20,9 @@ constexpr const char* description =
     "you do not know whether it arrived. Errors are problem+json with the protocol's code; "
     "retry_after_ms says how long to wait.";
 
+// Of a socket that only tells: a message is answered by a goodbye.
+constexpr Bytes nothing_to_say{1024};
+
 Reply json_reply(std::string schema, std::string help, int status = 200) {
   return {status, std::move(help), {{"application/json", std::move(schema)}}};
 }
@@ -123,7 +126,8 @@ http::Router Gateway::routes() {
   const std::vector<Parameter> chosen{
       query("job", "only of this job"), query("kind", "only of this kind"),
       query("client", "only of this client"),
-      query("since", "LEDGER:SEQ, an event's id: the ends after it come first")};
+      query("since", "LEDGER:SEQ, an event's id: the ends after it come first"),
+      header("Last-Event-ID", "the same, as a browser says it; it goes before since")};
   row(Method::get, "/v1/events", Role::read, &G::get_events,
       {.id = "followEvents",
        .summary = "What happens to jobs, as Server-Sent Events; Last-Event-ID goes on.",
@@ -133,7 +137,8 @@ http::Router Gateway::routes() {
       {.id = "followEventsBySocket",
        .summary = "The same as text messages of a WebSocket, tallymill.v1.",
        .parameters = chosen,
-       .replies = {{101, "the socket is open"}}});
+       .replies = {{101, "the socket is open"}}},
+      nothing_to_say);
   row(Method::get, "/v1/wire", Role::read, &G::open_wire,
       {.id = "openWire",
        .summary = "The protocol of the bus in binary messages of a WebSocket, tallymill.v1; each "

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/limits.h"
 #include "base/sha256.h"
@@ -109,10 +110,20 @@ Result<std::int64_t> job_of(const http::Request& request) {
 
 Result<std::string> client_of(const http::Request& request) {
   if (!request.caller.name.empty()) return request.caller.name;
+  if (request.headers.count("Tallymill-Client") > 1)
+    return fail(Errc::bad_params, "Tallymill-Client is said twice");
   const auto said = request.headers.get("Tallymill-Client");
   if (said.size() > limits::client_name_bytes)
     return fail(Errc::too_big, "a client's name has at most 64 bytes");
+  if (!is_utf8(said)) return fail(Errc::bad_params, "Tallymill-Client is not UTF-8 text");
   return said.empty() ? std::string("anonymous") : std::string(said);
+}
+
+Status each_once(const http::Request& request) {
+  std::set<std::string_view> names;
+  for (const auto& [name, value] : request.query)
+    if (!names.insert(name).second) return fail(Errc::bad_params, "said twice", pointer_to(name));
+  return {};
 }
 
 std::chrono::seconds wait_of(const http::Request& request) {

@@ -42,6 +42,8 @@ struct Submission {
 [[nodiscard]] Result<std::int64_t> job_of(const http::Request& request);
 // Who submits: its token's name, else what it says in Tallymill-Client, else "anonymous".
 [[nodiscard]] Result<std::string> client_of(const http::Request& request);
+// bad_params: a name stands twice in its query.
+[[nodiscard]] Status each_once(const http::Request& request);
 // N of "Prefer: wait=N", at most limits::gateway_wait; 0 when it does not say so.
 [[nodiscard]] std::chrono::seconds wait_of(const http::Request& request);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -13,6 +14,11 @@ namespace tallymill::gateway {
 namespace {
 
 using nlohmann::json;
+
+bool is_member(std::string_view name) {
+  return name == "kind" || name == "params" || name == "priority" || name == "deadline_s" ||
+         name == "delay_s";
+}
 
 // A form's text as the JSON that the same member has in a body of its own.
 Result<json> member_json(const std::string& name, const std::string& text) {
@@ -62,7 +68,12 @@ Status JobUpload::begin(const http::PartHead& head) {
   writer_.reset();
   file_.reset();
   member_ = head.name;
-  if (head.file_name.empty()) return {};
+  no_file_ = false;
+  if (!head.is_file) return check_member();
+  if (head.file_name.empty()) {  // what a browser sends where no file was chosen
+    no_file_ = true;
+    return {};
+  }
   if (inputs_.size() >= limits::item_blobs)
     return fail(Errc::too_big, fmt::format("a job has at most {} files", limits::item_blobs));
   file_.emplace();
@@ -71,15 +82,32 @@ Status JobUpload::begin(const http::PartHead& head) {
   return {};
 }
 
+// Before any of it is held.
+Status JobUpload::check_member() const {
+  if (member_ == "file")
+    return fail(Errc::bad_params, "a file has a file name: curl sends one for -F file=@NAME",
+                "/file");
+  if (!is_member(member_))
+    return fail(Errc::bad_params, "no such member: kind, params, priority, deadline_s, delay_s",
+                pointer_to(member_));
+  if (std::ranges::find(members_, member_, &std::pair<std::string, std::string>::first) !=
+      members_.end())
+    return fail(Errc::bad_params, "said twice", pointer_to(member_));
+  return {};
+}
+
 Status JobUpload::data(std::string_view bytes) {
+  if (no_file_) return fail(Errc::bad_params, "a file without a name", pointer_to(member_));
   if (writer_) return writer_->write(bytes);
   value_ += bytes;
-  const auto bound =
-      static_cast<std::size_t>(file_ ? limits::inline_bytes.raw() : limits::http_body_bytes.raw());
-  if (value_.size() <= bound) return {};
-  if (!file_)
-    return fail(Errc::too_big, fmt::format("a member of a form has at most {} bytes", bound),
+  if (!file_) {
+    members_bytes_ += bytes.size();
+    const auto bound = static_cast<std::size_t>(limits::http_body_bytes.raw());
+    if (members_bytes_ <= bound) return {};
+    return fail(Errc::too_big, fmt::format("what a form says of a job has at most {} bytes", bound),
                 pointer_to(member_));
+  }
+  if (value_.size() <= static_cast<std::size_t>(limits::inline_bytes.raw())) return {};
   auto writer = place_.writer();
   if (!writer) return std::unexpected(std::move(writer).error());
   writer_ = std::move(*writer);
@@ -87,6 +115,7 @@ Status JobUpload::data(std::string_view bytes) {
 }
 
 Status JobUpload::end() {
+  if (no_file_) return {};
   if (!file_) {
     members_.emplace_back(std::move(member_), std::move(value_));
     return {};
@@ -110,7 +139,6 @@ Result<Submission> JobUpload::finish() {
   if (auto whole = form_->finish(); !whole) return std::unexpected(std::move(whole).error());
   json said = json::object();
   for (const auto& [name, text] : members_) {
-    if (said.contains(name)) return fail(Errc::bad_params, "said twice", pointer_to(name));
     auto value = member_json(name, text);
     if (!value) return std::unexpected(std::move(value).error());
     said[name] = std::move(*value);

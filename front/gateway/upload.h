@@ -42,19 +42,22 @@ class JobUpload {
  private:
   JobUpload(UploadPlace place, WallTime now) : place_(place), now_(now) {}
   [[nodiscard]] Status begin(const http::PartHead& head);
+  [[nodiscard]] Status check_member() const;
   [[nodiscard]] Status data(std::string_view bytes);
   [[nodiscard]] Status end();
 
   UploadPlace place_;
   WallTime now_;
   std::optional<http::Multipart> form_;
-  std::string json_;    // the whole body; of a form: its members, as they become one
+  std::string json_;    // the whole body, of what is no form
   std::string member_;  // the part that is being read: its name, when it is no file
   std::string value_;   // and what it has so far; of a file too, while it is small
   std::optional<Input> file_;
+  bool no_file_ = false;  // the part is a file's, and there is none
   std::unique_ptr<store::BlobWriter> writer_;
   std::vector<Input> inputs_;
   std::vector<std::pair<std::string, std::string>> members_;
+  std::size_t members_bytes_ = 0;
 };
 
 }  // namespace tallymill::gateway

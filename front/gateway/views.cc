@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -31,6 +32,17 @@ json readiness_of(const json& topology) {
   return {{"state", degraded ? "degraded" : "ok"}, {"checks", std::move(checks)}};
 }
 
+// Of the ledger and the blobs: below the floor what runs can still end, and no job is taken.
+void add_disk(json& readiness, const std::filesystem::path& folder, Bytes floor) {
+  std::error_code failed;
+  const auto space = std::filesystem::space(folder, failed);
+  const bool has_room = !failed && space.available >= static_cast<std::uintmax_t>(floor.raw());
+  readiness["checks"]["disk"] = {
+      {"state", has_room ? "ok" : "degraded"},
+      {"detail", has_room ? "" : "free space is below the floor: no job and no blob is taken"}};
+  if (!has_room) readiness["state"] = "degraded";
+}
+
 }  // namespace
 
 void Gateway::get_workers(Request&&, Answer answer) {
@@ -55,10 +67,14 @@ void Gateway::get_health(Request&&, Answer answer) {
 
 void Gateway::get_readiness(Request&&, Answer answer) {
   auto held = std::make_shared<Answer>(std::move(answer));
-  questions_->ask(bus::Verb::topology, {}, [held](const Result<const bus::Item*>& said) {
+  questions_->ask(bus::Verb::topology, {}, [this, held](const Result<const bus::Item*>& said) {
     const auto topology =
         said ? bus::json_of_msgpack((*said)->params) : Result<json>(std::unexpected(said.error()));
-    if (topology) return held->send(http::json_response(readiness_of(*topology)));
+    if (topology) {
+      json readiness = readiness_of(*topology);
+      add_disk(readiness, options_.blobs, options_.disk_floor);
+      return held->send(http::json_response(readiness));
+    }
     held->send(http::json_response(
         {{"state", "down"},
          {"checks", {{"front", {{"state", "down"}, {"detail", topology.error().message}}}}}},

@@ -81,12 +81,14 @@ class Wire : public std::enable_shared_from_this<Wire> {
 class Wires {
  public:
   // `front`: its endpoint, in `context`.
-  Wires(http::Server& server, zmq::context_t& context, std::string front,
-        metrics::Registry& registry)
-      : server_(server), context_(context), front_(std::move(front)), probe_(registry) {}
+  Wires(http::Server& server, zmq::context_t& context, std::string front, Probe& probe)
+      : server_(server), context_(context), front_(std::move(front)), probe_(probe) {}
 
   // Beyond limits::wire_sockets it is closed with 1013: try again later.
   void open(const http::Caller& caller, const std::shared_ptr<http::Socket>& client);
+  void move_all() {
+    for (const auto& [id, wire] : wires_) wire->move();
+  }
   [[nodiscard]] std::size_t size() const { return wires_.size(); }
 
  private:
@@ -95,7 +97,7 @@ class Wires {
   http::Server& server_;
   zmq::context_t& context_;
   std::string front_;
-  Probe probe_;
+  Probe& probe_;
   std::map<std::uint64_t, std::shared_ptr<Wire>> wires_;
   std::uint64_t last_id_ = 0;
 };

@@ -7,6 +7,8 @@ usage: http_test.py PROGRAMS
 import hashlib
 import json
 import pathlib
+import signal
+import subprocess
 import sys
 import unittest
 
@@ -100,6 +102,44 @@ class OverHttp(unittest.TestCase):
         self.assertEqual(again.status, 202, again.body)
         self.assertEqual(self.http.ask("GET", again.headers["Location"]).json()["parent"], job)
 
+    def test_a_job_that_is_tried_again_belongs_to_who_asked(self):
+        job = self.submit({**BOX, "delay_s": 600}, 0).json()["job"]
+        self.http.ask("DELETE", f"/v1/jobs/{job}")
+        again = self.http.ask("POST", f"/v1/jobs/{job}/retry",
+                              headers={"Tallymill-Client": "night shift", "Prefer": "wait=20"})
+        self.assertEqual(again.status, 200, again.body)
+        told = again.json()
+        self.assertEqual((told["client"], told["parent"], told["state"]), ("night shift", job, "done"))
+
+    def test_a_job_that_failed_has_no_result_and_the_request_was_not_wrong(self):
+        self.refused(self.http.ask("GET", "/v1/jobs/123456789/result"), 404, "E_NOT_FOUND")
+        crashed = self.submit({"kind": "synthetic", "params": {"outcome": "fail"}}, 0).json()["job"]
+        self.refused(self.http.ask("GET", f"/v1/jobs/{crashed}/result"), 409, "E_STATE")
+        cancelled = self.submit({**BOX, "delay_s": 600}, 0).json()["job"]
+        self.http.ask("DELETE", f"/v1/jobs/{cancelled}")
+        for path in ("result", "result/0"):
+            answer = self.http.ask("GET", f"/v1/jobs/{cancelled}/{path}")
+            self.refused(answer, 409, "E_STATE")
+            self.assertIn("cancelled", answer.json()["detail"])
+
+    def test_what_a_digest_names_is_kept_for_ever_and_what_a_job_names_is_asked_about(self):
+        job = self.submit(BOX, 20).json()["job"]
+        file = self.http.ask("GET", f"/v1/jobs/{job}/result").json()["files"][0]
+        self.assertEqual(self.http.ask("GET", file["href"]).headers["Cache-Control"], "private, no-cache")
+        digest = self.http.ask("PUT", "/v1/blobs", body=PHOTO,
+                               headers={"Content-Type": "image/jpeg"}).json()["digest"]
+        self.assertIn("immutable", self.http.ask("GET", f"/v1/blobs/{digest}").headers["Cache-Control"])
+
+    def test_a_form_says_what_is_wrong_before_it_holds_it(self):
+        for fields, files, said in (({"kind": "box", "colour": "red"}, [], "/colour"),
+                                    ({"kind": "thumbs", "file": "photo.jpg"}, [], "/file")):
+            kind, body = form(fields, files)
+            self.refused(self.http.ask("POST", "/v1/jobs", body=body, headers={"Content-Type": kind}), 422,
+                         "E_PARAMS", said)
+        kind, body = form({"kind": "box", "params": json.dumps(BOX["params"])},
+                          [("file", "", "application/octet-stream", b"")])  # as of a browser, none chosen
+        self.assertEqual(self.http.ask("POST", "/v1/jobs", body=body, headers={"Content-Type": kind}).status, 202)
+
     def test_what_is_wrong_with_a_job_is_said_with_its_place(self):
         post = lambda job: self.http.ask("POST", "/v1/jobs", job)
         self.refused(post({"kind": "nothing"}), 404, "E_NO_ROUTE", "/kind")
@@ -175,11 +215,48 @@ class OverHttp(unittest.TestCase):
         self.assertEqual(len(seen), 3)
         self.refused(self.http.ask("GET", "/v1/jobs?sort=colour"), 422, "E_PARAMS", "/sort")
         self.refused(self.http.ask("GET", "/v1/jobs?colour=red"), 422, "E_PARAMS", "/colour")
+        self.refused(self.http.ask("GET", "/v1/jobs?limit=0"), 422, "E_PARAMS", "/limit")
+        self.refused(self.http.ask("GET", "/v1/jobs?limit=1&limit=2"), 422, "E_PARAMS", "/limit")
 
     def test_a_page_of_another_origin_and_a_rebound_name_are_refused(self):
         evil = {"Origin": "http://evil.example"}
         self.refused(self.http.ask("POST", "/v1/jobs", BOX, evil), 403, "E_DENIED")
         self.refused(self.http.ask("GET", "/v1/jobs", headers={"Host": "evil.example"}), 421, "E_DENIED")
+
+
+class Leaving(unittest.TestCase):
+    def test_who_waits_over_http_hears_the_end_of_what_runs_when_the_front_is_told_to_stop(self):
+        mill = self.enterContext(Mill(PROGRAMS))
+        bus = Client(mill.endpoint, "leaving")
+        until(lambda: bus.hello(0.5), 30, "the front answers")
+        mill.ready(bus)
+        http = Http(mill.http_port)
+        events = self.enterContext(Events(mill.http_port))
+        stream = iter(events)
+        next(stream)
+        job = http.ask("POST", "/v1/jobs", {"kind": "synthetic", "params": {
+            "service_us": 1_500_000, "mode": "sleep"}}).json()["job"]
+        waiting = subprocess.Popen([pathlib.Path(PROGRAMS) / "tallymill", "wait", str(job), "--server",
+                                    f"http://127.0.0.1:{mill.http_port}"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(waiting.stdout.close)
+        until(lambda: http.ask("GET", f"/v1/jobs/{job}").json()["state"] == "in_flight", 20, "it runs")
+        until(lambda: b"tallymill_wire_sockets 1" in http.raw("GET", "/metrics").body, 20, "somebody waits")
+        mill.up.send_signal(signal.SIGTERM)
+        self.assertIn((job, "done"), [(value["job"], what) for _, what, value in stream])
+        self.assertEqual(waiting.wait(20), 0)
+        self.assertEqual(mill.up.wait(20), 0)
+
+
+class Full(unittest.TestCase):
+    def test_a_disk_below_the_floor_is_told_apart_from_a_front_that_is_down(self):
+        mill = self.enterContext(Mill(PROGRAMS, environment=lambda name: {
+            "TALLYMILL_FRONT__DISK_FLOOR_BYTES": str(2**60)} if name == "front" else {}))
+        bus = Client(mill.endpoint, "full")
+        until(lambda: bus.hello(0.5), 30, "the front answers")
+        mill.ready(bus)
+        ready = Http(mill.http_port).ask("GET", "/readyz")
+        self.assertEqual((ready.status, ready.json()["state"]), (200, "degraded"))
+        self.assertEqual(ready.json()["checks"]["disk"]["state"], "degraded")
 
 
 if __name__ == "__main__":

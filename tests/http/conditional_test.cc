@@ -189,14 +189,14 @@ TEST(Conditional, WhatIsNoWholeAnswerWithAnEtagComesBackAsItIs) {
 }
 
 TEST(KeptForAnswer, AnswersAsTheWholeRequestWould) {
-  Request whole{.method = Method::head, .path = "/x", .body = "much"};
+  Request whole{.method = Method::head, .target = "/x?y", .body = "much"};
   whole.id = "1";
   for (const char* name : {"Host", "IF-Match", "If-None-Match", "if-range", "Range",
                            "Accept-Encoding", "Accept", "If-Modified-Since"})
     whole.headers.add(name, "a");
   const Request kept = kept_for_answer(whole);
   EXPECT_EQ(kept.method, Method::head);
-  EXPECT_EQ(kept.path, "/x");
+  EXPECT_EQ(kept.target, "/x?y");
   EXPECT_EQ(kept.id, "1");
   std::string names;
   for (const auto& [name, value] : kept.headers.all()) names += name + " ";

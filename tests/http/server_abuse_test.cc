@@ -225,6 +225,39 @@ TEST(Smuggling, ABadChunkEndsTheConnection) {
   EXPECT_TRUE(is_served(served));
 }
 
+// It never ends, so that nothing but the bound on what is held can end it.
+TEST(Smuggling, AnEndlessExtensionOrTrailerEndsTheConnection) {
+  Served served(routes());
+  for (const char* chunk : {"3;", "3\r\nabc\r\n0\r\nA: "}) {
+    auto client = served.client();
+    client.send(client.request("POST /",
+                               "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n") +
+                chunk + std::string(256 << 10, 'x'));
+    EXPECT_EQ(client.reply().status, 400) << chunk;
+    EXPECT_TRUE(client.ended()) << chunk;
+  }
+  EXPECT_TRUE(is_served(served));
+}
+
+// Whoever may only ask for a page would hold a place for as long as a body may take.
+TEST(Smuggling, WhatIsOnlyReadHasNoBody) {
+  Served served(routes());
+  for (const char* fields : {"Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n"})
+    for (const char* line : {"GET /", "HEAD /"}) {
+      auto client = served.client();
+      client.send(client.request(line, fields));
+      EXPECT_EQ(client.reply_head().status, 400) << line << fields;
+    }
+}
+
+TEST(Smuggling, ATlsHelloIsNotWaitedFor) {
+  Served served(routes());
+  auto client = served.client();
+  client.send(std::string("\x16\x03\x01\x02\x00\x01", 6));
+  EXPECT_EQ(client.reply().status, 400);
+  EXPECT_TRUE(client.ended());
+}
+
 TEST(Smuggling, ABodyShorterThanItSaidIsNotHandled) {
   int handled = 0;
   Router router;

@@ -151,6 +151,19 @@ TEST(Stream, HeadOfOneIsItsHead) {
   EXPECT_EQ(streams.closed, 1);
 }
 
+TEST(Stream, HeadOfOneThatHasSpokenAlreadyIsItsHeadAlone) {
+  Router router;
+  add(router, Method::get, "/spoken", [](Request&&, Answer answer) {
+    const auto outlet = answer.stream({.type = "text/event-stream"});
+    EXPECT_TRUE(outlet->send("data: 1\n\n"));
+  });
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("HEAD /spoken") + client.request("GET /nothing"));
+  EXPECT_EQ(client.reply_head().status, 200);
+  EXPECT_EQ(client.reply().status, 404);
+}
+
 TEST(Stream, EndsWithTheConnectionForHttp10) {
   Streams streams;
   Router router;

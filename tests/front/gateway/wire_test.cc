@@ -272,9 +272,10 @@ class WireTest : public ::testing::Test {
   zmq::socket_t front_;
   bus::Route from_;
   metrics::Registry registry_;
+  Probe probe_{registry_};
   http::Server server_{routes(), {}};
   std::unique_ptr<Wires> wires_ =
-      std::make_unique<Wires>(server_, context_, "inproc://jobs", registry_);
+      std::make_unique<Wires>(server_, context_, "inproc://jobs", probe_);
   http::Client client_{{.message_bytes = Bytes(bus::most_packed_bytes)}};
 };
 
