@@ -48,6 +48,8 @@ class Line : public std::enable_shared_from_this<Line> {
   [[nodiscard]] bool next(Change& change) {
     const std::lock_guard lock(mutex_);
     if (changes_.empty()) return false;
+    // The end of a connection comes behind what came through it.
+    if (changes_.front().what == What::disconnected && !received_.empty()) return false;
     change = std::move(changes_.front());
     changes_.pop_front();
     return true;
@@ -62,9 +64,9 @@ class Line : public std::enable_shared_from_this<Line> {
     room_.notify_one();
     return true;
   }
-  [[nodiscard]] bool has_received() {
+  [[nodiscard]] bool has_more() {
     const std::lock_guard lock(mutex_);
-    return !received_.empty();
+    return !received_.empty() || !changes_.empty();
   }
   // False: as many wait as may wait.
   [[nodiscard]] bool take_room(std::size_t bytes) {
@@ -215,7 +217,7 @@ class TunnelLink final : public bus::Link {
                   calls.changed();
                   if (alive.expired()) return;
                   calls.readable();
-                  if (!alive.expired() && line->has_received()) line->signal();
+                  if (!alive.expired() && line->has_more()) line->signal();
                 });
     dial();
   }

@@ -106,7 +106,10 @@ http::Router Gateway::routes() {
   row(Method::post, "/v1/jobs/{id}/retry", Role::operate, &G::retry_job,
       {.id = "retryJob",
        .summary = "Run a failed, expired or cancelled job again, as a new one.",
-       .replies = {json_reply("Accepted", "the new job is on disk", 202)}});
+       .parameters = {header("Tallymill-Client", "whose the new job is"),
+                      header("Prefer", "wait=N, as for a job that is given")},
+       .replies = {json_reply("Accepted", "the new job is on disk", 202),
+                   json_reply("Job", "it has ended within the wait")}});
   row(Method::get, "/v1/jobs/{id}/result", Role::read, &G::get_result,
       {.id = "getResult",
        .summary = "What a job that is done made: its values, and where its files are.",

@@ -38,7 +38,10 @@ class Abuse(unittest.TestCase):
         cls.front = cls.mill.children("front")[0]
 
     def setUp(self):
-        self.accepted = self.snapshot()["jobs"]["accepted"]
+        def idle():
+            jobs = self.snapshot()["jobs"]
+            return jobs["in_flight"] == jobs["settling"] == sum(jobs["waiting"].values()) == 0 and jobs
+        self.accepted = until(idle, 30, "what came before has ended")["accepted"]
 
     def tearDown(self):
         """Whatever was done: the same process serves, and its books balance."""

@@ -249,8 +249,10 @@ class Leaving(unittest.TestCase):
 
 class Full(unittest.TestCase):
     def test_a_disk_below_the_floor_is_told_apart_from_a_front_that_is_down(self):
-        mill = self.enterContext(Mill(PROGRAMS, environment=lambda name: {
-            "TALLYMILL_FRONT__DISK_FLOOR_BYTES": str(2**60)} if name == "front" else {}))
+        mill = Mill(PROGRAMS)
+        text = mill.config.read_text()
+        mill.config.write_text(text.replace("disk_floor_bytes: 1048576", "disk_floor_bytes: 900000000000000"))
+        self.enterContext(mill)
         bus = Client(mill.endpoint, "full")
         until(lambda: bus.hello(0.5), 30, "the front answers")
         mill.ready(bus)

@@ -96,7 +96,7 @@ class Metrics(unittest.TestCase):
         families = exposition(http.ask("GET", "/metrics").body.decode())
         self.assertEqual({name: kind for name, (kind, _) in documented(1).items()},
                          {name: family[0] for name, family in families.items()
-                          if name.startswith(("tallymill_http_", "tallymill_wire_"))})
+                          if name.startswith(("tallymill_http_", "tallymill_gateway_", "tallymill_wire_"))})
         self.assertIn("tallymill_jobs_accepted_total", families)
         for name, (_, labels) in documented(1).items():
             for sample, found, _ in families[name][2]:
