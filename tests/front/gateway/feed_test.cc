@@ -15,6 +15,7 @@
 #include "bus/codec_json.h"
 #include "bus/endpoints.h"
 #include "bus/frames.h"
+#include "tests/front/gateway/front_address.h"
 
 namespace tallymill::gateway {
 namespace {
@@ -22,9 +23,9 @@ namespace {
 class FeedTest : public ::testing::Test {
  protected:
   FeedTest() {
-    front_ = *bus::open_socket(context_, bus::Role::front_jobs, "inproc://jobs");
+    front_ = *bus::open_socket(context_, bus::Role::front_jobs, front_address());
     EXPECT_TRUE(server_.open());
-    line_ = *Line::open(server_, context_, "inproc://jobs", "test");
+    line_ = *Line::open(server_, context_, front_address(), "test");
     feed_ = std::make_unique<Feed>(*line_, server_);
     server_.start();
   }

@@ -14,6 +14,7 @@
 #include "bus/frames.h"
 #include "bus/packed_frames.h"
 #include "http/client.h"
+#include "tests/front/gateway/front_address.h"
 
 namespace tallymill::gateway {
 namespace {
@@ -206,7 +207,7 @@ class Speaker {
 class WireTest : public ::testing::Test {
  protected:
   WireTest() {
-    front_ = *bus::open_socket(context_, bus::Role::front_jobs, "inproc://jobs");
+    front_ = *bus::open_socket(context_, bus::Role::front_jobs, front_address());
     EXPECT_TRUE(server_.open());
     server_.start();
     EXPECT_TRUE(client_.start());
@@ -275,7 +276,7 @@ class WireTest : public ::testing::Test {
   Probe probe_{registry_};
   http::Server server_{routes(), {}};
   std::unique_ptr<Wires> wires_ =
-      std::make_unique<Wires>(server_, context_, "inproc://jobs", probe_);
+      std::make_unique<Wires>(server_, context_, front_address(), probe_);
   http::Client client_{{.message_bytes = Bytes(bus::most_packed_bytes)}};
 };
 
