@@ -4,6 +4,7 @@
 // Threads: plain function.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <string>
@@ -12,7 +13,7 @@ namespace tallymill::gateway {
 
 inline std::string front_address() {
 #ifdef __SANITIZE_THREAD__
-  return "ipc:///tmp/tallymill-gateway-test-" + std::to_string(::getpid());
+  return "ipc://" + ::testing::TempDir() + "gateway-" + std::to_string(::getpid());
 #else
   return "inproc://jobs";
 #endif
