@@ -15,15 +15,14 @@ import unittest
 import zlib
 
 from http_client import Http, form
-from mill import Client, Mill, until
+from mill import Client, Mill, is_sanitized, until
 
 PROGRAMS = sys.argv.pop(1)
 PHOTO = (pathlib.Path(__file__).parents[2] / "examples" / "sample.jpg").read_bytes()
 BOX = {"kind": "box", "params": {"x_mm": 80, "y_mm": 60, "z_mm": 40}}
 CONNECTIONS = 2048  # limits::http_connections
 IDLE = 10_000
-# A sanitizer keeps what was freed.
-SANITIZED = b"__asan_init" in (pathlib.Path(PROGRAMS) / "tallymill-front").read_bytes()
+SANITIZED = is_sanitized(pathlib.Path(PROGRAMS) / "tallymill-front")
 RSS_GROWTH_MIB = 96
 POISON = {"NUL": "\0", "CRLF": "a\r\nInjected: yes\r\n\r\n", "not UTF-8": "\udcff", "DEL": "\x7f",
           "a mark that turns text round": "\u202e", "long": "x" * 5000, "markup": "<script>\"'&"}

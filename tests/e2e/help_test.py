@@ -15,9 +15,11 @@ import sys
 import time
 import unittest
 
+from mill import is_sanitized
+
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).absolute()
 LAUNCHER = str(PROGRAMS / "tallymill")
-SANITIZED = b"__asan_init" in pathlib.Path(LAUNCHER).read_bytes()
+SANITIZED = is_sanitized(LAUNCHER)
 
 
 def help_of(*words):

@@ -23,6 +23,11 @@ import zmq
 HEARTBEAT = 0.4
 
 
+def is_sanitized(program):
+    """Built with the sanitizer of addresses: it starts slowly, and keeps what was freed."""
+    return b"__asan_init" in pathlib.Path(program).read_bytes()
+
+
 def free_ports(n):
     """Ports that were free a moment ago."""
     sockets = [socket.socket() for _ in range(n)]

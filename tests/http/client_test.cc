@@ -385,7 +385,11 @@ TEST(Client, StopAnswersAllThatIsOpen) {
   EXPECT_EQ(code_of(asking.get(url_of(*holding.served, "/x"))), "E_CANCELLED");
 }
 
-TEST(Client, OneThatWasNeverStartedStops) { Client client({}); }
+TEST(Client, OneThatWasNeverStartedStopsAndAnswersWhoAsksItThen) {
+  Client client({});
+  client.stop();
+  EXPECT_EQ(code_of(client.fetch({.url = "http://127.0.0.1:1/"})), "E_CANCELLED");
+}
 
 // ---- a real server ----
 
