@@ -335,10 +335,11 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 inline constexpr std::chrono::milliseconds keep_window{10'000};
 inline constexpr std::int64_t keep_per_window = 2;
 // And how many are held, and how long: of less than 1 KiB each, but for jobs that were tried often.
+// All of them failures that were tried in vain are 2 GB.
 inline constexpr std::int64_t kept_waterfalls = 200'000;
 inline constexpr std::chrono::hours kept_waterfall_age{24 * 90};
 // What is held of a job's earlier attempts; the first ones go.
-inline constexpr Bytes kept_attempts_bytes = 64_KiB;
+inline constexpr Bytes kept_attempts_bytes = 8_KiB;
 // A page of them, also by its bytes on the wire; a single one that has more is told without hops.
 inline constexpr int waterfalls_page = 200;
 inline constexpr Bytes waterfalls_page_bytes = 512_KiB;

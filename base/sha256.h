@@ -3,6 +3,9 @@
 // Threads: plain functions, from any.
 #pragma once
 
+#include <openssl/types.h>
+
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +13,17 @@
 namespace tallymill {
 
 [[nodiscard]] std::string sha256_hex(std::string_view bytes);
+
+// Of bytes that come in pieces. Threads: one at a time.
+class Sha256 {
+ public:
+  Sha256();
+  void add(std::string_view piece);
+  [[nodiscard]] std::string hex();  // once
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
+};
 
 // Whether it could be what sha256_hex() says: digests from the wire become paths.
 [[nodiscard]] bool is_sha256_hex(std::string_view untrusted);

@@ -58,6 +58,7 @@ Event some_event() {
   event.what = "done";
   event.attempts = 1;
   event.whole_ns = 654'321;
+  event.took_ns = 543'210;
   return event;
 }
 

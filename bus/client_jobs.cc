@@ -13,10 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-bool is_end(std::string_view what) {
-  return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
-}
-
 // What a message that the front sends of its own accord tells of an end.
 Error error_of(std::string_view state, std::string_view code, std::string_view message,
                std::string_view field) {

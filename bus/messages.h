@@ -360,7 +360,8 @@ struct Event {
   std::string_view message = {};
   std::string_view field = {};
   std::int32_t attempts = 0;
-  std::int64_t whole_ns = 0;
+  std::int64_t whole_ns = 0;  // from its receipt to this announcement
+  std::int64_t took_ns = 0;   // from its receipt to the decision, as lists and `status` say it
   std::vector<FileRef> files = {};
   // To who watches everybody's jobs.
   std::string_view kind = {};
@@ -376,12 +377,18 @@ struct Event {
     f("field", field);
     f("att", attempts);
     f("ns", whole_ns);
+    f("took", took_ns);
     f("files", files);
     f("kind", kind);
     f("client", client);
     f("at", at_unix_ns);
   }
 };
+
+// Whether it is the last that is told of a job.
+[[nodiscard]] constexpr bool is_end(std::string_view what) {
+  return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
+}
 
 // Ends of these numbers are not told: ask for the status of what is waited for.
 struct Gap {

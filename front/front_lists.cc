@@ -32,7 +32,7 @@ json Front::status_json(const JobRow& row) const {
   status["state"] = std::string(name_of(row.end->state));
   status["attempts"] = row.end->attempts;
   status["end_unix_ns"] = to_ns(row.end->at);
-  status["whole_ns"] = row.end->took.count();
+  if (row.end->took >= Duration{}) status["took_ns"] = row.end->took.count();
   if (!row.end->code.empty()) {
     status["code"] = row.end->code;
     status["message"] = row.end->message;

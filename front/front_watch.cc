@@ -139,6 +139,7 @@ void Front::send_end(ConnId conn, const Ending& ending) {
   event.field = end.field;
   event.attempts = end.attempts;
   event.whole_ns = ending.whole.count();
+  event.took_ns = std::max(end.took, Duration{}).count();
   const Conn* watcher = desk_->find(conn);
   if (watcher != nullptr && watcher->watches_everyone) {
     event.kind = ending.kind;

@@ -45,7 +45,7 @@ json end_json(const EndsPage::Of& of) {
             {"state", std::string(name_of(end.state))},
             {"attempts", end.attempts},
             {"end_unix_ns", to_ns(end.at)}};
-  if (end.took >= Duration{}) told["whole_ns"] = end.took.count();
+  if (end.took >= Duration{}) told["took_ns"] = end.took.count();
   if (end.code.empty()) return told;
   told["code"] = end.code;
   told["message"] = end.message;

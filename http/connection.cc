@@ -1,7 +1,7 @@
 // 1. Each connection is one coroutine (Connection::run): header, guard, body, handler, answer,
 // again.
-// 2. No co_await stands in a condition or in the middle of an expression, and none of its arguments
-//    is made in it unless it is trivial: g++ 12 compiles some of those into a trap, or frees them
+// 2. No co_await stands in a condition or in the middle of an expression, and its arguments are
+//    trivial or moved from what has a name: g++ 12 compiles some others into a trap, or frees them
 //    twice.
 // 3. A handler answers through an Exchange, at once or later; the coroutine sleeps meanwhile on its
 //    bell, a timer that never fires and is cancelled by the answer.
@@ -135,7 +135,7 @@ class Connection final : public AnyConnection,
   }
   void look(SteadyTime at) override {
     // A client of TLS says goodbye in bytes, behind which watch_for_end() sees no end.
-    if (is_tls && exchange_ && hung_up()) exchange_->lose();
+    if (is_tls && exchange_) look_for_end();
     if (deadline == SteadyTime::max()) return;
     if (deadline_of == reader_rate && !acked_) acked_ = tcp_acked(socket().native_handle());
     if (deadline > at) return;
@@ -164,9 +164,11 @@ class Connection final : public AnyConnection,
     return static_cast<double>(*acked_ - before) >=
            seconds * static_cast<double>(limits::http_bytes_per_second.raw());
   }
-  bool hung_up() {
+  void look_for_end() {
     pollfd asked{socket().native_handle(), POLLRDHUP, 0};
-    return ::poll(&asked, 1, 0) > 0;
+    if (::poll(&asked, 1, 0) <= 0) return;
+    if ((asked.revents & (POLLHUP | POLLERR)) != 0) return exchange_->lose();
+    exchange_->half_close();
   }
 
   // In no request: it may be displaced.
@@ -292,11 +294,7 @@ class Connection final : public AnyConnection,
     const auto& head = parser_->get();
     http_1_0_ = head.version() < 11;
     keep_ = head.keep_alive() && !last_;
-    server_.probe.in_flight().add(1);
-    struct Counted {
-      Probe& probe;
-      ~Counted() { probe.in_flight().add(-1); }
-    } counted{server_.probe};
+    in_flight_.emplace(server_.probe.in_flight());
     route_name_ = "none";
     auto refused = take_head();
     if (!refused) refused = admit();
@@ -307,6 +305,7 @@ class Connection final : public AnyConnection,
       co_await upgrade();
     else
       again = co_await dispatch();
+    in_flight_.reset();
     co_return again;
   }
 
@@ -326,7 +325,8 @@ class Connection final : public AnyConnection,
       request_.headers.add(std::string(view_of(field.name_string())),
                            std::string(view_of(field.value())));
     }
-    request_.id = request_id();
+    request_.id = request_id_of(request_.headers);
+    if (request_.id.empty()) request_.id = server_.random_id();
     if (const auto trace = request_.headers.get("traceparent"); is_traceparent(trace))
       request_.trace = trace;
     return check_head(request_, view_of(head.method_string()), http_1_0_);
@@ -374,14 +374,6 @@ class Connection final : public AnyConnection,
   }
   [[nodiscard]] Error too_long() const {
     return {Errc::too_big, fmt::format("a body has at most {} bytes here", body_bound())};
-  }
-
-  std::string request_id() {
-    const auto said = request_.headers.get("X-Request-Id");
-    const auto fit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
-    if (!said.empty() && said.size() <= 64 && std::ranges::all_of(said, fit))
-      return std::string(said);
-    return server_.random_id();
   }
 
   // A whole response. When the request's body was not read to its end, what follows cannot be told
@@ -582,7 +574,8 @@ class Connection final : public AnyConnection,
       if (failed || !self->exchange_) return;
       char byte = 0;
       const auto got = ::recv(self->socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) self->exchange_->lose();
+      if (got == 0) return self->exchange_->half_close();
+      if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK) self->exchange_->lose();
     });
   }
 
@@ -591,6 +584,7 @@ class Connection final : public AnyConnection,
     hardening_ = Guard::hardening(response);
     if (hardening_.empty()) Guard::harden(response);
     keep_ = keep_ && !response.close && !last_ && !cut_;
+    in_flight_.reset();
     server_.probe.answered(route_name_, request_.method, response.status, now() - began_);
     log_access(response);
   }
@@ -624,8 +618,8 @@ class Connection final : public AnyConnection,
     acked_.reset();
     wait_until(server_.grace, reader_rate);
     error_code failed;
-    const std::size_t sent =
-        co_await asio::async_write(stream_, buffers, asio::redirect_error(use_awaitable, failed));
+    const std::size_t sent = co_await asio::async_write(
+        stream_, buffers, all_at_once, asio::redirect_error(use_awaitable, failed));
     deadline = SteadyTime::max();
     server_.probe.sent_bytes().add(sent);
     co_return !failed;
@@ -634,11 +628,7 @@ class Connection final : public AnyConnection,
   awaitable<bool> write_stream() {
     const auto exchange = exchange_;
     Response head = std::move(*exchange->response);
-    server_.probe.streams().add(1);
-    struct Counted {
-      Probe& probe;
-      ~Counted() { probe.streams().add(-1); }
-    } counted{server_.probe};
+    const Counted counted(server_.probe.streams());
     const bool chunked = !http_1_0_;
     if (!chunked) keep_ = false;
     finish(head);
@@ -694,6 +684,7 @@ class Connection final : public AnyConnection,
   Request request_;
   const Route* route_ = nullptr;
   std::string_view route_name_ = "none";
+  std::optional<Counted> in_flight_;
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<Handle> handle_;
   std::string head_;
@@ -730,11 +721,12 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     error_code failed;
     co_await socket_.async_accept(connection_->parser_->get(),
                                   asio::redirect_error(use_awaitable, failed));
+    connection_->in_flight_.reset();
     server_.probe.answered(connection_->route_name_, Method::get, failed ? 400 : 101,
                            now() - connection_->began_);
     if (failed || connection_->cut_) co_return;
     connection_->log_access({.status = 101});
-    server_.probe.sockets().add(1);
+    const Counted counted(server_.probe.sockets());
     handle_ =
         std::make_shared<Handle>(server_.probe, [at = connection_.get()] { at->bell_.ring(); });
     connection_->handle_ = handle_;
@@ -743,7 +735,6 @@ class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
     connection_->route_->handler.socket(std::move(handed), handle_);
     if (connection_->last_) handle_->end(1001, "the server leaves");
     co_await read();
-    server_.probe.sockets().add(-1);
     handle_->lose();
   }
 

@@ -28,9 +28,9 @@ std::shared_ptr<Outlet> Answer::stream(Response head) {
   return std::exchange(pending_, nullptr)->stream(std::move(head));
 }
 
-void Answer::on_gone(std::function<void()> gone) {
+void Answer::on_leaving(std::function<void()> leaving) {
   TM_CHECK(pending_ != nullptr);
-  pending_->on_gone(std::move(gone));
+  pending_->on_leaving(std::move(leaving));
 }
 
 }  // namespace tallymill::http

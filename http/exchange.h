@@ -44,7 +44,7 @@ class Answer {
     virtual ~Pending() = default;
     virtual void respond(Response&& response) = 0;
     virtual std::shared_ptr<Outlet> stream(Response&& head) = 0;
-    virtual void on_gone(std::function<void()> gone) = 0;
+    virtual void on_leaving(std::function<void()> leaving) = 0;
     // Nobody waits for it any more: what is said goes nowhere.
     [[nodiscard]] virtual bool is_over() const = 0;
   };
@@ -58,8 +58,10 @@ class Answer {
   void fail(const Error& error) { send(problem(error)); }
   // The response's head now, its body as it comes: until close().
   [[nodiscard]] std::shared_ptr<Outlet> stream(Response head);
-  // Called at most once, when the client is gone before the answer; at once when it is already.
-  void on_gone(std::function<void()> gone);
+  // Called at most once, when the client is gone before the answer, or sends no more: it may still
+  // read, as `nc -N` does, but who waits for something had better answer now. At once when it is so
+  // already.
+  void on_leaving(std::function<void()> leaving);
   [[nodiscard]] bool pending() const { return pending_ != nullptr; }
 
  private:

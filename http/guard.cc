@@ -172,7 +172,7 @@ std::expected<Caller, Refusal> Guard::admit(const Request& request, Role role, b
   const std::string_view host = headers.get("Host");
   // As one of ours is written, it needs no closer look.
   const bool known = std::ranges::find(authorities_, host) != authorities_.end();
-  if (headers.count("Host") > 1 || (!known && !host.empty() && !authority_of(host)))
+  if (headers.count("Host") != 1 || (!known && !host.empty() && !authority_of(host)))
     return refuse(400, Errc::bad_frame, "the request's Host is not one host and port");
   if (!known && !is_ours(host, scheme_, true))
     return refuse(421, Errc::denied, "the request's Host is no name of this server");

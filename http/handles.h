@@ -117,9 +117,9 @@ class Exchange final : public Answer::Pending,
     }
     return shared_from_this();
   }
-  void on_gone(std::function<void()> call) override {
-    if (gone) return call();
-    gone_call_.set(std::move(call));
+  void on_leaving(std::function<void()> call) override {
+    if (leaving || gone) return call();
+    leaving_call_.set(std::move(call));
   }
   [[nodiscard]] bool is_over() const override { return gone || response; }
 
@@ -149,13 +149,20 @@ class Exchange final : public Answer::Pending,
   void ring() const {
     if (ring_) ring_();
   }
+  // The client sends no more. No stream is written to it, for it would be told that it is gone only
+  // by a write; one answer is.
+  void half_close() {
+    if (streaming) return lose();
+    leaving = true;
+    leaving_call_.once();
+  }
   // The client is gone, or the server leaves.
   void lose() {
     if (std::exchange(gone, true)) return;
     ring();
     drained_call_.clear();
-    if (response) gone_call_.clear();
-    gone_call_.once();
+    if (response) leaving_call_.clear();
+    leaving_call_.once();
     closed_call_.once();
   }
   // The connection has done with it.
@@ -170,11 +177,12 @@ class Exchange final : public Answer::Pending,
   bool streaming = false;
   bool closing = false;
   bool gone = false;
-  bool wanted = false;  // who reads the body asked for the next piece
+  bool leaving = false;  // the client sends no more
+  bool wanted = false;   // who reads the body asked for the next piece
 
  private:
   std::function<void()> ring_;
-  Call<> gone_call_;
+  Call<> leaving_call_;
   Call<> drained_call_;
   Call<> closed_call_;
 };

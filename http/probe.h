@@ -53,4 +53,16 @@ class Probe {
   std::map<std::string, metrics::Counter*, std::less<>> cuts_;
 };
 
+// One of those that a gauge counts, for as long as it lives.
+class Counted {
+ public:
+  explicit Counted(metrics::Gauge& gauge) : gauge_(gauge) { gauge_.add(1); }
+  ~Counted() { gauge_.add(-1); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  metrics::Gauge& gauge_;
+};
+
 }  // namespace tallymill::http

@@ -1,6 +1,7 @@
 #include "http/request_check.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 #include <utility>
 
@@ -67,6 +68,13 @@ std::optional<Response> check_body(const Request& request, bool comes) {
       (lower_case(expects) != "100-continue" || request.headers.count("Expect") > 1))
     return closing("nothing but 100-continue can be expected", 417);
   return std::nullopt;
+}
+
+std::string request_id_of(const Headers& headers) {
+  const auto said = headers.get("X-Request-Id");
+  const auto fit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
+  if (said.size() > 64 || !std::ranges::all_of(said, fit)) return {};
+  return std::string(said);
 }
 
 bool is_traceparent(std::string_view text) {

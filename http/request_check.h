@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "http/message.h"
@@ -22,6 +23,9 @@ namespace tallymill::http {
 
 // Why this request's body is not read, whatever its route; `comes`: it has one.
 [[nodiscard]] std::optional<Response> check_body(const Request& request, bool comes);
+
+// What the client calls this request; empty: it does not, or by a name that no log can hold.
+[[nodiscard]] std::string request_id_of(const Headers& headers);
 
 // W3C Trace Context, version 00: another is ignored, as it asks for.
 [[nodiscard]] bool is_traceparent(std::string_view text);

@@ -15,6 +15,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,6 +23,12 @@
 #include "http/bell.h"
 
 namespace tallymill::http {
+
+// A completion condition of async_write: Asio's own, transfer_all, cuts what is written into calls
+// of 64 KiB.
+inline constexpr auto all_at_once = [](boost::system::error_code failed, std::size_t) {
+  return failed ? std::size_t{0} : std::numeric_limits<std::size_t>::max();
+};
 
 template <class Next>
 class WriteBehind {
@@ -46,7 +53,7 @@ class WriteBehind {
     writing_ = true;
     leaving_.swap(gathered_);
     boost::asio::async_write(
-        next_, boost::asio::buffer(leaving_),
+        next_, boost::asio::buffer(leaving_), all_at_once,
         [this, held = owner_.lock()](boost::system::error_code failed, std::size_t) {
           writing_ = false;
           failed_ = failed;

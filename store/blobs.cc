@@ -341,16 +341,16 @@ BlobWriter::~BlobWriter() {
 
 Status BlobWriter::write(std::string_view piece) {
   size_ = size_ + Bytes(static_cast<std::int64_t>(piece.size()));
+  sha256_.add(piece);
   return write_all(file_.fd(), piece, path_);
 }
 
 Result<std::string> BlobWriter::finish() {
-  auto digest = digest_of_file(file_.fd(), static_cast<std::size_t>(size_.raw()), path_);
-  if (!digest) return digest;
-  auto known = blobs_.touch(*digest);
+  std::string digest = sha256_.hex();
+  auto known = blobs_.touch(digest);
   if (!known) return std::unexpected(std::move(known).error());
   if (*known) return digest;
-  if (auto stored = blobs_.publish(file_.fd(), path_, *digest); !stored)
+  if (auto stored = blobs_.publish(file_.fd(), path_, digest); !stored)
     return std::unexpected(std::move(stored).error());
   placed_ = true;
   return digest;

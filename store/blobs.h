@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/sha256.h"
 #include "base/units.h"
 #include "store/durable.h"
 
@@ -119,7 +120,6 @@ class BlobWriter {
   // disk: the blob cannot be finished any more.
   [[nodiscard]] Status write(std::string_view piece);
   // The digest of all that was written, durable; as Blobs::put. Once.
-  // Cost: reads it all once more.
   [[nodiscard]] Result<std::string> finish();
   [[nodiscard]] Bytes size() const { return size_; }
 
@@ -131,6 +131,7 @@ class BlobWriter {
   Blobs& blobs_;
   std::filesystem::path path_;
   File file_;
+  Sha256 sha256_;
   Bytes size_{};
   bool placed_ = false;  // it has the name of its digest
 };

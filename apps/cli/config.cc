@@ -30,8 +30,10 @@ Result<LoadedConfig> settings_of(const std::vector<std::string>& args) {
   sources.environment = environment_of(environ);
   auto loaded = load_config(sources);
   if (!loaded || loaded->positional.empty()) return loaded;
-  if (loaded->positional.size() > 1)
-    return fail(Errc::bad_params, "one file at most: " + loaded->positional[1]);
+  const bool named = std::ranges::any_of(
+      args, [](const auto& arg) { return arg == "--config" || arg.starts_with("--config="); });
+  if (named || loaded->positional.size() > 1)
+    return fail(Errc::bad_params, "one file at most: " + loaded->positional.back());
   sources.args.insert(sources.args.begin(), {"--config", loaded->positional.front()});
   return load_config(sources);
 }

@@ -106,7 +106,9 @@ class Commands {
         ->allow_extra_args(false);
     sub.add_option("--params", job_.params_json, "all parameters as a JSON object");
     sub.add_option("--priority", job_.priority, "0 (lowest) to 9")->check(CLI::Range(0, 9));
-    sub.add_option("--key", job_.key, "idempotency key: the same key is the same job");
+    sub.add_option(
+        "--key", job_.key,
+        "idempotency key: the same key of the same\nclient is the same job; needs --client");
     sub.add_option("--deadline", job_.deadline_s, "seconds from now after which it expires")
         ->check(seconds);
     sub.add_option("--delay", job_.delay_s, "seconds from now before which it does\nnot start")

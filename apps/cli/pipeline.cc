@@ -28,6 +28,12 @@ json member(const json& object, const char* key) {
   return found == object.end() ? json() : *found;
 }
 
+// `names`: of those that there are, each behind a space.
+Error no_such_kind(const std::string& asked, const std::string& names) {
+  return {Errc::no_route, fmt::format("no stage serves kind {}; there {}", asked,
+                                      names.empty() ? "are none" : "are" + names)};
+}
+
 double real_at(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number() ? found->get<double>() : 0.0;
@@ -182,14 +188,19 @@ int kinds(const Common& common, const std::string& only) {
     const auto answer = client->kinds();
     if (!answer) return tell(common, answer.error());
     if (only.empty()) return print_json(*answer), exit_ok;
-    for (const json& kind : member(*answer, "kinds"))
+    std::string names;
+    for (const json& kind : member(*answer, "kinds")) {
       if (text_at(kind, "name") == only) return print_json(kind), exit_ok;
-    return tell(common, {Errc::no_route, fmt::format("no stage serves kind {}", only)});
+      names += " " + text_at(kind, "name");
+    }
+    return tell(common, no_such_kind(only, names));
   }
   const auto all = kinds_of(*client.client);
   if (!all) return tell(common, all.error());
   bool any = false;
+  std::string names;
   for (const KindSpec& kind : *all) {
+    names += " " + kind.name;
     if (!only.empty() && kind.name != only) continue;
     if (std::exchange(any, true)) print("\n");
     print_kind(kind, !only.empty());
@@ -199,7 +210,7 @@ int kinds(const Common& common, const std::string& only) {
     fmt::print(stderr, "no stage is connected, so there are no kinds yet\n");
     return exit_ok;
   }
-  return tell(common, {Errc::no_route, fmt::format("no stage serves kind {}", only)});
+  return tell(common, no_such_kind(only, names));
 }
 
 int ping(const Common& common) {

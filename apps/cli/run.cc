@@ -41,6 +41,10 @@ Result<std::vector<Piece>> pieces_of(const JobArgs& args, bus::Client& client) {
   if (args.deadline_s > 0) request.deadline = in(args.deadline_s);
   if (args.delay_s > 0) request.not_before = in(args.delay_s);
 
+  if (!args.key.empty() && args.common.client.empty())
+    return fail(Errc::bad_params,
+                "a key is one client's: say which by --client, or the next call is another",
+                "/key");
   const bool one_each = spec != nullptr && spec->inputs_max == 1 && args.files.size() > 1;
   if (one_each && !args.key.empty())
     return fail(Errc::bad_params, "--key names one job, and each of these files is one", "/key");

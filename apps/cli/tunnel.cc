@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "bus/packed_frames.h"
+#include "http/message.h"
 #include "http/url.h"
 
 namespace tallymill::cli {
@@ -271,7 +272,10 @@ class TunnelLink final : public bus::Link {
 }  // namespace
 
 bool is_http(std::string_view server) {
-  return server.starts_with("http://") || server.starts_with("https://");
+  const std::size_t end = server.find("://");
+  if (end == std::string_view::npos) return false;
+  const std::string scheme = http::lower_case(server.substr(0, end));
+  return scheme == "http" || scheme == "https";
 }
 
 Tunnel::Tunnel(std::string url, http::ClientOptions options)

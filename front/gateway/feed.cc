@@ -18,10 +18,6 @@ using nlohmann::json;
 
 constexpr std::chrono::milliseconds gather{10};
 
-bool is_end(std::string_view what) {
-  return what == "done" || what == "failed" || what == "cancelled" || what == "expired";
-}
-
 Bytes size_of(const Happening& happening) {
   return Bytes(static_cast<std::int64_t>(happening.json.size() + happening.sse.size()));
 }
@@ -35,7 +31,6 @@ Happening gap(std::int64_t from, std::int64_t to) {
 
 Happening happening_of(const bus::Event& event) {
   Happening happening{event.seq,
-                      is_end(event.what),
                       event.job,
                       std::string(event.what),
                       std::string(event.kind),
@@ -48,7 +43,8 @@ Happening happening_of(const bus::Event& event) {
             {"client", event.client}};
   if (event.at_unix_ns != 0) told["at_unix_ns"] = event.at_unix_ns;
   if (event.what == "progress") told["fraction"] = event.fraction;
-  if (happening.is_end) told["attempts"] = event.attempts;
+  if (happening.is_end()) told["attempts"] = event.attempts;
+  if (event.took_ns != 0) told["took_ns"] = event.took_ns;
   if (event.whole_ns != 0) told["whole_ns"] = event.whole_ns;
   if (!event.code.empty()) {
     told["code"] = event.code;
@@ -68,15 +64,11 @@ Happening happening_of(const json& end) {
             {"client", end.value("client", "")},
             {"at_unix_ns", end.value("end_unix_ns", std::int64_t{0})},
             {"attempts", end.value("attempts", 0)}};
-  for (const char* name : {"whole_ns", "code", "message", "field"})
+  for (const char* name : {"took_ns", "code", "message", "field"})
     if (const auto at = end.find(name); at != end.end()) told[name] = *at;
-  Happening happening{told["seq"].get<std::int64_t>(),
-                      true,
-                      told["job"].get<std::int64_t>(),
-                      told["event"].get<std::string>(),
-                      told["kind"].get<std::string>(),
-                      told["client"].get<std::string>(),
-                      {}};
+  Happening happening{told["seq"].get<std::int64_t>(),   told["job"].get<std::int64_t>(),
+                      told["event"].get<std::string>(),  told["kind"].get<std::string>(),
+                      told["client"].get<std::string>(), {}};
   happening.json = told.dump();
   return happening;
 }
@@ -157,19 +149,19 @@ void Feed::render(Happening& happening, std::int64_t reached) const {
 }
 
 void Feed::add(Happening&& happening) {
-  render(happening, happening.is_end ? happening.seq : 0);
-  if (happening.is_end) head_ = std::max(head_, happening.seq);
+  render(happening, happening.is_end() ? happening.seq : 0);
+  if (happening.is_end()) head_ = std::max(head_, happening.seq);
   bytes_ = bytes_ + size_of(happening);
   ring_.push_back(std::move(happening));
   while (ring_.size() > limits::gateway_events ||
          (bytes_ > limits::gateway_events_bytes && ring_.size() > 1)) {
     bytes_ -= size_of(ring_.front());
-    if (ring_.front().is_end) ring_since_ = ring_.front().seq;
+    if (ring_.front().is_end()) ring_since_ = ring_.front().seq;
     ring_.pop_front();
     ++first_;
   }
   untold_ = true;
-  if (ended_ && ring_.back().is_end) ended_(ring_.back().job);
+  if (ended_ && ring_.back().is_end()) ended_(ring_.back().job);
   if (!gathering_) tell_all();
 }
 
@@ -196,9 +188,9 @@ void Feed::pump(Follower& follower) {
   while (follower.at_ < first_ + ring_.size()) {
     const Happening& next = ring_[follower.at_ - first_];
     // From before the end that it saw last.
-    const bool known = next.is_end ? next.seq <= follower.seen_ : next.seq < follower.seen_;
+    const bool known = next.is_end() ? next.seq <= follower.seen_ : next.seq < follower.seen_;
     if (!known && follower.interest_.wants(next) && !follower.tell_(next)) return;
-    if (!known && next.is_end) follower.seen_ = next.seq;
+    if (!known && next.is_end()) follower.seen_ = next.seq;
     ++follower.at_;
   }
 }

@@ -30,6 +30,7 @@
 #include <string_view>
 
 #include "base/units.h"
+#include "bus/messages.h"
 #include "front/gateway/line.h"
 
 namespace tallymill::gateway {
@@ -37,13 +38,13 @@ namespace tallymill::gateway {
 // One thing that happened, as it is told.
 struct Happening {
   std::int64_t seq = 0;  // of an end its own; of anything else that of the end before it
-  bool is_end = false;
   std::int64_t job = 0;
   std::string what;  // accepted, progress, done, failed, cancelled, expired; gap
   std::string kind;
   std::string client;
   std::string json;
   std::string sse;  // the same as one of Server-Sent Events
+  [[nodiscard]] bool is_end() const { return bus::is_end(what); }
 };
 
 // What a follower wants to hear; what is empty or 0 rules nothing out.

@@ -23,12 +23,13 @@ Status Gateway::open() {
   auto questions = Line::open(server_, context_, options_.front, "gateway");
   if (!questions) return std::unexpected(std::move(questions).error());
   questions_ = std::move(*questions);
+  waits_ = std::make_unique<Waits>(*questions_, server_);
   auto events = Line::open(server_, context_, options_.front, "gateway");
   if (!events) return std::unexpected(std::move(events).error());
   events_ = std::move(*events);
   feed_ = std::make_unique<Feed>(*events_, server_);
   wires_ = std::make_unique<Wires>(server_, context_, options_.front, probe_);
-  feed_->on_end([this](std::int64_t job) { on_end(job); });
+  feed_->on_end([this](std::int64_t job) { waits_->on_end(job); });
   porters_ = std::make_unique<bus::Errands>(server_, limits::errands, "uploads");
   return {};
 }
@@ -47,7 +48,7 @@ void Gateway::drain(std::function<void()> done) {
     events_->read();
     feed_->tell_all();
     wires_->move_all();
-    wait_no_more();
+    waits_->give_up();
   });
   server_.drain(limits::http_drain, std::move(done));
 }
@@ -64,7 +65,7 @@ void Gateway::look_after() {
   probe_.lines().set(static_cast<double>(lines_->size()));
   probe_.followers().set(static_cast<double>(feed_->followers()));
   probe_.feed_bytes().set(static_cast<double>(feed_->bytes().raw()));
-  probe_.waits().set(static_cast<double>(waiters_.size()));
+  probe_.waits().set(static_cast<double>(waits_->size()));
   probe_.upload_pieces().set(static_cast<double>(porters_->waiting()));
   server_.once(std::chrono::seconds(1), [this] { look_after(); });
 }

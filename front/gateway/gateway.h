@@ -8,7 +8,8 @@
 // front's host may, it maps blobs and writes them into the store itself.
 //
 //   routes.cc    the table: method, path, role, handler, what OpenAPI says of it
-//   jobs.cc      submit, lists, cancel, retry          uploads.cc  multipart and blobs
+//   jobs.cc      submit, lists, cancel, retry          waits.h     answers at a job's end
+//   uploads.cc   multipart and blobs
 //   results.cc   files of a result, blobs               events.cc   SSE and WebSocket, of feed.h
 //   views.cc     workers, topology, health, metrics     wire.h      the bus itself
 //   page.cc      a page to try it all
@@ -17,7 +18,6 @@
 // for what writes blobs, which is a thread of its own.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +31,7 @@
 #include "front/gateway/line.h"
 #include "front/gateway/probe.h"
 #include "front/gateway/submission.h"
+#include "front/gateway/waits.h"
 #include "front/gateway/wire.h"
 #include "http/server.h"
 #include "store/blobs.h"
@@ -111,17 +112,6 @@ class Gateway {
   void submit(Submission&& job, const std::string& client, const std::string& trace,
               std::chrono::seconds wait, Answer answer);
   void accepted(const bus::Item& item, std::chrono::seconds wait, Answer answer);
-  struct Waiter {
-    Answer answer;
-    http::Response otherwise;  // when the time is up
-    http::Server::TimerId timer = 0;
-  };
-  void wait_for_end(std::int64_t job, std::chrono::seconds wait, http::Response otherwise,
-                    Answer answer);
-  void look_for_end(std::int64_t job);
-  void drop(std::int64_t job, const std::shared_ptr<Waiter>& waiter);
-  void on_end(std::int64_t job);
-  void wait_no_more();
   // `of`: the file of a result that it is; nullptr: it was asked for by its digest.
   void send_blob(const std::string& digest, std::string type, const bus::FileRef* of,
                  Answer answer);
@@ -137,12 +127,12 @@ class Gateway {
   std::unique_ptr<store::Blobs> blobs_;
   std::unique_ptr<Lines> lines_;     // of clients that submit
   std::unique_ptr<Line> questions_;  // of everybody who only asks
-  std::unique_ptr<Line> events_;     // of everybody's jobs
+  std::unique_ptr<Waits> waits_;
+  std::unique_ptr<Line> events_;  // of everybody's jobs
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Wires> wires_;
   std::vector<std::weak_ptr<http::Outlet>> streams_;
   std::unique_ptr<bus::Errands> porters_;
-  std::multimap<std::int64_t, std::shared_ptr<Waiter>> waiters_;  // by job
 };
 
 // The answer as JSON; a problem when it is none.

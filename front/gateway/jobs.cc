@@ -1,12 +1,8 @@
 // Jobs over HTTP: submit, list, status, timeline, cancel, retry.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
-#include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -169,68 +165,8 @@ void Gateway::accepted(const bus::Item& item, std::chrono::seconds wait, Answer 
   http::Response response = http::json_response(value, 202);
   response.headers.add("Location", fmt::format("/v1/jobs/{}", said->job));
   if (wait > std::chrono::seconds(0))
-    return wait_for_end(said->job, wait, std::move(response), std::move(answer));
+    return waits_->add(said->job, wait, std::move(response), std::move(answer));
   answer.send(std::move(response));
-}
-
-// The feed hears of all ends: who waits stands in the list before the job is asked for, so that its
-// end cannot fall between the two.
-void Gateway::wait_for_end(std::int64_t job, std::chrono::seconds wait, http::Response otherwise,
-                           Answer answer) {
-  otherwise.headers.add("Preference-Applied", fmt::format("wait={}", wait.count()));
-  const auto waiter = std::make_shared<Waiter>(Waiter{std::move(answer), std::move(otherwise), 0});
-  waiters_.emplace(job, waiter);
-  const auto forget = [this, job, waiter] { drop(job, waiter); };
-  waiter->answer.on_gone(forget);
-  waiter->timer = server_.once(wait, [forget, waiter] {
-    forget();
-    if (waiter->answer.pending()) waiter->answer.send(std::move(waiter->otherwise));
-  });
-  look_for_end(job);
-}
-
-void Gateway::wait_no_more() {
-  for (const auto& [job, waiter] : std::exchange(waiters_, {})) {
-    server_.cancel(waiter->timer);
-    if (waiter->answer.pending()) waiter->answer.send(std::move(waiter->otherwise));
-  }
-}
-
-void Gateway::drop(std::int64_t job, const std::shared_ptr<Waiter>& waiter) {
-  server_.cancel(waiter->timer);
-  auto [at, end] = waiters_.equal_range(job);
-  while (at != end) at = at->second == waiter ? waiters_.erase(at) : std::next(at);
-}
-
-// Tells those who wait for this job what became of it, if it has ended.
-void Gateway::look_for_end(std::int64_t job) {
-  if (!waiters_.contains(job)) return;
-  questions_->ask(bus::Verb::status, {.job = job},
-                  [this, job](const Result<const bus::Item*>& said) {
-                    const auto status = said ? bus::json_of_msgpack((*said)->params)
-                                             : Result<json>(std::unexpected(said.error()));
-                    if (!status && info(status.error().code).retry) {
-                      server_.once(Feed::try_again, [this, job] { look_for_end(job); });
-                      return;
-                    }
-                    if (!status || !status->contains("end_unix_ns")) return;
-                    const auto [begin, end] = waiters_.equal_range(job);
-                    const std::multimap<std::int64_t, std::shared_ptr<Waiter>> ended(begin, end);
-                    for (const auto& [id, waiter] : ended) {
-                      drop(job, waiter);
-                      http::Response response = http::json_response(*status);
-                      for (const auto& [name, value] : waiter->otherwise.headers.all())
-                        response.headers.add(name, value);
-                      if (waiter->answer.pending()) waiter->answer.send(std::move(response));
-                    }
-                  });
-}
-
-void Gateway::on_end(std::int64_t job) {
-  if (job != 0) return look_for_end(job);
-  std::set<std::int64_t> jobs;
-  for (const auto& [waited, waiter] : waiters_) jobs.insert(waited);
-  for (const std::int64_t waited : jobs) look_for_end(waited);
 }
 
 }  // namespace tallymill::gateway

@@ -46,7 +46,8 @@ constexpr const char* all = R"json({
     "priority": {"type": "integer"}, "attempts": {"type": "integer"},
     "charges": {"type": "integer"}, "submitted_unix_ns": {"type": "integer"},
     "deadline_unix_ns": {"type": "integer"}, "end_unix_ns": {"type": "integer"},
-    "whole_ns": {"type": "integer"}, "parent": {"type": "integer"}, "code": {"type": "string"}, "message": {"type": "string"},
+    "took_ns": {"type": "integer", "description": "from its receipt to the decision"},
+    "parent": {"type": "integer"}, "code": {"type": "string"}, "message": {"type": "string"},
     "field": {"type": "string"}}},
 "Jobs": {
   "type": "object", "required": ["schema", "jobs"],
@@ -70,7 +71,9 @@ constexpr const char* all = R"json({
 "Timeline": {
   "type": "object", "required": ["schema", "job", "kind", "state", "attempts", "parts"],
   "properties": {"schema": {"const": 1}, "job": {"type": "integer"}, "kind": {"type": "string"},
-                 "state": {"type": "string"}, "whole_ns": {"type": ["integer", "null"]},
+                 "state": {"type": "string"},
+                 "whole_ns": {"type": ["integer", "null"],
+                              "description": "from its receipt to the announcement of its end"},
                  "attempts": {"type": "array"}}},
 "Waterfalls": {
   "type": "object", "required": ["schema", "ledger", "head", "next", "more", "waterfalls"],
@@ -86,7 +89,7 @@ constexpr const char* all = R"json({
                    "items": {"$ref": "#/components/schemas/Waterfall"}}}},
 "Waterfall": {
   "type": "object", "required": ["keep_seq", "weight", "seq", "job", "kind", "client", "state",
-                                 "attempts", "submitted_unix_ns", "end_unix_ns", "whole_ns"],
+                                 "attempts", "submitted_unix_ns", "end_unix_ns", "took_ns"],
   "properties": {
     "keep_seq": {"type": "integer"},
     "weight": {"type": "number", "minimum": 1, "description": "how many like it it stands for"},
@@ -94,7 +97,7 @@ constexpr const char* all = R"json({
     "job": {"type": "integer"}, "kind": {"type": "string"}, "client": {"type": "string"},
     "state": {"enum": ["done", "failed", "cancelled", "expired"]},
     "attempts": {"type": "integer"}, "submitted_unix_ns": {"type": "integer"},
-    "end_unix_ns": {"type": "integer"}, "whole_ns": {"type": "integer"},
+    "end_unix_ns": {"type": "integer"}, "took_ns": {"type": "integer"},
     "code": {"type": "string"}, "message": {"type": "string"}, "field": {"type": "string"},
     "timeline": {"$ref": "#/components/schemas/Timeline"},
     "cut": {"const": true, "description": "its timeline is too large to be told"}}},

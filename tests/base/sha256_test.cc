@@ -21,6 +21,13 @@ TEST(Sha256, IsTheStandards) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256, OfPiecesIsThatOfTheWhole) {
+  EXPECT_EQ(Sha256().hex(), sha256_hex(""));
+  Sha256 pieces;
+  for (const char* piece : {"a", "", "b", "c"}) pieces.add(piece);
+  EXPECT_EQ(pieces.hex(), of_abc);
+}
+
 TEST(Sha256, EveryThreadHasItsOwnContext) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)

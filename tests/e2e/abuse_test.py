@@ -11,6 +11,7 @@ import resource
 import socket
 import struct
 import sys
+import time
 import unittest
 import zlib
 
@@ -99,6 +100,18 @@ class Abuse(unittest.TestCase):
         self.assertNotIn("Injected", answer.headers)
         if answer.status >= 400:
             self.assertTrue(answer.json()["code"].startswith("E_"), what)
+
+    # ---- who leaves early ----------------------------------------------------------------------
+
+    def test_who_sends_no_more_gets_its_answer_and_is_not_made_to_wait(self):
+        body = json.dumps({"kind": "synthetic", "params": {"service_us": 5_000_000}}).encode()
+        began = time.monotonic()
+        said = self.raw(self.head("POST /v1/jobs HTTP/1.1", "Content-Type: application/json", "Prefer: wait=30",
+                                  f"Content-Length: {len(body)}"), body)
+        self.assertLess(time.monotonic() - began, 4)
+        self.assertTrue(said.startswith(b"HTTP/1.1 202 "), said)
+        job = json.loads(said.partition(b"\r\n\r\n")[2])["job"]
+        self.assertEqual(self.http.ask("DELETE", f"/v1/jobs/{job}").status, 200)
 
     # ---- what stands in fields ------------------------------------------------------------------
 

@@ -148,6 +148,7 @@ class Commands(unittest.TestCase):
 
     def test_what_is_said_twice_or_against_itself_is_refused(self):
         for words in (["run", "box", "-p", "width_mm=80", "-p", "width_mm=90"],
+                      ["submit", "box", "--key", "of nobody"],
                       ["snapshot", "--json", "--prometheus"]):
             ran = self.run_command(*words)
             self.assertEqual(ran.returncode, 2, (words, ran.stderr))

@@ -57,6 +57,7 @@ class Config(unittest.TestCase):
                                  ([], {"TALLYMILL_CONFIG": str(self.file)})):
             self.assertEqual(self.show(*words, **variables)[KEY]["value"], "11")
         self.run_config("show", self.file, self.file, code=2)
+        self.run_config("show", "--config", self.file, self.file, code=2)
         self.run_config("show", self.folder / "gone.yaml", code=5)
         self.assertIn("did you mean", self.run_config("show", "--front.max_dept", "1", code=2))
 

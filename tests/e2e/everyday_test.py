@@ -78,6 +78,10 @@ class Everyday(unittest.TestCase):
         self.tallymill("result", again["job"], "--out", "again")
         self.assertIn(b"<svg", (self.folder / "again" / "box.svg").read_bytes())
 
+    def test_the_same_key_of_the_same_client_is_the_same_job(self):
+        key = ["box", "--key", "order-7", "--client", "shop"]
+        self.assertEqual(self.a_job(*key), self.a_job(*key))
+
     def test_a_failed_job_is_in_the_list_with_its_reason(self):
         job = self.a_job("synthetic", "--param", "outcome=fail")
         self.tallymill("wait", job, code=NEGATIVE)
@@ -161,6 +165,11 @@ class Everyday(unittest.TestCase):
         for words in (["status"], ["cancel"], ["retry"], ["explain"], ["wait"],
                       ["result", "--out", "none"]):
             self.tallymill(*words, 10**15, code=NOT_FOUND)
+        for form in ([], ["--json"]):
+            told = subprocess.run([PROGRAMS / "tallymill", "kinds", "origami", *form, "--server", self.mill.endpoint],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual(told.returncode, NOT_FOUND, told.stderr)
+            self.assertIn("box", told.stderr)
         nobody = subprocess.run([PROGRAMS / "tallymill", "ping", "--server", "tcp://127.0.0.1:9"],
                                 capture_output=True, text=True, timeout=60)
         self.assertEqual(nobody.returncode, AWAY, nobody.stderr)

@@ -121,7 +121,7 @@ std::string as_json(const JobRow& row) {
                       {"state", std::string(name_of(row.end->state))},
                       {"attempts", row.end->attempts},
                       {"end_unix_ns", to_ns(row.end->at)},
-                      {"whole_ns", row.end->took.count()},
+                      {"took_ns", row.end->took.count()},
                       {"code", row.end->code},
                       {"message", row.end->message},
                       {"field", row.end->field}};

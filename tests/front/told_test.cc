@@ -52,7 +52,7 @@ TEST(WaterfallsJson, ARowTellsOfTheEndOfItsWeightAndOfTheTime) {
   EXPECT_EQ(row["weight"], 1.5);
   EXPECT_EQ(row["seq"], 103);
   EXPECT_EQ(row["state"], "done");
-  EXPECT_EQ(row["whole_ns"], 7);
+  EXPECT_EQ(row["took_ns"], 7);
   EXPECT_EQ(row["timeline"]["attempts"].size(), 2U);
   EXPECT_EQ(row["timeline"]["attempts"][0]["hops"].size(), 2U);
   EXPECT_FALSE(row.contains("cut"));

@@ -48,7 +48,7 @@ TEST(Host, AnotherNameIsMisdirectedAndNoNameIsWrong) {
                            "localhost:-1", "localhost:7780/", "http://localhost:7780", "[::1:7780",
                            "::1:7780", "[]:7780", ":7780", "localhost:7780:7780", "local\thost"})
     EXPECT_EQ(host_status(plain, host), 400) << host;
-  EXPECT_EQ(status(plain, request(Method::get, {}, false)), 421);
+  EXPECT_EQ(status(plain, request(Method::get, {}, false)), 400);
   EXPECT_EQ(status(plain, request(Method::get, {{"host", "localhost:7780"}})), 400);
 }
 

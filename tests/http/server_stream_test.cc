@@ -21,7 +21,7 @@ struct Kept {
 
   void route(Router& router) {
     add(router, Method::get, "/later", [this](Request&&, Answer answer) {
-      answer.on_gone([this] { ++gone; });
+      answer.on_leaving([this] { ++gone; });
       answers.push_back(std::move(answer));
     });
   }
@@ -60,6 +60,7 @@ TEST(Later, IsAnsweredFromAnotherThreadByPost) {
   EXPECT_EQ(kept.gone, 0);
 }
 
+// A closed socket and one that only sends no more look the same from here: a reset does not.
 TEST(Later, AClientThatLeavesIsToldOnceAndAnAnswerToItGoesNowhere) {
   Kept kept;
   Router router;
@@ -70,16 +71,58 @@ TEST(Later, AClientThatLeavesIsToldOnceAndAnAnswerToItGoesNowhere) {
     client.send(client.request("GET /later"));
     ASSERT_TRUE(kept.comes(served, 1));
     reset ? client.reset() : client.close();
-    ASSERT_TRUE(served.becomes([&] { return served.metric("tallymill_http_connections") == 0; }));
+    ASSERT_TRUE(served.becomes([&] { return kept.gone == 1; }));
     served.on_thread([&] {
-      EXPECT_EQ(kept.gone.exchange(0), 1);
       int at_once = 0;
-      kept.answers[0].on_gone([&] { ++at_once; });
+      kept.answers[0].on_leaving([&] { ++at_once; });
       EXPECT_EQ(at_once, 1);
       kept.answers[0].send(text("to nobody"));
       kept.answers.clear();
     });
+    EXPECT_TRUE(served.becomes([&] { return served.metric("tallymill_http_connections") == 0; }));
+    EXPECT_EQ(kept.gone.exchange(0), 1);
   }
+}
+
+TEST(Later, AClientThatSendsNoMoreIsToldOnceAndReadsItsAnswer) {
+  Kept kept;
+  Router router;
+  kept.route(router);
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("GET /later"));
+  client.end_sending();
+  ASSERT_TRUE(kept.comes(served, 1));
+  ASSERT_TRUE(served.becomes([&] { return kept.gone == 1; }));
+  served.on_thread([&] { kept.answers[0].send(text("all the same")); });
+  EXPECT_EQ(client.reply().body, "all the same");
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(kept.gone, 1);
+}
+
+TEST(Later, AnOpenStreamIsCountedAsOneAndNotAsARequestUnderWay) {
+  Streams streams;
+  Router router;
+  streams.route(router);
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("GET /events"));
+  EXPECT_EQ(client.reply_head().status, 200);
+  EXPECT_EQ(served.metric("tallymill_http_requests_in_flight"), 0);
+  EXPECT_EQ(served.metric("tallymill_http_streams"), 1);
+}
+
+TEST(Later, AStreamToAClientThatSendsNoMoreEnds) {
+  Streams streams;
+  Router router;
+  streams.route(router);
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("GET /events"));
+  client.end_sending();
+  EXPECT_EQ(client.reply_head().status, 200);
+  EXPECT_TRUE(client.rest().empty());
+  EXPECT_EQ(streams.closed, 1);
 }
 
 TEST(Later, AHandleMayLiveLongerThanTheServer) {
@@ -262,7 +305,7 @@ struct Pieces {
     route.body_bytes = Bytes(1'000'000);
     route.handler.pieces = [this](Request&&, Answer given) -> std::unique_ptr<BodyReader> {
       answer.emplace(std::move(given));
-      answer->on_gone([this] { ++gone; });
+      answer->on_leaving([this] { ++gone; });
       if (none) {
         answer->send(text("no body wanted"));
         return nullptr;

@@ -291,7 +291,7 @@ TEST(Served, TheGuardStandsBeforeEveryHandler) {
   rebound.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
   EXPECT_EQ(rebound.reply().status, 421);
   rebound.send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(rebound.reply().status, 421);
+  EXPECT_EQ(rebound.reply().status, 400);
 }
 
 }  // namespace

@@ -206,6 +206,7 @@ void add_front_messages(std::vector<Sample>& all, const std::string& schemas) {
                                .what = "done",
                                .attempts = 2,
                                .whole_ns = 187'000'000,
+                               .took_ns = 186'500'000,
                                .files = {{.name = "engraving.png",
                                           .media_type = "image/png",
                                           .digest = digest,
@@ -220,7 +221,8 @@ void add_front_messages(std::vector<Sample>& all, const std::string& schemas) {
                                .message = "width_mm is 0; at least 1",
                                .field = "/width_mm",
                                .attempts = 1,
-                               .whole_ns = 2'000'000});
+                               .whole_ns = 2'000'000,
+                               .took_ns = 1'500'000});
                  }});
   all.push_back({"gap", "Events that cannot be replayed.",
                  [](Packer& p) { p.add(Gap{.request = 12, .from = 90'001, .to = 90'100}); }});

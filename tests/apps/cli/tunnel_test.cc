@@ -256,7 +256,8 @@ TEST(Tunnel, IsOnlyMadeToWhomItMayTalk) {
   for (const char* none : {"http://", "http://me@127.0.0.1", "http://127.0.0.1?x=1"})
     EXPECT_EQ(code(none), Errc::bad_params) << none;
   EXPECT_FALSE(Tunnel::to({.server = "https://mill.example", .ca_file = "gone.pem"}));
-  EXPECT_TRUE(is_http("https://a") && is_http("http://a") && !is_http("tcp://a"));
+  EXPECT_TRUE(is_http("https://a") && is_http("http://a") && is_http("HTTP://a"));
+  EXPECT_TRUE(!is_http("tcp://a") && !is_http("http") && !is_http(""));
 }
 
 }  // namespace
