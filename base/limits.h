@@ -334,12 +334,12 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 // percent, and a busy day of ten octaves is 170,000 of them.
 inline constexpr std::chrono::milliseconds keep_window{10'000};
 inline constexpr std::int64_t keep_per_window = 2;
-// And how many are held, and how long: of less than 1 KiB each, but for jobs that were tried often.
-// All of them failures that were tried in vain are 2 GB.
+// And how many are held, and how long: of less than 1 KiB each, but for jobs that were tried often
+// or whose stages open many sub-spans.
 inline constexpr std::int64_t kept_waterfalls = 200'000;
 inline constexpr std::chrono::hours kept_waterfall_age{24 * 90};
 // What is held of a job's earlier attempts; the first ones go.
-inline constexpr Bytes kept_attempts_bytes = 8_KiB;
+inline constexpr Bytes kept_attempts_bytes = 32_KiB;
 // A page of them, also by its bytes on the wire; a single one that has more is told without hops.
 inline constexpr int waterfalls_page = 200;
 inline constexpr Bytes waterfalls_page_bytes = 512_KiB;
@@ -486,6 +486,8 @@ inline constexpr Bytes http_bytes_per_second = 1_KiB;
 // What is read of a body at once, and of a refused one before the connection is closed: a client
 // that is still sending reads the answer only then.
 inline constexpr Bytes http_piece = 64_KiB;
+// What one call hands to the system of an answer: below a millisecond of the server's thread.
+inline constexpr Bytes http_write_bytes = 1_MiB;
 inline constexpr Bytes http_drained_body = 256_KiB;
 // One message of a WebSocket, also when it comes compressed, in as many frames as it likes.
 inline constexpr Bytes http_socket_message_bytes = 1_MiB;

@@ -37,6 +37,7 @@
 #include "http/conditional.h"
 #include "http/frame.h"
 #include "http/handles.h"
+#include "http/large_writes.h"
 #include "http/request_check.h"
 #include "http/response_head.h"
 #include "http/tcp_acked.h"
@@ -134,8 +135,8 @@ class Connection final : public AnyConnection,
     if (handle_) handle_->lose();
   }
   void look(SteadyTime at) override {
-    // A client of TLS says goodbye in bytes, behind which watch_for_end() sees no end.
-    if (is_tls && exchange_) look_for_end();
+    // Behind bytes, as a goodbye of TLS is, or a next request, watch_for_end() sees no end.
+    if (exchange_ && (is_tls || !watching_)) look_for_end();
     if (deadline == SteadyTime::max()) return;
     if (deadline_of == reader_rate && !acked_) acked_ = tcp_acked(socket().native_handle());
     if (deadline > at) return;
@@ -282,6 +283,7 @@ class Connection final : public AnyConnection,
   // A response to no request: the connection is closed after it.
   awaitable<void> say(Response response) {
     request_ = {};
+    request_.method = Method::other;
     route_name_ = "none";
     began_ = now();
     response.close = true;
@@ -313,6 +315,7 @@ class Connection final : public AnyConnection,
   std::optional<Response> take_head() {
     const auto& head = parser_->get();
     request_ = {};
+    request_.method = method_named(view_of(head.method_string()));
     request_.peer = peer_;
     request_.tls = is_tls;
     request_.target = view_of(head.target());
@@ -329,7 +332,7 @@ class Connection final : public AnyConnection,
     if (request_.id.empty()) request_.id = server_.random_id();
     if (const auto trace = request_.headers.get("traceparent"); is_traceparent(trace))
       request_.trace = trace;
-    return check_head(request_, view_of(head.method_string()), http_1_0_);
+    return check_head(request_, http_1_0_);
   }
 
   // Route and guard.
@@ -564,19 +567,15 @@ class Connection final : public AnyConnection,
     while (!exchange_->is_over()) co_await bell_.wait();
   }
 
-  // Tells the exchange when the client closes while it is waited for. Bytes that come instead are
-  // its next request: then no end can be seen behind them, and none is looked for.
+  // Tells the exchange at once when the client closes while it is waited for. When bytes come
+  // instead, the sweeps look.
   void watch_for_end() {
     if (std::exchange(watching_, true)) return;
-    socket().async_wait(tcp::socket::wait_read, [self =
-                                                     this->shared_from_this()](error_code failed) {
-      self->watching_ = false;
-      if (failed || !self->exchange_) return;
-      char byte = 0;
-      const auto got = ::recv(self->socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (got == 0) return self->exchange_->half_close();
-      if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK) self->exchange_->lose();
-    });
+    socket().async_wait(tcp::socket::wait_read,
+                        [self = this->shared_from_this()](error_code failed) {
+                          self->watching_ = false;
+                          if (!failed && self->exchange_) self->look_for_end();
+                        });
   }
 
   void finish(Response& response) {
@@ -619,7 +618,7 @@ class Connection final : public AnyConnection,
     wait_until(server_.grace, reader_rate);
     error_code failed;
     const std::size_t sent = co_await asio::async_write(
-        stream_, buffers, all_at_once, asio::redirect_error(use_awaitable, failed));
+        stream_, buffers, large_writes, asio::redirect_error(use_awaitable, failed));
     deadline = SteadyTime::max();
     server_.probe.sent_bytes().add(sent);
     co_return !failed;

@@ -107,11 +107,13 @@ class Exchange final : public Answer::Pending,
   void respond(Response&& said) override {
     if (is_over()) return;
     response = std::move(said);
+    leaving_call_.clear();
     ring();
   }
   std::shared_ptr<Outlet> stream(Response&& head) override {
     if (!is_over()) {
       response = std::move(head);
+      leaving_call_.clear();
       streaming = true;
       ring();
     }
@@ -161,7 +163,6 @@ class Exchange final : public Answer::Pending,
     if (std::exchange(gone, true)) return;
     ring();
     drained_call_.clear();
-    if (response) leaving_call_.clear();
     leaving_call_.once();
     closed_call_.once();
   }

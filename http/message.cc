@@ -10,13 +10,14 @@
 namespace tallymill::http {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Method>, 6> methods = {
+constexpr std::array<std::pair<std::string_view, Method>, 7> methods = {
     {{"GET", Method::get},
      {"HEAD", Method::head},
      {"POST", Method::post},
      {"PUT", Method::put},
      {"DELETE", Method::del},
-     {"OPTIONS", Method::options}}};
+     {"OPTIONS", Method::options},
+     {"other", Method::other}}};
 
 constexpr std::pair<int, std::string_view> reasons[] = {
     {101, "Switching Protocols"},
@@ -138,9 +139,9 @@ std::string_view name_of(Method method) {
   return std::ranges::find(methods, method, &decltype(methods)::value_type::second)->first;
 }
 
-std::optional<Method> method_named(std::string_view name) {
+Method method_named(std::string_view name) {
   const auto* found = std::ranges::find(methods, name, &decltype(methods)::value_type::first);
-  return found == methods.end() ? std::nullopt : std::optional(found->second);
+  return found == methods.end() ? Method::other : found->second;
 }
 
 std::string_view name_of(Role role) {

@@ -25,14 +25,14 @@
 
 namespace tallymill::http {
 
-enum class Method : std::uint8_t { get, head, post, put, del, options };
+// other: none that a route may have.
+enum class Method : std::uint8_t { get, head, post, put, del, options, other };
 [[nodiscard]] std::string_view name_of(Method method);
 // It only reads, so that a page of another origin may ask it.
 [[nodiscard]] constexpr bool is_safe(Method method) {
   return method == Method::get || method == Method::head;
 }
-// Nothing for one that no route has.
-[[nodiscard]] std::optional<Method> method_named(std::string_view name);
+[[nodiscard]] Method method_named(std::string_view name);
 
 // Names as they came; found without regard to case.
 class Headers {

@@ -21,7 +21,7 @@ Response closing(std::string message, int status) {
 
 }  // namespace
 
-std::optional<Response> check_head(Request& request, std::string_view method, bool http_1_0) {
+std::optional<Response> check_head(Request& request, bool http_1_0) {
   const Headers& headers = request.headers;
   if (headers.count("Transfer-Encoding") > 0 &&
       (http_1_0 || lower_case(headers.list("Transfer-Encoding")) != "chunked"))
@@ -31,9 +31,7 @@ std::optional<Response> check_head(Request& request, std::string_view method, bo
       length.find_first_not_of("0123456789") != std::string_view::npos)
     return closing("the Content-Length is not one number", 400);
   if (headers.count("Host") > 1) return closing("more than one Host", 400);
-  const auto known = method_named(method);
-  if (!known) return closing("no such method here", 501);
-  request.method = *known;
+  if (request.method == Method::other) return closing("no such method here", 501);
   auto target = parse_target(request.target);
   if (!target) return problem(target.error(), target.error().code == Errc::too_big ? 414 : 400);
   request.path = std::move(target->path);

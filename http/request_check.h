@@ -12,10 +12,9 @@
 
 namespace tallymill::http {
 
-// `request` has its headers and target; it gets its method, path and query. The response is why it
+// `request` has its method, headers and target; it gets its path and query. The response is why it
 // is none that can be answered; when where it ends is not sure, that closes the connection.
-[[nodiscard]] std::optional<Response> check_head(Request& request, std::string_view method,
-                                                 bool http_1_0);
+[[nodiscard]] std::optional<Response> check_head(Request& request, bool http_1_0);
 
 // Why this is no handshake of a WebSocket (RFC 6455, 4.2.1), where the route is one.
 // `upgrade`: it asks for one.

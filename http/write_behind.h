@@ -15,20 +15,14 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "http/bell.h"
+#include "http/large_writes.h"
 
 namespace tallymill::http {
-
-// A completion condition of async_write: Asio's own, transfer_all, cuts what is written into calls
-// of 64 KiB.
-inline constexpr auto all_at_once = [](boost::system::error_code failed, std::size_t) {
-  return failed ? std::size_t{0} : std::numeric_limits<std::size_t>::max();
-};
 
 template <class Next>
 class WriteBehind {
@@ -53,7 +47,7 @@ class WriteBehind {
     writing_ = true;
     leaving_.swap(gathered_);
     boost::asio::async_write(
-        next_, boost::asio::buffer(leaving_), all_at_once,
+        next_, boost::asio::buffer(leaving_), large_writes,
         [this, held = owner_.lock()](boost::system::error_code failed, std::size_t) {
           writing_ = false;
           failed_ = failed;

@@ -342,10 +342,13 @@ BlobWriter::~BlobWriter() {
 Status BlobWriter::write(std::string_view piece) {
   size_ = size_ + Bytes(static_cast<std::int64_t>(piece.size()));
   sha256_.add(piece);
-  return write_all(file_.fd(), piece, path_);
+  auto written = write_all(file_.fd(), piece, path_);
+  whole_ = whole_ && written;
+  return written;
 }
 
 Result<std::string> BlobWriter::finish() {
+  if (!whole_) return fail(Errc::disk, "not all of it could be written");
   std::string digest = sha256_.hex();
   auto known = blobs_.touch(digest);
   if (!known) return std::unexpected(std::move(known).error());

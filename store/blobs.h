@@ -117,7 +117,7 @@ class BlobWriter {
   BlobWriter(const BlobWriter&) = delete;
   BlobWriter& operator=(const BlobWriter&) = delete;
 
-  // disk: the blob cannot be finished any more.
+  // disk: the blob cannot be finished any more, and finish() says so.
   [[nodiscard]] Status write(std::string_view piece);
   // The digest of all that was written, durable; as Blobs::put. Once.
   [[nodiscard]] Result<std::string> finish();
@@ -133,6 +133,7 @@ class BlobWriter {
   File file_;
   Sha256 sha256_;
   Bytes size_{};
+  bool whole_ = true;    // each write was
   bool placed_ = false;  // it has the name of its digest
 };
 

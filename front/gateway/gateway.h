@@ -125,10 +125,11 @@ class Gateway {
   std::string document_;  // openapi.json
   http::Server server_;
   std::unique_ptr<store::Blobs> blobs_;
+  // The end of a line answers its questions: what asked them stands before it, and outlives it.
+  std::unique_ptr<Waits> waits_;
   std::unique_ptr<Lines> lines_;     // of clients that submit
   std::unique_ptr<Line> questions_;  // of everybody who only asks
-  std::unique_ptr<Waits> waits_;
-  std::unique_ptr<Line> events_;  // of everybody's jobs
+  std::unique_ptr<Line> events_;     // of everybody's jobs
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Wires> wires_;
   std::vector<std::weak_ptr<http::Outlet>> streams_;

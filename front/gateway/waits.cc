@@ -16,15 +16,15 @@ using nlohmann::json;
 
 void Waits::add(std::int64_t job, std::chrono::seconds time, http::Response otherwise,
                 http::Answer answer) {
-  otherwise.headers.add("Preference-Applied", fmt::format("wait={}", time.count()));
-  const auto wait = std::make_shared<Wait>(Wait{std::move(answer), std::move(otherwise), 0});
+  if (given_up_) return answer.send(std::move(otherwise));
+  const auto wait = std::make_shared<Wait>(
+      Wait{std::move(answer), std::move(otherwise), fmt::format("wait={}", time.count())});
   waits_.emplace(job, wait);
-  const auto end = [this, job, wait] {
-    drop(job, wait);
-    if (wait->answer.pending()) wait->answer.send(std::move(wait->otherwise));
-  };
-  wait->timer = server_.once(time, end);
-  wait->answer.on_leaving(end);
+  wait->timer = server_.once(time, [this, job, wait] {
+    wait->otherwise.headers.add("Preference-Applied", wait->preference);
+    end(job, wait, std::move(wait->otherwise));
+  });
+  wait->answer.on_leaving([this, job, wait] { end(job, wait, std::move(wait->otherwise)); });
   look_at(job);
 }
 
@@ -36,10 +36,9 @@ void Waits::on_end(std::int64_t job) {
 }
 
 void Waits::give_up() {
-  for (const auto& [job, wait] : std::exchange(waits_, {})) {
-    server_.cancel(wait->timer);
-    if (wait->answer.pending()) wait->answer.send(std::move(wait->otherwise));
-  }
+  given_up_ = true;
+  const auto waits = waits_;
+  for (const auto& [job, wait] : waits) end(job, wait, std::move(wait->otherwise));
 }
 
 void Waits::look_at(std::int64_t job) {
@@ -56,21 +55,22 @@ void Waits::told(std::int64_t job, const Result<const bus::Item*>& said) {
     return;
   }
   if (!status || !status->contains("end_unix_ns")) return;
-  const auto [begin, end] = waits_.equal_range(job);
-  const std::multimap<std::int64_t, std::shared_ptr<Wait>> ended(begin, end);
+  const auto [first, last] = waits_.equal_range(job);
+  const std::multimap<std::int64_t, std::shared_ptr<Wait>> ended(first, last);
   for (const auto& [id, wait] : ended) {
-    drop(job, wait);
     http::Response response = http::json_response(*status);
     for (const auto& [name, value] : wait->otherwise.headers.all())
       response.headers.add(name, value);
-    if (wait->answer.pending()) wait->answer.send(std::move(response));
+    response.headers.add("Preference-Applied", wait->preference);
+    end(job, wait, std::move(response));
   }
 }
 
-void Waits::drop(std::int64_t job, const std::shared_ptr<Wait>& wait) {
+void Waits::end(std::int64_t job, const std::shared_ptr<Wait>& wait, http::Response response) {
   server_.cancel(wait->timer);
-  auto [at, end] = waits_.equal_range(job);
-  while (at != end) at = at->second == wait ? waits_.erase(at) : std::next(at);
+  auto [at, last] = waits_.equal_range(job);
+  while (at != last) at = at->second == wait ? waits_.erase(at) : std::next(at);
+  if (wait->answer.pending()) wait->answer.send(std::move(response));
 }
 
 }  // namespace tallymill::gateway

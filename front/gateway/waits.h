@@ -6,6 +6,8 @@
 //   invariant: each answer is given once: at the end, when its time is up, when its client leaves,
 //              or by give_up()
 //
+// It outlives `questions`, whose end answers what was asked.
+//
 // Threads: the server's.
 #pragma once
 
@@ -31,7 +33,7 @@ class Waits {
            http::Answer answer);
   // The feed heard of an end; 0: it may have missed some.
   void on_end(std::int64_t job);
-  // Nobody waits any longer.
+  // Nobody waits any longer: who does is answered now, who would is answered at once.
   void give_up();
   [[nodiscard]] std::size_t size() const { return waits_.size(); }
 
@@ -39,8 +41,10 @@ class Waits {
   struct Wait {
     http::Answer answer;
     http::Response otherwise;
+    std::string preference;  // that was applied, if it comes to that
     http::Server::TimerId timer = 0;
   };
+  void end(std::int64_t job, const std::shared_ptr<Wait>& wait, http::Response response);
   void look_at(std::int64_t job);
   void told(std::int64_t job, const Result<const bus::Item*>& said);
   void drop(std::int64_t job, const std::shared_ptr<Wait>& wait);
@@ -48,6 +52,7 @@ class Waits {
   Line& questions_;
   http::Server& server_;
   std::multimap<std::int64_t, std::shared_ptr<Wait>> waits_;  // by job
+  bool given_up_ = false;
 };
 
 }  // namespace tallymill::gateway

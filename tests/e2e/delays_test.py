@@ -134,10 +134,15 @@ class Surroundings(Pipeline):
 
     def job(self, before=None, running=None, **params):
         """A job that ended; `before` is slow until it is accepted, `running` from then on."""
-        with self.slow(*before) if before else contextlib.nullcontext():
+        with contextlib.ExitStack() as slow:
+            if before:
+                slow.enter_context(self.slow(*before))
             job, = self.submit({"service_us": SERVICE_US, "bytes_out": OUTPUT_BYTES, "input": True,
                                 "route": "compute,image"} | params)
-        with self.slow(*running) if running else contextlib.nullcontext():
+            if running != before:  # or it goes on, without a gap in which the job could slip through
+                slow.close()
+                if running:
+                    slow.enter_context(self.slow(*running))
             return self.end(job)
 
     def planted(self, part, only="", **delay):

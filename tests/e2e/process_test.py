@@ -24,9 +24,10 @@ class Processes(unittest.TestCase):
         until(lambda: client.hello(0.5), 30, "the front answers")
         return mill.ready(client), client
 
-    def run_front(self, data, jobs):
-        """A front of its own; what it said before it gave up."""
-        results, control = free_ports(2)
+    def run_front(self, data, taken=None):
+        """A front of its own; what it said before it gave up. `taken`: where it is to listen."""
+        free, results, control = free_ports(3)
+        jobs = taken or free
         return subprocess.run(
             [PROGRAMS / "tallymill-front", "--data-dir", data, "--listen", f"tcp://127.0.0.1:{jobs}",
              "--results", f"tcp://127.0.0.1:{results}", "--control", f"tcp://127.0.0.1:{control}"],
@@ -34,7 +35,7 @@ class Processes(unittest.TestCase):
 
     def test_a_second_front_on_the_ledger_is_refused(self):
         mill, client = self.start()
-        second = self.run_front(mill.data, free_ports(1)[0])
+        second = self.run_front(mill.data)
         self.assertEqual(second.returncode, 70, second.stderr)
         self.assertIn(str(mill.data), second.stderr)
         self.assertEqual(run_job(client, "box", {})[0]["w"], "done")  # the first one never noticed

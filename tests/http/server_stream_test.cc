@@ -100,6 +100,42 @@ TEST(Later, AClientThatSendsNoMoreIsToldOnceAndReadsItsAnswer) {
   EXPECT_EQ(kept.gone, 1);
 }
 
+TEST(Later, AClientThatSendsNoMoreBehindOtherBytesIsToldToo) {
+  Kept kept;
+  Router router;
+  kept.route(router);
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("GET /later"));
+  ASSERT_TRUE(kept.comes(served, 1));
+  client.send(client.request("GET /later"));
+  client.end_sending();
+  ASSERT_TRUE(served.becomes([&] { return kept.gone == 1; }));
+  served.on_thread([&] { kept.answers[0].send(text("first")); });
+  EXPECT_EQ(client.reply().body, "first");
+  ASSERT_TRUE(kept.comes(served, 2));
+  ASSERT_TRUE(served.becomes([&] { return kept.gone == 2; }));
+  served.on_thread([&] { kept.answers[1].send(text("second")); });
+  EXPECT_EQ(client.reply().body, "second");
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(Later, WhoHasAnsweredIsNotToldThatTheClientLeaves) {
+  Kept kept;
+  Router router;
+  kept.route(router);
+  Served served(std::move(router));
+  RawClient client(served.server.port(), 4096);
+  ASSERT_TRUE(client.connect());
+  client.send(client.request("GET /later"));
+  ASSERT_TRUE(kept.comes(served, 1));
+  served.on_thread([&] { kept.answers[0].send(text(std::string(8'000'000, 'x'))); });
+  client.end_sending();
+  EXPECT_EQ(client.reply().body.size(), 8'000'000U);
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(kept.gone, 0);
+}
+
 TEST(Later, AnOpenStreamIsCountedAsOneAndNotAsARequestUnderWay) {
   Streams streams;
   Router router;

@@ -88,6 +88,7 @@ TEST(Served, StatusOfWhatIsNoRequestHere) {
     auto client = served.client();
     EXPECT_EQ(client.ask(line).status, status) << line;
   }
+  EXPECT_EQ(served.metric("tallymill_http_requests_total", "other"), 3);
 }
 
 TEST(Served, OptionsAndAWrongMethodTellWhatIsAllowed) {

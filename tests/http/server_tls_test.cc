@@ -69,6 +69,10 @@ class TlsClient {
     const int n = SSL_read(session_.get(), &byte, 1);
     return n == 0 && SSL_get_error(session_.get(), n) == SSL_ERROR_ZERO_RETURN;
   }
+  void end_sending() {
+    SSL_shutdown(session_.get());
+    raw.end_sending();
+  }
   void leave() {
     SSL_shutdown(session_.get());
     raw.close();
@@ -132,6 +136,23 @@ TEST_F(Tls, AClientThatLeavesAStreamIsSeenToLeave) {
   EXPECT_NE(client.until("one").find("one"), std::string::npos);
   client.leave();
   EXPECT_TRUE(served.becomes([&] { return served.on_thread([&] { return closed == 1; }); }));
+}
+
+TEST_F(Tls, AClientThatSendsNoMoreIsToldAndReadsItsAnswer) {
+  Router router;
+  std::optional<Answer> later;
+  int leaving = 0;
+  add(router, Method::get, "/", [&](Request&&, Answer answer) {
+    answer.on_leaving([&] { ++leaving; });
+    later.emplace(std::move(answer));
+  });
+  Served served(std::move(router), options());
+  TlsClient client(served);
+  client.send(client.raw.request("GET /"));
+  client.end_sending();
+  ASSERT_TRUE(served.becomes([&] { return served.on_thread([&] { return leaving == 1; }); }));
+  served.on_thread([&] { later->send(text("all the same")); });
+  EXPECT_NE(client.until("all the same").find("all the same"), std::string::npos);
 }
 
 TEST_F(Tls, AWebSocketIsServedInsideToo) {

@@ -6,26 +6,17 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <future>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <vector>
 
-#include "bus/codec_json.h"
-#include "bus/endpoints.h"
-#include "bus/frames.h"
-#include "tests/front/gateway/front_address.h"
+#include "tests/front/gateway/front_side.h"
 
 namespace tallymill::gateway {
 namespace {
 
-class FeedTest : public ::testing::Test {
+class FeedTest : public FrontSide {
  protected:
   FeedTest() {
-    front_ = *bus::open_socket(context_, bus::Role::front_jobs, front_address());
-    EXPECT_TRUE(server_.open());
-    line_ = *Line::open(server_, context_, front_address(), "test");
     feed_ = std::make_unique<Feed>(*line_, server_);
     server_.start();
   }
@@ -35,39 +26,10 @@ class FeedTest : public ::testing::Test {
     feed_.reset();  // before its line, which then gives up what was asked
   }
 
-  template <class Question>
-  auto on_thread(Question question) {
-    std::promise<decltype(question())> said;
-    server_.post([&] { said.set_value(question()); });
-    return said.get_future().get();
-  }
-
   std::int64_t next_watch() { return next_of(bus::Verb::watch); }
-  // The number of the next question of this verb at the front; `after` is what it asks for.
-  std::int64_t next_of(bus::Verb verb, std::int64_t* after = nullptr) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (std::chrono::steady_clock::now() < end) {
-      bus::Frames frames;
-      if (!bus::receive(front_, from_, frames)) {
-        std::this_thread::yield();
-        continue;
-      }
-      const auto envelope = bus::Envelope::decode(std::move(frames));
-      for (const bus::Item& item : envelope->items()) {
-        if (item.verb != verb) continue;
-        if (verb == bus::Verb::watch) return bus::read<bus::Watch>(item)->request;
-        const auto ask = bus::read<bus::Ask>(item);
-        if (after != nullptr) *after = ask->after;
-        return ask->request;
-      }
-    }
-    ADD_FAILURE() << "no " << name_of(verb) << " in 20 s";
-    return 0;
-  }
   // The ledger is "a1", with ends up to `head`.
   void begin(std::int64_t head) {
-    answer(bus::Reply{.request = next_watch()},
-           *bus::msgpack_of_json({{"ledger", "a1"}, {"seq", head}}));
+    page(next_watch(), {{"ledger", "a1"}, {"seq", head}});
     becomes([this] { return feed_->ready(); });
   }
   void follow(std::int64_t since, const std::string& ledger = "a1") {
@@ -79,9 +41,6 @@ class FeedTest : public ::testing::Test {
       return true;
     });
   }
-  void page(std::int64_t request, const nlohmann::json& said) {
-    answer(bus::Reply{.request = request}, *bus::msgpack_of_json(said));
-  }
   void happens(std::int64_t seq) {
     answer(bus::Event{.job = seq, .seq = seq, .what = "done", .kind = "box", .client = "c"});
   }
@@ -90,25 +49,7 @@ class FeedTest : public ::testing::Test {
     becomes([&] { return !told_.empty() && told_.back() == last; });
     return on_thread([this] { return std::exchange(told_, {}); });
   }
-  template <class Condition>
-  void becomes(Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!on_thread(condition) && std::chrono::steady_clock::now() < end)
-      std::this_thread::yield();
-    EXPECT_TRUE(on_thread(condition));
-  }
-  template <class Message>
-  void answer(const Message& message, std::string_view params = {}) {
-    bus::Packer packer;
-    packer.add(message, params);
-    EXPECT_TRUE(bus::send(front_, from_, packer.take()));
-  }
 
-  zmq::context_t context_;
-  zmq::socket_t front_;
-  bus::Route from_;
-  http::Server server_{{}, {}};
-  std::unique_ptr<Line> line_;
   std::unique_ptr<Feed> feed_;
   std::shared_ptr<Feed::Follower> follower_;  // the server's thread
   std::vector<std::string> told_;             // as well
