@@ -6,6 +6,7 @@
 // 2. sockets: what 500 idle WebSockets add to the front's memory.
 // 3. jobs: 1,000 durable jobs a second through POST /v1/jobs for --seconds, timed from when each
 //    was to be sent, while 50 Server-Sent Events and 50 WebSockets hear of all of them.
+// 4. h2load: the same, sent by h2load, which times from when it sent.
 //
 // usage: figures.h. One round of 1 takes a twentieth of --seconds for each of its six figures.
 #include <fmt/core.h>
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -216,6 +218,8 @@ void sockets(const Asked& asked) {
 
 // ---- jobs -----------------------------------------------------------------------------------
 
+constexpr std::string_view job_body = R"({"kind": "synthetic", "params": {"service_us": 100}})";
+
 // Sends one each `step`, late ones at once; times each from when it was due.
 class Load {
  public:
@@ -226,7 +230,7 @@ class Load {
     job_ = {.method = http::Method::post,
             .url = mill.url("/v1/jobs"),
             .headers = {},
-            .body = R"({"kind": "synthetic", "params": {"service_us": 100}})"};
+            .body = std::string(job_body)};
     job_.headers.add("Content-Type", "application/json");
   }
   void run(int jobs, Clock::duration step) {
@@ -264,32 +268,42 @@ void print_ms(const std::string& what, const LoadHistogram& histogram) {
           {static_cast<double>(histogram.quantile_ns(q)) / 1e6});
 }
 
-void jobs(const Asked& asked) {
-  constexpr int rate = 1000;
+constexpr int jobs_rate = 1000;
+
+// 100 listeners, until they have heard of the end of as many jobs as `send` says were accepted.
+void heard_by_all(const Mill& mill, const std::string& by, const std::function<int()>& send) {
   constexpr int each = 50;
+  HttpListeners listeners(mill.port, each, each);
+  const int accepted = send();
+  const auto patience = Clock::now() + std::chrono::seconds(30);
+  while (listeners.fewest_ends() < accepted && Clock::now() < patience)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const std::int64_t missing = std::max<std::int64_t>(0, accepted - listeners.fewest_ends());
+  listeners.stop();
+  print_ms("event lag, 50 Server-Sent Events" + by, listeners.stream_lag());
+  print_ms("event lag, 50 WebSockets" + by, listeners.socket_lag());
+  print("ends that a listener missed, lines lost, gaps" + by, "",
+        {static_cast<double>(missing), static_cast<double>(listeners.lost()),
+         static_cast<double>(listeners.gaps())});
+}
+
+void jobs(const Asked& asked) {
   sleep_exactly();
   const Mill mill;
   Load load(mill);
-  HttpListeners listeners(mill.port, each, each);
-  const int count = std::max(1, static_cast<int>(asked.seconds * rate));
-  const auto before = mill.seconds();
-  const auto begin = Clock::now();
-  load.run(count, std::chrono::nanoseconds(std::chrono::seconds(1)) / rate);
-  const double took = std::chrono::duration<double>(Clock::now() - begin).count();
-  const auto after = mill.seconds();
-  const auto patience = Clock::now() + std::chrono::seconds(30);
-  while (listeners.fewest_ends() < count - load.errors && Clock::now() < patience)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  const std::int64_t missing = count - load.errors - listeners.fewest_ends();
-  listeners.stop();
-  print("jobs over HTTP, durable", "jobs/s", {count / took});
-  print("jobs over HTTP, errors", "jobs", {static_cast<double>(load.errors)});
-  print_ms("accepted, since it was due", load.accepted());
-  print_ms("event lag, 50 Server-Sent Events", listeners.stream_lag());
-  print_ms("event lag, 50 WebSockets", listeners.socket_lag());
-  print("ends that a listener missed, lines lost, gaps", "",
-        {static_cast<double>(missing), static_cast<double>(listeners.lost()),
-         static_cast<double>(listeners.gaps())});
+  const int count = std::max(1, static_cast<int>(asked.seconds * jobs_rate));
+  std::map<std::string, double> before, after;
+  heard_by_all(mill, "", [&] {
+    before = mill.seconds();
+    const auto begin = Clock::now();
+    load.run(count, std::chrono::nanoseconds(std::chrono::seconds(1)) / jobs_rate);
+    const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+    after = mill.seconds();
+    print("jobs over HTTP, durable", "jobs/s", {count / took});
+    print("jobs over HTTP, errors", "jobs", {static_cast<double>(load.errors)});
+    print_ms("accepted, since it was due", load.accepted());
+    return count - load.errors;
+  });
   for (const auto& [thread, s] : after) {
     const auto was = before.find(thread);
     print("work a job, " + thread, "us",
@@ -297,13 +311,36 @@ void jobs(const Asked& asked) {
   }
 }
 
+void jobs_by_h2load(const Asked& asked) {
+  const Mill mill;
+  {
+    http::Client client({});
+    TM_CHECK(client.start());
+    until_served(mill, client);
+  }
+  const Folder folder;
+  heard_by_all(mill, ", h2load", [&] {
+    const Posted posted = h2load(folder.path(), {.port = mill.port,
+                                                 .path = "/v1/jobs",
+                                                 .body = std::string(job_body),
+                                                 .rate = jobs_rate,
+                                                 .seconds = asked.seconds});
+    print("jobs over HTTP, accepted, h2load", "jobs", {static_cast<double>(posted.accepted)});
+    print("jobs over HTTP, errors, h2load", "jobs", {static_cast<double>(posted.errors)});
+    print_ms("accepted, since it was sent, h2load", posted.latency);
+    return posted.accepted;
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const Asked asked = bench::asked(
-      {.name = "http", .parts = {"answers", "sockets", "jobs"}, .seconds = 60}, argc, argv);
+      {.name = "http", .parts = {"answers", "sockets", "jobs", "h2load"}, .seconds = 60}, argc,
+      argv);
   bus::allow_open_files();
   if (asked.wants("answers")) answers(asked);
   if (asked.wants("sockets")) sockets(asked);
   if (asked.wants("jobs")) jobs(asked);
+  if (asked.wants("h2load")) jobs_by_h2load(asked);
 }

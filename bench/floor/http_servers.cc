@@ -21,6 +21,19 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
+int whole(double seconds) { return std::max(1, static_cast<int>(seconds)); }
+
+std::string output_of(const std::string& command) {
+  FILE* pipe = ::popen(command.c_str(), "r");
+  TM_CHECK(pipe != nullptr);
+  std::string said;
+  char piece[4096];
+  for (std::size_t n = 0; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
+    said.append(piece, n);
+  TM_CHECK(::pclose(pipe) == 0 && "it cannot run: ./dev setup bench");
+  return said;
+}
+
 std::string write_nginx(const std::filesystem::path& folder, std::uint16_t port,
                         const std::vector<FixedAnswer>& answers) {
   const std::string root = folder.string();
@@ -75,15 +88,8 @@ Nginx::Nginx(const std::filesystem::path& folder, const std::vector<FixedAnswer>
 }
 
 Asks wrk(std::uint16_t port, const std::string& path, double seconds) {
-  const std::string command = fmt::format("wrk -t1 -c32 -d{}s http://127.0.0.1:{}{}",
-                                          std::max(1, static_cast<int>(seconds)), port, path);
-  FILE* pipe = ::popen(command.c_str(), "r");
-  TM_CHECK(pipe != nullptr);
-  std::string said;
-  char piece[4096];
-  for (std::size_t n = 0; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-    said.append(piece, n);
-  TM_CHECK(::pclose(pipe) == 0 && "wrk cannot run: apt-get install wrk");
+  const std::string said = output_of(
+      fmt::format("wrk -t1 -c32 -d{}s http://127.0.0.1:{}{}", whole(seconds), port, path));
   TM_CHECK(said.find("Non-2xx") == std::string::npos);
   TM_CHECK(said.find("Socket errors") == std::string::npos);
   // "  123456 requests in 3.00s, 1.23GB read", "Requests/sec:  41152.00"
@@ -94,6 +100,32 @@ Asks wrk(std::uint16_t port, const std::string& path, double seconds) {
   const auto line = said.rfind('\n', count);
   return {std::stod(said.substr(line + 1, count - line - 1)),
           std::stod(said.substr(rate + title.size()))};
+}
+
+Posted h2load(const std::filesystem::path& folder, const Posts& posts) {
+  constexpr int connections = 50;
+  const std::string body = (folder / "body.json").string();
+  const std::string log = (folder / "requests").string();
+  std::ofstream(body) << posts.body;
+  (void)output_of(fmt::format(
+      "h2load --h1 -t1 -c{} --rps={} -D{} -d {} -H 'Content-Type: application/json' --log-file={} "
+      "http://127.0.0.1:{}{}",
+      connections, static_cast<double>(posts.rate) / connections, whole(posts.seconds), body, log,
+      posts.port, posts.path));
+  // A line each: when it was sent, its status (-1: none came), how long it took, both in us.
+  Posted posted;
+  std::ifstream lines(log);
+  std::int64_t at = 0;
+  std::uint64_t took = 0;
+  for (int status = 0; lines >> at >> status >> took;) {
+    if (status != 202) {
+      ++posted.errors;
+      continue;
+    }
+    ++posted.accepted;
+    posted.latency.record(took * 1000);
+  }
+  return posted;
 }
 
 }  // namespace tallymill::bench

@@ -1,5 +1,5 @@
 // The floors under HTTP: a bare Boost.Beast program, and Debian's nginx, each with the same answers
-// as ours; and wrk, which asks all of them.
+// as ours; and who asks them: wrk and h2load.
 //
 // Threads: each server a process of its own.
 #pragma once
@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/histogram.h"
 #include "bench/floor/processes.h"
 
 namespace tallymill::bench {
@@ -57,5 +58,22 @@ struct Asks {
   double rate = 0;
 };
 [[nodiscard]] Asks wrk(std::uint16_t port, const std::string& path, double seconds);
+
+// What h2load sends: `rate` requests a second over 50 connections, in whole seconds, each with the
+// body, JSON.
+struct Posts {
+  std::uint16_t port = 0;
+  std::string path;
+  std::string body;
+  int rate = 0;
+  double seconds = 0;
+};
+struct Posted {
+  int accepted = 0;  // 202
+  int errors = 0;
+  LoadHistogram latency;  // from when each was sent
+};
+// Its files are written into the folder.
+[[nodiscard]] Posted h2load(const std::filesystem::path& folder, const Posts& posts);
 
 }  // namespace tallymill::bench

@@ -32,6 +32,14 @@ class BenchHttp(unittest.TestCase):
             p50, p99, most = (told[f"{what}, {q}"]["median"] for q in ("p50", "p99", "most"))
             self.assertTrue(0 < p50 <= p99 <= most, what)
 
+    def test_h2load_sends_the_same(self):
+        if not shutil.which("h2load"):
+            self.skipTest("SKIPPED: h2load comes with ./dev setup bench")
+        told = figures("--seconds", "2", "h2load")
+        self.assertGreater(told["jobs over HTTP, accepted, h2load"]["median"], 1500)
+        self.assertEqual(told["jobs over HTTP, errors, h2load"]["max"], 0)
+        self.assertEqual(told["ends that a listener missed, lines lost, gaps, h2load"]["max"], 0)
+
     def test_idle_websockets_are_small(self):
         self.assertLessEqual(figures("sockets")["memory of 500 idle WebSockets"]["median"], 20)
 
