@@ -1,0 +1,75 @@
+// Query: what may be asked of samples, whoever holds them: the one door for PromQL, alerting and
+// the API.
+//
+// Threads: a Source says for itself; select() and read() may be called from several at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "collector/series.h"
+
+namespace tallymill::collector {
+
+// A condition on one label. A label that is not there has the value "".
+class Matcher {
+ public:
+  enum class Kind : std::uint8_t { equal, not_equal, matches, not_matches };
+
+  // bad_params: what it is to match is no expression of RE2. It is anchored at both ends.
+  [[nodiscard]] static Result<Matcher> of(Kind kind, std::string name, std::string value);
+
+  [[nodiscard]] bool fits(std::string_view value) const;
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& value() const { return value_; }
+  // As PromQL writes it: name=~"value".
+  [[nodiscard]] std::string text() const;
+
+ private:
+  struct Expression;
+  Kind kind_ = Kind::equal;
+  std::string name_;
+  std::string value_;
+  std::shared_ptr<const Expression> expression_;  // of a kind that matches
+};
+
+// Samples of one series, by time.
+struct Column {
+  std::vector<std::int64_t> t_ms;
+  std::vector<double> value;
+  [[nodiscard]] std::size_t size() const { return t_ms.size(); }
+  void clear() {
+    t_ms.clear();
+    value.clear();
+  }
+  void add(std::int64_t at_ms, double sample) {
+    t_ms.push_back(at_ms);
+    value.push_back(sample);
+  }
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  struct Found {
+    SeriesId series;
+    Labels labels;
+  };
+  // The series that all matchers fit, by id. Some of them may have no sample in this time: both
+  // ends are in it.
+  [[nodiscard]] virtual Result<std::vector<Found>> select(std::span<const Matcher> matchers,
+                                                          std::int64_t from_ms,
+                                                          std::int64_t to_ms) const = 0;
+  // Its samples from `from_ms` to `to_ms`, both in it, into `into`, which is cleared before; stale
+  // markers too. corrupt: what is stored cannot be read.
+  [[nodiscard]] virtual Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                    Column& into) const = 0;
+};
+
+}  // namespace tallymill::collector
