@@ -329,6 +329,10 @@ inline constexpr std::chrono::milliseconds jobs_read_time{40};
 inline constexpr std::size_t jobs_candidates = 16'384;
 // Tokens in one hello or beat: every place and every unsettled result of the largest worker.
 inline constexpr std::uint32_t held_tokens = 20'480;
+// PromQL: a rule file's longest expressions are a few kilobytes; a parser that calls itself has a
+// stack to end.
+inline constexpr Bytes query_bytes = 64_KiB;
+inline constexpr int query_depth = 200;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.
