@@ -333,6 +333,8 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 // stack to end.
 inline constexpr Bytes query_bytes = 64_KiB;
 inline constexpr int query_depth = 200;
+// Numbers that one query may have in memory at once: 400 MB.
+inline constexpr std::size_t query_samples = 50'000'000;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.

@@ -9,13 +9,11 @@
 #include <cstdlib>
 #include <limits>
 
-#include "base/utf8.h"
+#include "collector/promql/names.h"
 
 namespace tallymill::promql {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 std::unexpected<Error> no(std::string message) {
@@ -220,7 +218,7 @@ Token Lexer::take(Token::Kind kind, std::size_t size) {
 std::size_t Lexer::word_size() const {
   const bool colons = !in_brackets_ && !in_braces_;
   std::size_t size = 0;
-  while (is_alpha(peek(size)) || (size > 0 && is_digit(peek(size))) ||
+  while (is_name_begin(peek(size)) || (size > 0 && is_digit(peek(size))) ||
          (colons && peek(size) == ':'))
     ++size;
   return size;
@@ -255,7 +253,8 @@ Result<Token> Lexer::number() {
         size += units[unit].name.size();
         size += digits_of(rest.substr(size));
       }
-      const bool whole = !is_digit(rest[size - 1]) && !is_alpha(peek(size)) && peek(size) != '.';
+      const bool whole =
+          !is_digit(rest[size - 1]) && !is_name_begin(peek(size)) && peek(size) != '.';
       if (whole) return take(Token::Kind::duration, size);
       return std::unexpected(parse_error(query_, at_, "bad number or duration syntax"));
     }
@@ -265,7 +264,7 @@ Result<Token> Lexer::number() {
       size += 1 + sign + digits_of(rest.substr(std::min(size + 1 + sign, rest.size())));
     }
   }
-  if (is_alpha(peek(size)) || is_digit(peek(size)) || peek(size) == '.')
+  if (is_name_begin(peek(size)) || is_digit(peek(size)) || peek(size) == '.')
     return std::unexpected(parse_error(query_, at_, "bad number or duration syntax"));
   return take(Token::Kind::number, size);
 }

@@ -1,0 +1,137 @@
+#include "collector/promql/label_functions.h"
+
+#include <fmt/format.h>
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "collector/promql/names.h"
+
+namespace tallymill::promql {
+namespace {
+
+Result<Rows> distinct(Rows&& rows) {
+  if (auto merged = merge_equal(rows); !merged) return std::unexpected(std::move(merged).error());
+  return std::move(rows);
+}
+
+// $1, ${1}, $name, ${name}: as Go's Expand. A group that is not there is empty; $$ is one $.
+class Template {
+ public:
+  explicit Template(std::string_view text) : text_(text) {}
+
+  std::string expanded(const RE2& expression, std::span<const re2::StringPiece> groups) const {
+    std::string result;
+    std::string_view rest = text_;
+    while (!rest.empty()) {
+      const std::size_t plain = std::min(rest.find('$'), rest.size());
+      result += rest.substr(0, plain);
+      rest.remove_prefix(plain);
+      if (rest.empty()) break;
+      if (rest.starts_with("$$")) {
+        result += '$';
+        rest.remove_prefix(2);
+        continue;
+      }
+      const std::string_view name = take_name(rest);
+      if (name.empty()) {
+        result += '$';  // malformed: it stands for itself
+        rest.remove_prefix(1);
+        continue;
+      }
+      const auto group = index_of(expression, name);
+      if (group && *group < groups.size())
+        result.append(groups[*group].data(), groups[*group].size());
+    }
+    return result;
+  }
+
+ private:
+  // The name behind the sign, which is taken off with it; empty when there is none.
+  static std::string_view take_name(std::string_view& rest) {
+    const bool braced = rest.size() > 1 && rest[1] == '{';
+    const std::size_t begin = braced ? 2 : 1;
+    std::size_t end = begin;
+    while (end < rest.size() && (is_name_begin(rest[end]) || is_digit(rest[end]))) ++end;
+    if (end == begin || (braced && (end >= rest.size() || rest[end] != '}'))) return {};
+    const std::string_view name = rest.substr(begin, end - begin);
+    rest.remove_prefix(end + (braced ? 1 : 0));
+    return name;
+  }
+  static std::optional<std::size_t> index_of(const RE2& expression, std::string_view name) {
+    if (std::ranges::all_of(name, is_digit) && name.size() < 4)
+      return static_cast<std::size_t>(std::stoul(std::string(name)));
+    const auto& names = expression.NamedCapturingGroups();
+    const auto at = names.find(std::string(name));
+    if (at == names.end()) return std::nullopt;
+    return static_cast<std::size_t>(at->second);
+  }
+  std::string_view text_;
+};
+
+}  // namespace
+
+Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments) {
+  const std::string& destination = arguments[0];
+  const std::string& source = arguments[2];
+  const RE2 expression("^(?:" + arguments[3] + ")$", RE2::Quiet);
+  if (!expression.ok())
+    return fail(Errc::bad_params,
+                fmt::format("invalid regular expression in label_replace(): {}", arguments[3]));
+  if (!is_label_name(destination))
+    return fail(Errc::bad_params,
+                fmt::format("invalid destination label name in label_replace(): {}", destination));
+  const Template replacement(arguments[1]);
+  std::vector<re2::StringPiece> groups(
+      static_cast<std::size_t>(expression.NumberOfCapturingGroups()) + 1);
+  for (Row& row : rows) {
+    const std::string_view value = row.labels.get(source);
+    const re2::StringPiece text(value.data(), value.size());
+    if (!expression.Match(text, 0, text.size(), RE2::UNANCHORED, groups.data(),
+                          static_cast<int>(groups.size())))
+      continue;
+    LabelsBuilder builder(row.labels);
+    builder.set(destination, replacement.expanded(expression, groups));
+    row.labels = builder.build();
+  }
+  return distinct(std::move(rows));
+}
+
+Result<Rows> label_joined(Rows&& rows, std::span<const std::string> arguments) {
+  if (!is_label_name(arguments[0]))
+    return fail(Errc::bad_params,
+                fmt::format("invalid destination label name in label_join(): {}", arguments[0]));
+  const auto sources = arguments.subspan(2);
+  for (const std::string& source : sources)
+    if (!is_label_name(source))
+      return fail(Errc::bad_params,
+                  fmt::format("invalid source label name in label_join(): {}", source));
+  for (Row& row : rows) {
+    std::string joined;
+    for (std::size_t i = 0; i < sources.size(); ++i)
+      joined += (i == 0 ? "" : arguments[1]) + std::string(row.labels.get(sources[i]));
+    LabelsBuilder builder(row.labels);
+    builder.set(arguments[0], joined);
+    row.labels = builder.build();
+  }
+  return distinct(std::move(rows));
+}
+
+Labels labels_of_absent(const Node& argument) {
+  const auto* selector = std::get_if<Selector>(&argument.is);
+  if (selector == nullptr) return {};
+  LabelsBuilder builder;
+  std::set<std::string_view> seen;
+  for (const Matcher& matcher : selector->matchers) {
+    if (matcher.name() == collector::metric_name) continue;
+    // What is asked for twice, or not by its value, is unknown.
+    const bool once = matcher.kind() == Matcher::Kind::equal && !seen.contains(matcher.name());
+    builder.set(matcher.name(), once ? std::string_view(matcher.value()) : std::string_view());
+    if (once) seen.insert(matcher.name());
+  }
+  return builder.build();
+}
+
+}  // namespace tallymill::promql

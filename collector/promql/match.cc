@@ -1,0 +1,283 @@
+#include "collector/promql/match.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace tallymill::promql {
+namespace {
+
+bool holds(Operator op, double left, double right) {
+  switch (op) {
+    case Operator::equal:
+      return left == right;
+    case Operator::not_equal:
+      return left != right;
+    case Operator::less:
+      return left < right;
+    case Operator::less_equal:
+      return left <= right;
+    case Operator::greater:
+      return left > right;
+    default:
+      return left >= right;
+  }
+}
+
+bool drops_name(const Binary& how) { return !is_comparison(how.op) || how.return_bool; }
+
+// The labels by which two elements find one another, packed.
+std::string signature(const Labels& labels, const Matching& matching) {
+  Labels::Pairs kept;
+  for (const Label& label : labels) {
+    const bool named = std::ranges::find(matching.labels, label.name) != matching.labels.end();
+    if (matching.on ? !named : named || label.name == collector::metric_name) continue;
+    kept.emplace_back(label.name, label.value);
+  }
+  return std::string(Labels::of(std::move(kept)).packed());
+}
+
+using Members = std::vector<std::size_t>;
+using BySignature = std::unordered_map<std::string, Members>;
+BySignature by_signature(const Rows& rows, const Matching& matching) {
+  BySignature by;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    by[signature(rows[i].labels, matching)].push_back(i);
+  return by;
+}
+
+// Whether any of them is there, step by step.
+std::vector<bool> presence(const Rows& rows, const Members& members, std::size_t steps) {
+  std::vector<bool> there(steps, false);
+  for (const std::size_t member : members)
+    for (std::size_t step = 0; step < steps; ++step)
+      if (!is_absent(rows[member].values[step])) there[step] = true;
+  return there;
+}
+std::vector<bool> presence(const Rows& rows, std::size_t steps) {
+  Members all(rows.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  return presence(rows, all, steps);
+}
+
+// ---- and, or, unless ----
+
+// What is left of the row where `there` is so, or is not.
+void keep_where(Row& row, const std::vector<bool>* there, bool wanted) {
+  for (std::size_t step = 0; step < row.values.size(); ++step)
+    if ((there != nullptr && (*there)[step]) != wanted) row.values[step] = absent;
+}
+
+// Each row where the other side has, or has not, one of its signature.
+void keep_by(Rows& rows, const Rows& others, const Matching& matching, std::size_t steps,
+             bool wanted) {
+  std::unordered_map<std::string, std::vector<bool>> there;
+  for (const auto& [sign, members] : by_signature(others, matching))
+    there.emplace(sign, presence(others, members, steps));
+  for (Row& row : rows) {
+    const auto at = there.find(signature(row.labels, matching));
+    keep_where(row, at == there.end() ? nullptr : &at->second, wanted);
+  }
+}
+
+Result<Rows> set_operation(const Binary& how, Rows&& left, Rows&& right, std::size_t steps) {
+  if (how.op == Operator::lor) {
+    keep_by(right, left, how.matching, steps, false);
+    std::ranges::move(right, std::back_inserter(left));
+  } else {
+    keep_by(left, right, how.matching, steps, how.op == Operator::land);
+  }
+  drop_absent(left);
+  if (auto merged = merge_equal(left); !merged) return std::unexpected(std::move(merged).error());
+  return std::move(left);
+}
+
+// ---- arithmetic and comparisons ----
+
+// The "one" side of a match: at each step, which of its rows each signature has.
+class OneSide {
+ public:
+  OneSide(const Rows& rows, const Matching& matching) : rows_(rows) {
+    by_ = by_signature(rows, matching);
+  }
+  // Two of one signature at a step at which the other side is there at all.
+  [[nodiscard]] Status check(const std::vector<bool>& other_there, std::string_view side) const {
+    for (const auto& [sign, members] : by_) {
+      if (members.size() < 2) continue;
+      for (std::size_t step = 0; step < other_there.size(); ++step) {
+        const auto count = std::ranges::count_if(
+            members, [&](std::size_t m) { return !is_absent(rows_[m].values[step]); });
+        if (count > 1 && other_there[step])
+          return fail(
+              Errc::bad_params,
+              fmt::format("found duplicate series for the match group on the {} hand-side "
+                          "of the operation: [{}, {}];many-to-many matching not allowed: "
+                          "matching labels must be unique on one side",
+                          side, rows_[members[0]].labels.text(), rows_[members[1]].labels.text()));
+      }
+    }
+    return {};
+  }
+  [[nodiscard]] const Members* of(const std::string& sign) const {
+    const auto at = by_.find(sign);
+    return at == by_.end() ? nullptr : &at->second;
+  }
+
+ private:
+  const Rows& rows_;
+  BySignature by_;
+};
+
+Labels result_labels(const Binary& how, const Labels& many, const Labels& one) {
+  const Matching& matching = how.matching;
+  LabelsBuilder builder(many);
+  if (drops_name(how)) builder.erase(collector::metric_name);
+  if (matching.card == Matching::Card::one_to_one) {
+    for (const Label& label : many) {
+      const bool named = std::ranges::find(matching.labels, label.name) != matching.labels.end();
+      if (named != matching.on) builder.erase(label.name);
+    }
+  }
+  for (const std::string& name : matching.include) builder.set(name, one.get(name));
+  return builder.build();
+}
+
+// Of each signature and step, which results have been made: a second one of the same labels is an
+// error, and with one-to-one any second one is.
+class Made {
+ public:
+  explicit Made(bool one_to_one) : one_to_one_(one_to_one) {}
+  [[nodiscard]] Status add(const std::string& sign, const Labels& labels, std::size_t step) {
+    std::string key = fmt::format("{}:{}", step, sign);
+    if (!one_to_one_) key.append("\xff").append(labels.packed());
+    if (made_.insert(std::move(key)).second) return {};
+    return fail(Errc::bad_params,
+                one_to_one_
+                    ? "multiple matches for labels: many-to-one matching must be explicit "
+                      "(group_left/group_right)"
+                    : "multiple matches for labels: grouping labels must ensure unique matches");
+  }
+
+ private:
+  bool one_to_one_;
+  std::unordered_set<std::string> made_;
+};
+
+class Arithmetic {
+ public:
+  Arithmetic(const Binary& how, const Rows& many, const Rows& one, std::size_t steps)
+      : how_(how),
+        many_(many),
+        one_(one),
+        steps_(steps),
+        swapped_(how.matching.card == Matching::Card::one_to_many),
+        sides_(one, how.matching),
+        made_(how.matching.card == Matching::Card::one_to_one) {}
+
+  Result<Rows> run() {
+    const auto there = presence(many_, steps_);
+    if (auto checked = sides_.check(there, swapped_ ? "left" : "right"); !checked)
+      return std::unexpected(std::move(checked).error());
+    // Only signatures that stand for several can be made twice.
+    for (const Row& row : many_) ++shared_[signature(row.labels, how_.matching)];
+    Rows result;
+    for (const Row& row : many_) {
+      const std::string sign = signature(row.labels, how_.matching);
+      const Members* others = sides_.of(sign);
+      if (others == nullptr) continue;
+      for (const std::size_t other : *others) {
+        auto made = pair(sign, row, one_[other]);
+        if (!made) return std::unexpected(std::move(made).error());
+        if (!is_all_absent(made->values)) result.push_back(std::move(*made));
+      }
+    }
+    if (auto merged = merge_equal(result); !merged)
+      return std::unexpected(std::move(merged).error());
+    return result;
+  }
+
+ private:
+  Result<Row> pair(const std::string& sign, const Row& many, const Row& one) {
+    Row row{result_labels(how_, many.labels, one.labels), std::vector<double>(steps_, absent)};
+    const bool alone = shared_[sign] == 1;
+    for (std::size_t step = 0; step < steps_; ++step) {
+      if (is_absent(many.values[step]) || is_absent(one.values[step])) continue;
+      const double left = swapped_ ? one.values[step] : many.values[step];
+      const double right = swapped_ ? many.values[step] : one.values[step];
+      if (is_comparison(how_.op) && !how_.return_bool) {
+        if (!holds(how_.op, left, right)) continue;
+        row.values[step] = left;
+      } else {
+        row.values[step] = operated(how_.op, left, right);
+      }
+      if (alone) continue;
+      if (auto added = made_.add(sign, row.labels, step); !added)
+        return std::unexpected(std::move(added).error());
+    }
+    return row;
+  }
+
+  const Binary& how_;
+  const Rows& many_;
+  const Rows& one_;
+  std::size_t steps_;
+  bool swapped_;  // the many side is the right one
+  OneSide sides_;
+  Made made_;
+  std::unordered_map<std::string, std::size_t> shared_;  // rows of a signature on the many side
+};
+
+}  // namespace
+
+double operated(Operator op, double left, double right) {
+  switch (op) {
+    case Operator::add:
+      return left + right;
+    case Operator::sub:
+      return left - right;
+    case Operator::mul:
+      return left * right;
+    case Operator::div:
+      return left / right;
+    case Operator::mod:
+      return std::fmod(left, right);
+    case Operator::pow:
+      return std::pow(left, right);
+    case Operator::atan2:
+      return std::atan2(left, right);
+    default:
+      return holds(op, left, right) ? 1 : 0;
+  }
+}
+
+Result<Rows> with_scalar(const Binary& how, Rows&& rows, std::span<const double> scalars,
+                         bool scalar_left) {
+  const bool filters = is_comparison(how.op) && !how.return_bool;
+  for (Row& row : rows) {
+    if (drops_name(how)) row.labels = without_name(row.labels);
+    for (std::size_t step = 0; step < row.values.size(); ++step) {
+      double& value = row.values[step];
+      if (is_absent(value)) continue;
+      const double left = scalar_left ? scalars[step] : value;
+      const double right = scalar_left ? value : scalars[step];
+      if (!filters)
+        value = operated(how.op, left, right);
+      else if (!holds(how.op, left, right))
+        value = absent;
+    }
+  }
+  if (filters) drop_absent(rows);
+  if (auto merged = merge_equal(rows); !merged) return std::unexpected(std::move(merged).error());
+  return std::move(rows);
+}
+
+Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps) {
+  if (is_set(how.op)) return set_operation(how, std::move(left), std::move(right), steps);
+  const bool swapped = how.matching.card == Matching::Card::one_to_many;
+  return Arithmetic(how, swapped ? right : left, swapped ? left : right, steps).run();
+}
+
+}  // namespace tallymill::promql
