@@ -1,8 +1,10 @@
 #include "collector/promql/elementwise.h"
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <numbers>
 
 #include "collector/promql/value.h"
@@ -13,29 +15,68 @@ namespace {
 using std::numbers::pi;
 using Arguments = std::span<const double>;
 
-std::chrono::sys_seconds moment(double seconds) {
-  // As Go converts: what no integer can be is the least one; the calendar has an end before it.
-  constexpr double most = 8e15;
-  const double kept = std::isnan(seconds) ? -most : std::clamp(seconds, -most, most);
-  return std::chrono::sys_seconds(std::chrono::seconds(static_cast<std::int64_t>(kept)));
-}
-std::chrono::year_month_day date(double seconds) {
-  return std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(moment(seconds)));
-}
-double of_day(double seconds, std::int64_t unit, std::int64_t count) {
-  const auto since = moment(seconds) - std::chrono::floor<std::chrono::days>(moment(seconds));
-  return static_cast<double>(since.count() / unit % count);
-}
-double day_of_year(double seconds) {
-  const auto day = std::chrono::floor<std::chrono::days>(moment(seconds));
-  const auto first = std::chrono::sys_days(date(seconds).year() / std::chrono::January / 1);
-  return static_cast<double>((day - first).count() + 1);
-}
-double days_in_month(double seconds) {
-  const auto day = date(seconds);
-  const std::chrono::year_month_day_last last(day.year() / day.month() / std::chrono::last);
-  return static_cast<unsigned>(last.day());
-}
+// The calendar as Go has it, for every number of seconds that there is: what no integer can be is
+// the least one, and seconds wrap around. Counted from a Monday, the first of January of a year
+// that begins 400 years, so far back that nothing is before it.
+class Date {
+ public:
+  explicit Date(double seconds) {
+    constexpr double most = 9223372036854775808.0;
+    const bool fits = seconds >= -most && seconds < most;
+    const auto whole =
+        fits ? static_cast<std::int64_t>(seconds) : std::numeric_limits<std::int64_t>::min();
+    since_ = static_cast<std::uint64_t>(whole) + epoch;
+    std::uint64_t day = since_ / day_seconds;
+    std::uint64_t year = take(day, 146'097, 400);
+    year += take_but_last(day, 36'524) * 100;
+    year += take(day, 1'461, 4);
+    year += take_but_last(day, 365);
+    year_ = static_cast<std::int64_t>(year) + first_year;
+    day_of_year_ = static_cast<int>(day);
+    int rest = day_of_year_;
+    while (rest >= days_of(month_)) rest -= days_of(month_++);
+    day_of_month_ = rest + 1;
+  }
+  [[nodiscard]] double year() const { return static_cast<double>(year_); }
+  [[nodiscard]] double month() const { return month_ + 1; }
+  [[nodiscard]] double day_of_month() const { return day_of_month_; }
+  [[nodiscard]] double day_of_year() const { return day_of_year_ + 1; }
+  [[nodiscard]] double day_of_week() const {
+    return static_cast<double>((since_ / day_seconds + 1) % 7);
+  }
+  [[nodiscard]] double days_in_month() const { return days_of(month_); }
+  [[nodiscard]] double hour() const { return static_cast<double>(since_ % day_seconds / 3600); }
+  [[nodiscard]] double minute() const { return static_cast<double>(since_ % 3600 / 60); }
+
+ private:
+  static constexpr std::uint64_t day_seconds = 86'400;
+  static constexpr std::int64_t first_year = -292'277'022'399;
+  static constexpr std::uint64_t epoch = 9'223'372'028'715'321'600;  // 1970 is so many seconds after it
+
+  static std::uint64_t take(std::uint64_t& days, std::uint64_t cycle, std::uint64_t years) {
+    const std::uint64_t cycles = days / cycle;
+    days -= cycles * cycle;
+    return cycles * years;
+  }
+  // Of four the last is a day longer.
+  static std::uint64_t take_but_last(std::uint64_t& days, std::uint64_t cycle) {
+    std::uint64_t cycles = days / cycle;
+    cycles -= cycles >> 2;
+    days -= cycles * cycle;
+    return cycles;
+  }
+  [[nodiscard]] int days_of(int month) const {
+    constexpr std::array<int, 12> days = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool leap = year_ % 4 == 0 && (year_ % 100 != 0 || year_ % 400 == 0);
+    return days.at(static_cast<std::size_t>(month)) + (month == 1 && leap ? 1 : 0);
+  }
+
+  std::uint64_t since_ = 0;
+  std::int64_t year_ = 0;
+  int month_ = 0;  // from 0
+  int day_of_month_ = 0;
+  int day_of_year_ = 0;
+};
 
 double sign(double value) {
   if (value < 0) return -1;
@@ -67,27 +108,19 @@ constexpr Named all[] = {
     {"clamp_min", [](double v, Arguments to) { return greatest(to[0], v); }},
     {"cos", [](double v, Arguments) { return std::cos(v); }},
     {"cosh", [](double v, Arguments) { return std::cosh(v); }},
-    {"day_of_month",
-     [](double v, Arguments) { return static_cast<double>(static_cast<unsigned>(date(v).day())); }},
-    {"day_of_week",
-     [](double v, Arguments) {
-       const std::chrono::weekday day(std::chrono::floor<std::chrono::days>(moment(v)));
-       return static_cast<double>(day.c_encoding());
-     }},
-    {"day_of_year", [](double v, Arguments) { return day_of_year(v); }},
-    {"days_in_month", [](double v, Arguments) { return days_in_month(v); }},
+    {"day_of_month", [](double v, Arguments) { return Date(v).day_of_month(); }},
+    {"day_of_week", [](double v, Arguments) { return Date(v).day_of_week(); }},
+    {"day_of_year", [](double v, Arguments) { return Date(v).day_of_year(); }},
+    {"days_in_month", [](double v, Arguments) { return Date(v).days_in_month(); }},
     {"deg", [](double v, Arguments) { return v * 180 / pi; }},
     {"exp", [](double v, Arguments) { return std::exp(v); }},
     {"floor", [](double v, Arguments) { return std::floor(v); }},
-    {"hour", [](double v, Arguments) { return of_day(v, 3600, 24); }},
+    {"hour", [](double v, Arguments) { return Date(v).hour(); }},
     {"ln", [](double v, Arguments) { return std::log(v); }},
     {"log10", [](double v, Arguments) { return std::log10(v); }},
     {"log2", [](double v, Arguments) { return std::log2(v); }},
-    {"minute", [](double v, Arguments) { return of_day(v, 60, 60); }},
-    {"month",
-     [](double v, Arguments) {
-       return static_cast<double>(static_cast<unsigned>(date(v).month()));
-     }},
+    {"minute", [](double v, Arguments) { return Date(v).minute(); }},
+    {"month", [](double v, Arguments) { return Date(v).month(); }},
     {"rad", [](double v, Arguments) { return v * pi / 180; }},
     {"round", rounded},
     {"sgn", [](double v, Arguments) { return sign(v); }},
@@ -96,8 +129,7 @@ constexpr Named all[] = {
     {"sqrt", [](double v, Arguments) { return std::sqrt(v); }},
     {"tan", [](double v, Arguments) { return std::tan(v); }},
     {"tanh", [](double v, Arguments) { return std::tanh(v); }},
-    {"year",
-     [](double v, Arguments) { return static_cast<double>(static_cast<int>(date(v).year())); }},
+    {"year", [](double v, Arguments) { return Date(v).year(); }},
 };
 
 }  // namespace

@@ -27,7 +27,10 @@ bool holds(Operator op, double left, double right) {
   }
 }
 
-bool drops_name(const Binary& how) { return !is_comparison(how.op) || how.return_bool; }
+// atan2 keeps it in Prometheus 2.42, and so here.
+bool drops_name(const Binary& how) {
+  return how.return_bool || !(is_comparison(how.op) || how.op == Operator::atan2);
+}
 
 // The labels by which two elements find one another, packed.
 std::string signature(const Labels& labels, const Matching& matching) {

@@ -26,13 +26,14 @@ class Extrapolated final : public OverTime {
       if (i > 0 && samples.value[i] < samples.value[i - 1]) lost += samples.value[i - 1];
       resets_[i] = lost;
     }
+    summed_ = std::isfinite(lost);
   }
   double of(const Window& window) override {
     const std::size_t count = window.size();
     if (count < 2) return absent;
     const double first = window.value(0);
     double change = window.value(count - 1) - first;
-    if (counter_) change += resets_[window.last - 1] - resets_[window.first];
+    if (counter_) change += lost_in(window);
     const double sampled = seconds(window.t_ms(count - 1) - window.t_ms(0));
     const double gap = sampled / static_cast<double>(count - 1);
     double to_start = seconds(window.t_ms(0) - window.begin_ms);
@@ -50,8 +51,18 @@ class Extrapolated final : public OverTime {
   }
 
  private:
+  // Infinity less infinity is not what was lost between them.
+  double lost_in(const Window& window) const {
+    if (summed_) return resets_[window.last - 1] - resets_[window.first];
+    double lost = 0;
+    for (std::size_t i = 1; i < window.size(); ++i)
+      if (window.value(i) < window.value(i - 1)) lost += window.value(i - 1);
+    return lost;
+  }
+
   bool counter_;
   bool per_second_;
+  bool summed_ = true;
   std::vector<double> resets_;  // what was lost to resets up to each sample
 };
 
