@@ -335,6 +335,11 @@ inline constexpr Bytes query_bytes = 64_KiB;
 inline constexpr int query_depth = 200;
 // Numbers that one query may have in memory at once: 400 MB.
 inline constexpr std::size_t query_samples = 50'000'000;
+// Points of one series in an answer: as Prometheus, more than any screen is wide.
+inline constexpr std::uint64_t query_points = 11'000;
+// How long one query may take, and how many are under way or wait.
+inline constexpr std::chrono::milliseconds query_time{120'000};
+inline constexpr std::size_t queries = 64;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.

@@ -344,8 +344,10 @@ class Connection final : public AnyConnection,
       route_name_ = route_->path;
       request_.parts = std::move(match->parts);
     }
-    auto caller = server_.guard->admit(request_, route_ == nullptr ? Role::none : route_->role,
-                                       upgrade && route_ != nullptr && route_->handler.socket);
+    static const Route none{};
+    const Route& asked = route_ == nullptr ? none : *route_;
+    auto caller = server_.guard->admit(request_, route_ == nullptr ? Role::none : asked.role,
+                                       upgrade && asked.handler.socket, asked.accepts);
     if (!caller) return problem(caller.error().error, caller.error().status);
     request_.caller = std::move(*caller);
     if (!match) {

@@ -88,14 +88,15 @@ bool has_body(const Headers& headers) {
   return headers.count("Content-Length") > 0 && headers.get("Content-Length") != "0";
 }
 
-std::optional<Refusal> type_refused(const Request& request) {
+std::optional<Refusal> type_refused(const Request& request, const Accepts& accepts) {
   const std::size_t said = request.headers.count("Content-Type");
   if (is_safe(request.method) || (said == 0 && !has_body(request.headers))) return std::nullopt;
   // Nobody's bodies are unpacked: a few bytes of one may be gigabytes.
-  if (request.headers.count("Content-Encoding") > 0 &&
-      lower_case(request.headers.list("Content-Encoding")) != "identity")
+  const std::string coding = lower_case(request.headers.list("Content-Encoding"));
+  if (!coding.empty() && coding != "identity" && coding != accepts.coding)
     return Refusal{415, {Errc::bad_frame, "a body is sent as it is, without Content-Encoding"}};
-  if (said == 1 && may_write(request.method, media_type_of(request.headers.get("Content-Type"))))
+  const std::string type = media_type_of(request.headers.get("Content-Type"));
+  if (said == 1 && (may_write(request.method, type) || (!type.empty() && type == accepts.type)))
     return std::nullopt;
   return Refusal{415,
                  {Errc::bad_frame,
@@ -167,7 +168,8 @@ Guard::Guard(GuardOptions options, std::string_view listen, bool tls)
   }
 }
 
-std::expected<Caller, Refusal> Guard::admit(const Request& request, Role role, bool upgrade) const {
+std::expected<Caller, Refusal> Guard::admit(const Request& request, Role role, bool upgrade,
+                                            const Accepts& accepts) const {
   const Headers& headers = request.headers;
   const std::string_view host = headers.get("Host");
   // As one of ours is written, it needs no closer look.
@@ -180,7 +182,7 @@ std::expected<Caller, Refusal> Guard::admit(const Request& request, Role role, b
   if (acts && headers.count("Origin") > 0 &&
       (headers.count("Origin") > 1 || !is_own_origin(headers.get("Origin"), host)))
     return refuse(403, Errc::denied, "a page of another origin may not ask this");
-  if (auto refused = type_refused(request)) return std::unexpected(std::move(*refused));
+  if (auto refused = type_refused(request, accepts)) return std::unexpected(std::move(*refused));
   if (tokens_.empty()) return Caller{};
   const auto token = token_of(headers, upgrade);
   const auto caller = token ? tokens_.find(token->reveal()) : std::nullopt;

@@ -40,6 +40,12 @@ struct Refusal {
   Error error;
 };
 
+// What a route takes beside the types that every one does.
+struct Accepts {
+  std::string type = {};    // "application/x-protobuf"; a form, only where nothing is changed
+  std::string coding = {};  // "snappy": whoever reads the body bounds what comes out of it
+};
+
 class Guard {
  public:
   // bad_params: one of the hosts is neither a name nor a name and a port.
@@ -50,7 +56,8 @@ class Guard {
   // Who may ask this; `upgrade`: for a WebSocket. A route without a role is open to everybody, and
   // its caller is somebody only with a token. Reads nothing but the method and the headers.
   [[nodiscard]] std::expected<Caller, Refusal> admit(const Request& request, Role role,
-                                                     bool upgrade) const;
+                                                     bool upgrade,
+                                                     const Accepts& accepts = {}) const;
   // The response's headers that hold a page to its own origin; on every response. Those that the
   // handler set stay.
   static void harden(Response& response);

@@ -129,6 +129,8 @@ struct Target {
   Pairs query;
 };
 [[nodiscard]] Result<Target> parse_target(std::string_view untrusted);
+// application/x-www-form-urlencoded, of a body: as a query, but that text may have lines and tabs.
+[[nodiscard]] Result<Pairs> parse_form(std::string_view untrusted);
 // Decoded, '+' as it is; nothing for a bad escape.
 [[nodiscard]] std::optional<std::string> percent_decoded(std::string_view untrusted);
 [[nodiscard]] std::string percent_encoded(std::string_view text);

@@ -21,6 +21,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "http/guard.h"
 #include "http/message.h"
 
 namespace tallymill::http {
@@ -69,6 +70,7 @@ struct Route {
   // The largest body, or message of a WebSocket; 0: limits::http_body_bytes, or
   // limits::http_socket_message_bytes.
   Bytes body_bytes{};
+  Accepts accepts = {};
 };
 
 struct Match {

@@ -55,13 +55,18 @@ std::optional<std::string> path_decoded(std::string_view untrusted) {
   return path;
 }
 
-std::optional<std::string> form_decoded(std::string_view untrusted) {
+std::optional<std::string> form_decoded(std::string_view untrusted, bool lines) {
   std::string text(untrusted);
   std::ranges::replace(text, '+', ' ');
-  return text_decoded(text);
+  if (!lines) return text_decoded(text);
+  auto decoded = percent_decoded(text);
+  if (!decoded) return std::nullopt;
+  std::string flat = *decoded;
+  std::ranges::replace_if(flat, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return is_clean_text(flat) ? decoded : std::nullopt;
 }
 
-std::optional<Pairs> query_decoded(std::string_view untrusted) {
+std::optional<Pairs> query_decoded(std::string_view untrusted, bool lines) {
   Pairs pairs;
   while (!untrusted.empty()) {
     const std::size_t end = std::min(untrusted.find('&'), untrusted.size());
@@ -69,8 +74,8 @@ std::optional<Pairs> query_decoded(std::string_view untrusted) {
     untrusted.remove_prefix(std::min(end + 1, untrusted.size()));
     if (pair.empty()) continue;
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    auto name = form_decoded(pair.substr(0, equals));
-    auto value = form_decoded(pair.substr(std::min(equals + 1, pair.size())));
+    auto name = form_decoded(pair.substr(0, equals), lines);
+    auto value = form_decoded(pair.substr(std::min(equals + 1, pair.size())), lines);
     if (!name || !value) return std::nullopt;
     pairs.emplace_back(std::move(*name), std::move(*value));
   }
@@ -88,9 +93,15 @@ Result<Target> parse_target(std::string_view untrusted) {
   const std::size_t end = std::min(untrusted.find('?'), untrusted.size());
   auto path = path_decoded(untrusted.substr(0, end));
   if (!path) return fail(Errc::bad_frame, "the request's path is not a plain one");
-  auto query = query_decoded(untrusted.substr(std::min(end + 1, untrusted.size())));
+  auto query = query_decoded(untrusted.substr(std::min(end + 1, untrusted.size())), false);
   if (!query) return fail(Errc::bad_frame, "the request's query is not escaped text");
   return Target{std::move(*path), std::move(*query)};
+}
+
+Result<Pairs> parse_form(std::string_view untrusted) {
+  auto pairs = query_decoded(untrusted, true);
+  if (!pairs) return fail(Errc::bad_frame, "the request's body is no form of escaped text");
+  return std::move(*pairs);
 }
 
 std::optional<std::string> percent_decoded(std::string_view untrusted) {

@@ -1,0 +1,164 @@
+#include "collector/answers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "collector/promql/print.h"
+
+namespace tallymill::collector {
+namespace {
+
+http::Response json_text(std::string text, int status) {
+  http::Response response{.status = status, .type = "application/json", .body = {}};
+  response.body = http::Body(std::move(text));
+  return response;
+}
+
+// Seconds, with milliseconds where there are some.
+void append_time(std::string& to, std::int64_t t_ms) {
+  const std::int64_t rest = t_ms % 1000;
+  if (t_ms < 0 && t_ms > -1000) to += '-';
+  fmt::format_to(std::back_inserter(to), "{}", t_ms / 1000);
+  if (rest != 0) fmt::format_to(std::back_inserter(to), ".{:03}", rest < 0 ? -rest : rest);
+}
+
+void append_point(std::string& to, std::int64_t t_ms, double value) {
+  to += '[';
+  append_time(to, t_ms);
+  to.append(",\"").append(promql::number_text(value)).append("\"]");
+}
+
+// Each element behind a comma but the first.
+template <class Range, class Append>
+void append_list(std::string& to, const Range& range, Append append) {
+  to += '[';
+  bool first = true;
+  for (const auto& one : range) {
+    if (!std::exchange(first, false)) to += ',';
+    append(one);
+  }
+  to += ']';
+}
+
+void append_row(std::string& to, const promql::Row& row, const promql::Grid& grid, bool moment) {
+  to += "{\"metric\":";
+  append_json(to, row.labels);
+  to += moment ? ",\"value\":" : ",\"values\":[";
+  bool first = true;
+  for (std::size_t i = 0; i < grid.count; ++i) {
+    if (promql::is_absent(row.values[i])) continue;
+    if (!std::exchange(first, false)) to += ',';
+    append_point(to, grid.at(i), row.values[i]);
+  }
+  to += moment ? "}" : "]}";
+}
+
+std::string_view error_type(Errc code, Fault fault) {
+  switch (code) {
+    case Errc::deadline:
+      return "timeout";
+    case Errc::cancelled:
+      return "canceled";
+    case Errc::not_found:
+      return "not_found";
+    case Errc::busy:
+    case Errc::away:
+      return "unavailable";
+    case Errc::bad_params:
+    case Errc::bad_frame:
+    case Errc::too_big:
+      return fault == Fault::request ? "bad_data" : "execution";
+    default:
+      return "internal";
+  }
+}
+
+int status_of(std::string_view type) {
+  constexpr std::pair<std::string_view, int> table[] = {{"bad_data", 400},    {"execution", 422},
+                                                        {"timeout", 503},     {"canceled", 503},
+                                                        {"unavailable", 503}, {"not_found", 404}};
+  const auto* found = std::ranges::find(table, type, &std::pair<std::string_view, int>::first);
+  return found == std::end(table) ? 500 : found->second;
+}
+
+}  // namespace
+
+void append_json(std::string& to, std::string_view text) {
+  to += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      to.append("\\").append(1, c);
+    else if (static_cast<unsigned char>(c) < 0x20)
+      fmt::format_to(std::back_inserter(to), "\\u{:04x}", static_cast<int>(c));
+    else
+      to += c;
+  }
+  to += '"';
+}
+
+void append_json(std::string& to, const Labels& labels) {
+  to += '{';
+  bool first = true;
+  for (const Label& label : labels) {
+    if (!std::exchange(first, false)) to += ',';
+    append_json(to, label.name);
+    to += ':';
+    append_json(to, label.value);
+  }
+  to += '}';
+}
+
+http::Response success(std::string data) {
+  return json_text("{\"status\":\"success\",\"data\":" + std::move(data) + "}", 200);
+}
+
+http::Response failure(const Error& error, Fault fault) {
+  const std::string_view type = error_type(error.code, fault);
+  std::string text = fmt::format("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", type);
+  append_json(text, error.message);
+  return json_text(text + "}", status_of(type));
+}
+
+std::string data_of(const promql::Value& value, const promql::Grid& grid, bool moment) {
+  using promql::Type;
+  std::string data;
+  if (value.type == Type::string) {
+    data = "{\"resultType\":\"string\",\"result\":[";
+    append_time(data, grid.start_ms);
+    data += ',';
+    append_json(data, value.text);
+    return data + "]}";
+  }
+  if (value.type == Type::scalar && moment) {
+    data = "{\"resultType\":\"scalar\",\"result\":";
+    append_point(data, grid.start_ms, value.scalars[0]);
+    return data + "}";
+  }
+  data = fmt::format("{{\"resultType\":\"{}\",\"result\":", moment ? "vector" : "matrix");
+  const auto append = [&](const promql::Row& row) { append_row(data, row, grid, moment); };
+  if (value.type == Type::scalar)
+    append_list(data, promql::Rows{{Labels(), value.scalars}}, append);
+  else
+    append_list(data, value.rows, append);
+  return data + "}";
+}
+
+std::string data_of(std::span<const promql::RawSeries> raw) {
+  std::string data = "{\"resultType\":\"matrix\",\"result\":";
+  append_list(data, raw, [&](const promql::RawSeries& one) {
+    data += "{\"metric\":";
+    append_json(data, one.labels);
+    data += ",\"values\":[";
+    for (std::size_t i = 0; i < one.samples.size(); ++i) {
+      if (i > 0) data += ',';
+      append_point(data, one.samples.t_ms[i], one.samples.value[i]);
+    }
+    data += "]}";
+  });
+  return data + "}";
+}
+
+}  // namespace tallymill::collector

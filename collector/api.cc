@@ -1,0 +1,285 @@
+#include "collector/api.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "collector/answers.h"
+#include "collector/promql/evaluate.h"
+#include "collector/promql/parser.h"
+#include "collector/promql/print.h"
+
+namespace tallymill::collector {
+namespace {
+
+using promql::Grid;
+
+std::int64_t now_ms() { return to_ns(SystemClock().wall()) / 1'000'000; }
+
+Error in_parameter(std::string_view name, const Error& error) {
+  return {error.code, fmt::format("invalid parameter \"{}\": {}", name, error.message)};
+}
+
+// What both kinds of query say beside when.
+struct Asked {
+  promql::NodePtr node;
+  promql::EvaluateOptions options;
+};
+Result<Asked> asked_of(const Parameters& said) {
+  Asked asked;
+  auto timeout = said.duration_ms("timeout");
+  if (!timeout) return std::unexpected(std::move(timeout).error());
+  auto lookback = said.duration_ms("lookback_delta");
+  if (!lookback) return std::unexpected(std::move(lookback).error());
+  if (*lookback && **lookback > 0) asked.options.lookback = std::chrono::milliseconds(**lookback);
+  const std::chrono::milliseconds wanted(timeout->value_or(limits::query_time.count()));
+  asked.options.until =
+      std::chrono::steady_clock::now() + std::clamp(wanted, std::chrono::milliseconds(0),
+                                                    std::chrono::milliseconds(limits::query_time));
+  auto node = promql::parse(said.get("query"));
+  if (!node) return std::unexpected(in_parameter("query", node.error()));
+  asked.node = std::move(*node);
+  return asked;
+}
+
+Result<Grid> grid_of(const Parameters& said) {
+  const auto start = said.time_ms("start", std::nullopt);
+  if (!start) return std::unexpected(start.error());
+  const auto end = said.time_ms("end", std::nullopt);
+  if (!end) return std::unexpected(end.error());
+  if (*end < *start)
+    return fail(Errc::bad_params,
+                "invalid parameter \"end\": end timestamp must not be before start time");
+  const auto step = said.duration_ms("step");
+  if (!step) return std::unexpected(step.error());
+  if (!*step)
+    return fail(Errc::bad_params,
+                "invalid parameter \"step\": cannot parse \"\" to a valid duration");
+  if (**step <= 0)
+    return fail(Errc::bad_params,
+                "invalid parameter \"step\": zero or negative query resolution step widths are not "
+                "accepted. Try a positive integer");
+  // Unsigned: two ends of time are further apart than either is from 0.
+  const std::uint64_t span = static_cast<std::uint64_t>(*end) - static_cast<std::uint64_t>(*start);
+  const std::uint64_t steps = span / static_cast<std::uint64_t>(**step);
+  if (steps > limits::query_points)
+    return fail(Errc::bad_params,
+                fmt::format("exceeded maximum resolution of {} points per timeseries. Try "
+                            "decreasing the query resolution (?step=XX)",
+                            limits::query_points));
+  return Grid{*start, **step, static_cast<std::size_t>(steps) + 1};
+}
+
+// The selectors of match[]; one that fits every series where there are none.
+Result<std::vector<std::vector<Matcher>>> selectors_of(const Parameters& said, bool needed) {
+  std::vector<std::vector<Matcher>> all;
+  for (const std::string_view text : said.all("match[]")) {
+    auto matchers = promql::parse_selector(text);
+    if (!matchers) return std::unexpected(in_parameter("match[]", matchers.error()));
+    all.push_back(std::move(*matchers));
+  }
+  if (all.empty() && needed) return fail(Errc::bad_params, "no match[] parameter provided");
+  if (all.empty()) all.emplace_back();
+  return all;
+}
+
+// Each series that one of the selectors fits, once, in the order of their labels.
+Result<std::set<Labels>> found(const Source& source,
+                               const std::vector<std::vector<Matcher>>& selectors,
+                               std::int64_t from_ms, std::int64_t to_ms) {
+  std::set<Labels> all;
+  for (const auto& matchers : selectors) {
+    auto some = source.select(matchers, from_ms, to_ms);
+    if (!some) return std::unexpected(std::move(some).error());
+    for (Source::Found& one : *some) all.insert(std::move(one.labels));
+  }
+  return all;
+}
+
+template <class Range>
+std::string texts_json(const Range& texts) {
+  std::string data = "[";
+  for (const auto& text : texts) {
+    if (data.size() > 1) data += ',';
+    append_json(data, std::string_view(text));
+  }
+  return data + "]";
+}
+
+}  // namespace
+
+void Api::row(http::Router& router, const std::string& path, Handle handle, bool form) {
+  const auto answers = [this, handle](http::Request&& request, http::Answer answer) {
+    const auto said = Parameters::of(request);
+    if (!said) return answer.send(failure(said.error(), Fault::request));
+    (this->*handle)(*said, request, std::move(answer));
+  };
+  router.add({http::Method::get, path, http::Role::read, {.whole = answers}, {}});
+  if (!form) return;
+  router.add({.method = http::Method::post,
+              .path = path,
+              .role = http::Role::read,
+              .handler = {.whole = answers},
+              .operation = {},
+              .accepts = {.type = "application/x-www-form-urlencoded"}});
+}
+
+void Api::add_routes(http::Router& router) {
+  row(router, "/api/v1/query", &Api::query, true);
+  row(router, "/api/v1/query_range", &Api::query_range, true);
+  row(router, "/api/v1/series", &Api::series, true);
+  row(router, "/api/v1/labels", &Api::labels, true);
+  row(router, "/api/v1/label/{name}/values", &Api::label_values, false);
+  row(router, "/api/v1/format_query", &Api::format_query, true);
+  row(router, "/api/v1/status/buildinfo", &Api::build_info, false);
+}
+
+void Api::start(http::Server& server) {
+  for (auto& worker : workers_)
+    worker = std::make_unique<bus::Errands>(server, limits::queries / workers_.size(), "query");
+}
+
+void Api::run(http::Answer answer, Work work) {
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto held = std::make_shared<http::Answer>(std::move(answer));
+  held->on_leaving([cancelled] { cancelled->store(true, std::memory_order_relaxed); });
+  const auto idlest =
+      std::ranges::min_element(workers_, {}, [](const auto& worker) { return worker->waiting(); });
+  const bool taken = (*idlest)->put([held, cancelled, work = std::move(work)]() {
+    const auto response = std::make_shared<http::Response>(work(*cancelled));
+    return [held, response] {
+      if (held->pending()) held->send(std::move(*response));
+    };
+  });
+  if (!taken)
+    held->send(failure({Errc::busy, "too many queries wait: come again later"}, Fault::execution));
+}
+
+void Api::query(const Parameters& said, const http::Request&, http::Answer answer) {
+  const auto at = said.time_ms("time", now_ms());
+  if (!at) return answer.send(failure(at.error(), Fault::request));
+  auto read = asked_of(said);
+  if (!read) return answer.send(failure(read.error(), Fault::request));
+  auto asked = std::make_shared<Asked>(std::move(*read));
+  run(std::move(answer), [this, asked, at = *at](const std::atomic<bool>& cancelled) {
+    asked->options.cancelled = &cancelled;
+    if (asked->node->type == promql::Type::matrix) {
+      const auto raw = promql::evaluate_raw(*asked->node, at, source_, asked->options);
+      return raw ? success(data_of(*raw)) : failure(raw.error(), Fault::execution);
+    }
+    const Grid grid{at, 1, 1};
+    const auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
+    return value ? success(data_of(*value, grid, true)) : failure(value.error(), Fault::execution);
+  });
+}
+
+void Api::query_range(const Parameters& said, const http::Request&, http::Answer answer) {
+  const auto grid = grid_of(said);
+  if (!grid) return answer.send(failure(grid.error(), Fault::request));
+  auto read = asked_of(said);
+  if (!read) return answer.send(failure(read.error(), Fault::request));
+  const promql::Type type = (*read).node->type;
+  if (type != promql::Type::scalar && type != promql::Type::vector)
+    return answer.send(failure(
+        in_parameter("query", {Errc::bad_params,
+                               fmt::format("invalid expression type \"{}\" for range query, must "
+                                           "be Scalar or instant Vector",
+                                           name_of(type))}),
+        Fault::request));
+  auto asked = std::make_shared<Asked>(std::move(*read));
+  run(std::move(answer), [this, asked, grid = *grid](const std::atomic<bool>& cancelled) {
+    asked->options.cancelled = &cancelled;
+    auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
+    if (!value) return failure(value.error(), Fault::execution);
+    std::ranges::sort(value->rows,
+                      [](const auto& a, const auto& b) { return a.labels < b.labels; });
+    return success(data_of(*value, grid, false));
+  });
+}
+
+namespace {
+
+struct Listed {
+  std::vector<std::vector<Matcher>> selectors;
+  std::int64_t from_ms = 0;
+  std::int64_t to_ms = 0;
+};
+Result<std::shared_ptr<Listed>> listed_of(const Parameters& said, bool needed) {
+  auto listed = std::make_shared<Listed>();
+  auto selectors = selectors_of(said, needed);
+  if (!selectors) return std::unexpected(std::move(selectors).error());
+  listed->selectors = std::move(*selectors);
+  const auto from = said.time_ms("start", std::numeric_limits<std::int64_t>::min());
+  if (!from) return std::unexpected(from.error());
+  const auto to = said.time_ms("end", std::numeric_limits<std::int64_t>::max());
+  if (!to) return std::unexpected(to.error());
+  listed->from_ms = *from;
+  listed->to_ms = *to;
+  return listed;
+}
+
+}  // namespace
+
+void Api::series(const Parameters& said, const http::Request&, http::Answer answer) {
+  const auto listed = listed_of(said, true);
+  if (!listed) return answer.send(failure(listed.error(), Fault::request));
+  run(std::move(answer), [this, asked = *listed](const std::atomic<bool>&) {
+    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
+    if (!all) return failure(all.error(), Fault::execution);
+    std::string data = "[";
+    for (const Labels& labels : *all) {
+      if (data.size() > 1) data += ',';
+      append_json(data, labels);
+    }
+    return success(data + "]");
+  });
+}
+
+void Api::labels(const Parameters& said, const http::Request&, http::Answer answer) {
+  const auto listed = listed_of(said, false);
+  if (!listed) return answer.send(failure(listed.error(), Fault::request));
+  run(std::move(answer), [this, asked = *listed](const std::atomic<bool>&) {
+    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
+    if (!all) return failure(all.error(), Fault::execution);
+    std::set<std::string_view> names;
+    for (const Labels& one : *all)
+      for (const Label& label : one) names.insert(label.name);
+    return success(texts_json(names));
+  });
+}
+
+void Api::label_values(const Parameters& said, const http::Request& request, http::Answer answer) {
+  const auto listed = listed_of(said, false);
+  if (!listed) return answer.send(failure(listed.error(), Fault::request));
+  const std::string name(http::find(request.parts, "name").value_or(""));
+  run(std::move(answer), [this, name, asked = *listed](const std::atomic<bool>&) {
+    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
+    if (!all) return failure(all.error(), Fault::execution);
+    std::set<std::string_view> values;
+    for (const Labels& one : *all)
+      if (const auto value = one.get(name); !value.empty()) values.insert(value);
+    return success(texts_json(values));
+  });
+}
+
+void Api::format_query(const Parameters& said, const http::Request&, http::Answer answer) {
+  const auto node = promql::parse(said.get("query"));
+  if (!node) return answer.send(failure(in_parameter("query", node.error()), Fault::request));
+  std::string data;
+  append_json(data, promql::text(**node));
+  answer.send(success(std::move(data)));
+}
+
+// As what clients take for what they know: which functions there are is of this version.
+void Api::build_info(const Parameters&, const http::Request&, http::Answer answer) {
+  answer.send(success(R"({"version":"2.42.0","application":"tallymill"})"));
+}
+
+}  // namespace tallymill::collector

@@ -1,0 +1,50 @@
+// Api: Prometheus' HTTP API over a Source.
+//
+// A query is evaluated on a thread of its own kind, never on the server's; who hangs up has it
+// cancelled.
+//
+//   invariant: at most limits::queries are under way or wait; one more is told to come later (503)
+//
+// Threads: the server's; queries on the Api's own.
+// Source: the HTTP API of Prometheus 2.42.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "bus/errands.h"
+#include "collector/parameters.h"
+#include "collector/query.h"
+#include "http/server.h"
+
+namespace tallymill::collector {
+
+class Api {
+ public:
+  explicit Api(const Source& source) : source_(source) {}
+  // REQUIRES: before start().
+  void add_routes(http::Router& router);
+  void start(http::Server& server);
+  void stop() { workers_ = {}; }
+
+ private:
+  // What makes the response; on a worker's thread.
+  using Work = std::function<http::Response(const std::atomic<bool>& cancelled)>;
+  using Handle = void (Api::*)(const Parameters&, const http::Request&, http::Answer);
+  void row(http::Router& router, const std::string& path, Handle handle, bool form);
+  void run(http::Answer answer, Work work);
+
+  void query(const Parameters& said, const http::Request& request, http::Answer answer);
+  void query_range(const Parameters& said, const http::Request& request, http::Answer answer);
+  void series(const Parameters& said, const http::Request& request, http::Answer answer);
+  void labels(const Parameters& said, const http::Request& request, http::Answer answer);
+  void label_values(const Parameters& said, const http::Request& request, http::Answer answer);
+  void format_query(const Parameters& said, const http::Request& request, http::Answer answer);
+  void build_info(const Parameters& said, const http::Request& request, http::Answer answer);
+
+  const Source& source_;
+  std::array<std::unique_ptr<bus::Errands>, 2> workers_;
+};
+
+}  // namespace tallymill::collector

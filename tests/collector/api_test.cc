@@ -1,0 +1,159 @@
+// The Prometheus API over HTTP. Goal: the answers, errors and statuses are those that Prometheus
+// gives. Method: a real server and raw requests, over series in memory.
+#include "collector/api.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/limits.h"
+#include "tests/collector/promql/memory_source.h"
+#include "tests/http/raw_client.h"
+
+namespace tallymill::collector {
+namespace {
+
+using http::RawClient;
+using nlohmann::json;
+
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() {
+    for (int i = 0; i <= 10; ++i) {
+      source_.add(Labels::of({{"__name__", "up"}, {"job", "a"}}), i * 1000, i);
+      source_.add(Labels::of({{"__name__", "up"}, {"job", "b\n\""}}), i * 1000 + 500, -i);
+    }
+    http::Router router;
+    api_.add_routes(router);
+    server_ = std::make_unique<http::Server>(std::move(router), http::ServerOptions{});
+    EXPECT_TRUE(server_->open());
+    api_.start(*server_);
+    server_->start();
+  }
+  ~ApiTest() override {
+    server_->stop();
+    api_.stop();
+  }
+
+  struct Said {
+    int status = 0;
+    json body;
+  };
+  Said get(const std::string& target) {
+    RawClient client(server_->port());
+    EXPECT_TRUE(client.connect());
+    const auto reply = client.ask("GET " + target);
+    return {reply.status, json::parse(reply.body, nullptr, false)};
+  }
+  Said post(const std::string& path, const std::string& form) {
+    RawClient client(server_->port());
+    EXPECT_TRUE(client.connect());
+    const auto reply = client.ask("POST " + path,
+                                  "Content-Type: application/x-www-form-urlencoded\r\n"
+                                  "Content-Length: " +
+                                      std::to_string(form.size()) + "\r\n",
+                                  form);
+    return {reply.status, json::parse(reply.body, nullptr, false)};
+  }
+  json data(const std::string& target) {
+    const Said said = get(target);
+    EXPECT_EQ(said.status, 200) << said.body;
+    EXPECT_EQ(said.body["status"], "success");
+    return said.body["data"];
+  }
+
+  MemorySource source_;
+  Api api_{source_};
+  std::unique_ptr<http::Server> server_;
+};
+
+TEST_F(ApiTest, AMomentsVectorScalarTextAndRange) {
+  const json vector = data("/api/v1/query?query=up%7Bjob%3D%22a%22%7D&time=5.25");
+  EXPECT_EQ(vector["resultType"], "vector");
+  EXPECT_EQ(vector["result"],
+            json::parse(R"([{"metric": {"__name__": "up", "job": "a"}, "value": [5.250, "5"]}])"));
+  EXPECT_EQ(data("/api/v1/query?query=1%2B1&time=7"),
+            json::parse(R"({"resultType": "scalar", "result": [7, "2"]})"));
+  EXPECT_EQ(data("/api/v1/query?query=%22a%22&time=1970-01-01T00:00:07.5Z"),
+            json::parse(R"({"resultType": "string", "result": [7.5, "a"]})"));
+  const json matrix = data("/api/v1/query?query=up%7Bjob!%3D%22a%22%7D%5B2s%5D&time=3");
+  EXPECT_EQ(matrix["resultType"], "matrix");
+  EXPECT_EQ(matrix["result"][0]["metric"]["job"], "b\n\"");
+  EXPECT_EQ(matrix["result"][0]["values"], json::parse(R"([[1.5, "-1"], [2.5, "-2"]])"));
+  EXPECT_EQ(data("/api/v1/query?query=nothing")["result"], json::array());
+}
+
+TEST_F(ApiTest, ARangesMatrixInTheOrderOfItsLabels) {
+  const json matrix = data("/api/v1/query_range?query=-up&start=1&end=3&step=1s");
+  EXPECT_EQ(matrix["resultType"], "matrix");
+  ASSERT_EQ(matrix["result"].size(), 2U);
+  EXPECT_EQ(matrix["result"][0]["metric"], json::parse(R"({"job": "a"})"));
+  EXPECT_EQ(matrix["result"][0]["values"], json::parse(R"([[1, "-1"], [2, "-2"], [3, "-3"]])"));
+  EXPECT_EQ(data("/api/v1/query_range?query=2&start=1&end=2&step=1")["result"],
+            json::parse(R"([{"metric": {}, "values": [[1, "2"], [2, "2"]]}])"));
+}
+
+TEST_F(ApiTest, AFormIsAskedAsAQueryIs) {
+  const Said said = post("/api/v1/query", "query=up%0A%2B+1&time=5");
+  EXPECT_EQ(said.status, 200) << said.body;
+  EXPECT_EQ(said.body["data"]["result"].size(), 2U);
+  EXPECT_EQ(post("/api/v1/series", "match[]=up").body["data"].size(), 2U);
+  EXPECT_EQ(post("/api/v1/query", "query=%zz").status, 400);
+}
+
+TEST_F(ApiTest, ErrorsHaveTheTypesAndStatusesOfPrometheus) {
+  struct {
+    const char* target;
+    int status;
+    const char* type;
+    const char* says;
+  } const rows[] = {
+      {"/api/v1/query?query=", 400, "bad_data", "no expression found"},
+      {"/api/v1/query?query=up%20%2B", 400, "bad_data", "1:5: parse error"},
+      {"/api/v1/query?query=up&time=soon", 400, "bad_data", "invalid parameter \"time\""},
+      {"/api/v1/query?query=up&timeout=-", 400, "bad_data", "invalid parameter \"timeout\""},
+      {"/api/v1/query?query=up%20%2B%20on()%20up&time=5", 422, "execution", "many-to-many"},
+      {"/api/v1/query?query=up&timeout=0&time=5", 503, "timeout", "timed out"},
+      {"/api/v1/query_range?query=up", 400, "bad_data", "invalid parameter \"start\""},
+      {"/api/v1/query_range?query=up&start=2&end=1&step=1", 400, "bad_data", "before start time"},
+      {"/api/v1/query_range?query=up&start=1&end=2&step=0", 400, "bad_data", "zero or negative"},
+      {"/api/v1/query_range?query=up&start=1&end=2", 400, "bad_data", "step"},
+      {"/api/v1/query_range?query=up%5B1m%5D&start=1&end=2&step=1", 400, "bad_data",
+       "range vector"},
+      {"/api/v1/series", 400, "bad_data", "no match[]"},
+      {"/api/v1/series?match[]=1", 400, "bad_data", "match[]"},
+      {"/api/v1/format_query?query=)", 400, "bad_data", "parse error"},
+  };
+  for (const auto& row : rows) {
+    const Said said = get(row.target);
+    EXPECT_EQ(said.status, row.status) << row.target << said.body;
+    EXPECT_EQ(said.body["status"], "error");
+    EXPECT_EQ(said.body["errorType"], row.type) << row.target;
+    EXPECT_NE(said.body["error"].get<std::string>().find(row.says), std::string::npos)
+        << row.target << said.body;
+  }
+}
+
+TEST_F(ApiTest, ARangeHasAsManyPointsAsItMayAndNotOneMore) {
+  const auto range = [&](std::uint64_t points) {
+    return get("/api/v1/query_range?query=1&step=1&start=0&end=" + std::to_string(points)).status;
+  };
+  EXPECT_EQ(range(limits::query_points), 200);
+  EXPECT_EQ(range(limits::query_points + 1), 400);
+  EXPECT_EQ(get("/api/v1/query_range?query=1&step=1&start=-9e15&end=9e15").status, 400);
+}
+
+TEST_F(ApiTest, SeriesAndLabelsAreListed) {
+  EXPECT_EQ(data("/api/v1/labels"), json::parse(R"(["__name__", "job"])"));
+  EXPECT_EQ(data("/api/v1/label/job/values"), json::parse(R"(["a", "b\n\""])"));
+  EXPECT_EQ(data("/api/v1/label/job/values?match[]=up%7Bjob%3D%22a%22%7D"),
+            json::parse(R"(["a"])"));
+  EXPECT_EQ(data("/api/v1/label/none/values"), json::array());
+  EXPECT_EQ(data("/api/v1/series?match[]=up%7Bjob%3D%22a%22%7D&match[]=up%7Bjob%3D~%22a.*%22%7D"),
+            json::parse(R"([{"__name__": "up", "job": "a"}])"));
+  EXPECT_EQ(data("/api/v1/format_query?query=sum(up)by(job)"), "sum by (job) (up)");
+  EXPECT_EQ(data("/api/v1/status/buildinfo")["version"], "2.42.0");
+}
+
+}  // namespace
+}  // namespace tallymill::collector
