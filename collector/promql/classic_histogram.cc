@@ -12,6 +12,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "collector/promql/mutant.h"
+
 namespace tallymill::promql {
 namespace {
 
@@ -80,7 +82,7 @@ double quantile_of(double q, std::vector<Edge>& edges) {
   for (Edge& edge : edges) {
     if (edge.count > most)
       most = edge.count;
-    else if (edge.count < most)
+    else if (edge.count < most && !plants(Mutant::buckets_as_they_are))
       edge.count = most;
   }
   const double observed = edges.back().count;

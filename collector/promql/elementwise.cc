@@ -51,7 +51,8 @@ class Date {
  private:
   static constexpr std::uint64_t day_seconds = 86'400;
   static constexpr std::int64_t first_year = -292'277'022'399;
-  static constexpr std::uint64_t epoch = 9'223'372'028'715'321'600;  // 1970 is so many seconds after it
+  static constexpr std::uint64_t epoch =
+      9'223'372'028'715'321'600;  // 1970 is so many seconds after it
 
   static std::uint64_t take(std::uint64_t& days, std::uint64_t cycle, std::uint64_t years) {
     const std::uint64_t cycles = days / cycle;

@@ -20,6 +20,7 @@
 #include "collector/promql/function_table.h"
 #include "collector/promql/label_functions.h"
 #include "collector/promql/match.h"
+#include "collector/promql/mutant.h"
 #include "collector/promql/over_time.h"
 
 namespace tallymill::promql {
@@ -69,7 +70,7 @@ class Moments {
       std::int64_t at = shift.at->t_ms;
       if (shift.at->kind == At::Kind::start) at = query.at(0);
       if (shift.at->kind == At::Kind::end) at = query.at(query.count - 1);
-      fixed_ = at - shift.offset_ms;
+      fixed_ = at - (plants(Mutant::offset_after_at) ? 0 : shift.offset_ms);
     }
     offset_ = shift.offset_ms;
   }
@@ -199,32 +200,41 @@ class Evaluator {
   // At each step the last sample that is not too old; its time instead, of timestamp().
   Result<Rows> instant(const Selector& selector, const Grid& grid, bool times) {
     const Moments moments(selector.shift, grid, query_);
-    const std::int64_t lookback = options_.lookback.count();
+    const std::int64_t begin = moments.first() - options_.lookback.count();
     Rows rows;
-    auto read = each_selected(selector, moments.first() - lookback, moments.last(),
-                              [&](const Labels& labels, const Column& samples) -> Status {
-                                Row row{labels, std::vector<double>(grid.count, absent)};
-                                bool any = false;
-                                std::size_t next = 0;  // the first that is later than the step
-                                for (std::size_t step = 0; step < grid.count; ++step) {
-                                  const std::int64_t now = moments.at(step);
-                                  while (next < samples.size() && samples.t_ms[next] <= now) ++next;
-                                  if (next == 0 || samples.t_ms[next - 1] < now - lookback ||
-                                      collector::is_stale(samples.value[next - 1]))
-                                    continue;
-                                  any = true;
-                                  row.values[step] =
-                                      times ? static_cast<double>(samples.t_ms[next - 1]) / 1000
-                                            : canonical(samples.value[next - 1]);
-                                }
-                                if (!any) return {};
-                                if (auto held = hold(grid.count); !held) return held;
-                                rows.push_back(std::move(row));
-                                return still_wanted();
-                              });
-    if (!read) return std::unexpected(std::move(read).error());
+    const auto add = [&](const Labels& labels, const Column& samples) -> Status {
+      Row row{labels, latest(samples, moments, grid.count, times)};
+      if (is_all_absent(row.values)) return {};
+      if (auto held = hold(grid.count); !held) return held;
+      rows.push_back(std::move(row));
+      return still_wanted();
+    };
+    if (auto read = each_selected(selector, begin, moments.last(), add); !read)
+      return std::unexpected(std::move(read).error());
     std::ranges::sort(rows, [](const Row& a, const Row& b) { return a.labels < b.labels; });
     return rows;
+  }
+  std::vector<double> latest(const Column& samples, const Moments& moments, std::size_t steps,
+                             bool times) const {
+    std::vector<double> values(steps, absent);
+    std::size_t next = 0;  // the first that is later than the step
+    for (std::size_t step = 0; step < steps; ++step) {
+      const std::int64_t now = moments.at(step);
+      while (next < samples.size() && samples.t_ms[next] <= now) ++next;
+      if (next == 0) continue;
+      const std::int64_t t_ms = samples.t_ms[next - 1];
+      const double value = samples.value[next - 1];
+      if (is_too_old(t_ms, now) || ends_series(value)) continue;
+      values[step] = times ? static_cast<double>(t_ms) / 1000 : canonical(value);
+    }
+    return values;
+  }
+  bool is_too_old(std::int64_t t_ms, std::int64_t now_ms) const {
+    const std::int64_t oldest = now_ms - options_.lookback.count();
+    return plants(Mutant::lookback_without_its_end) ? t_ms <= oldest : t_ms < oldest;
+  }
+  static bool ends_series(double value) {
+    return collector::is_stale(value) && !plants(Mutant::stale_is_a_number);
   }
 
   Result<Value> value_of(const Selector& selector, const Node&, const Grid& grid) {
@@ -238,6 +248,7 @@ class Evaluator {
     const std::int64_t from = moments.first() - subquery.range_ms;
     Grid grid{from / step * step, step, 0};
     if (grid.start_ms < from) grid.start_ms += step;
+    if (plants(Mutant::subquery_from_its_begin)) grid.start_ms = from;
     if (grid.start_ms > moments.last()) return {};
     grid.count = static_cast<std::size_t>((moments.last() - grid.start_ms) / step) + 1;
     if (auto held = hold(grid.count); !held) return held;

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "collector/promql/mutant.h"
+
 namespace tallymill::promql {
 namespace {
 
@@ -29,7 +31,8 @@ bool holds(Operator op, double left, double right) {
 
 // atan2 keeps it in Prometheus 2.42, and so here.
 bool drops_name(const Binary& how) {
-  return how.return_bool || !(is_comparison(how.op) || how.op == Operator::atan2);
+  if (how.return_bool) return !plants(Mutant::bool_keeps_the_name);
+  return !(is_comparison(how.op) || how.op == Operator::atan2);
 }
 
 // The labels by which two elements find one another, packed.
@@ -37,7 +40,8 @@ std::string signature(const Labels& labels, const Matching& matching) {
   Labels::Pairs kept;
   for (const Label& label : labels) {
     const bool named = std::ranges::find(matching.labels, label.name) != matching.labels.end();
-    if (matching.on ? !named : named || label.name == collector::metric_name) continue;
+    const bool is_name = label.name == collector::metric_name && !plants(Mutant::name_matches);
+    if (matching.on ? !named : named || is_name) continue;
     kept.emplace_back(label.name, label.value);
   }
   return std::string(Labels::of(std::move(kept)).packed());

@@ -8,6 +8,8 @@
 
 #include "collector/promql/sums.h"
 
+#include "collector/promql/mutant.h"
+
 namespace tallymill::promql {
 namespace {
 
@@ -33,18 +35,19 @@ class Extrapolated final : public OverTime {
     if (count < 2) return absent;
     const double first = window.value(0);
     double change = window.value(count - 1) - first;
-    if (counter_) change += lost_in(window);
+    if (counter_ && !plants(Mutant::reset_not_seen)) change += lost_in(window);
     const double sampled = seconds(window.t_ms(count - 1) - window.t_ms(0));
     const double gap = sampled / static_cast<double>(count - 1);
     double to_start = seconds(window.t_ms(0) - window.begin_ms);
     const double to_end = seconds(window.end_ms - window.t_ms(count - 1));
     // A counter was not below zero.
-    if (counter_ && change > 0 && first >= 0)
+    if (counter_ && change > 0 && first >= 0 && !plants(Mutant::counter_below_zero))
       to_start = std::min(to_start, sampled * (first / change));
     const double threshold = gap * 1.1;
     double covered = sampled;
-    covered += to_start < threshold ? to_start : gap / 2;
-    covered += to_end < threshold ? to_end : gap / 2;
+    const bool far = plants(Mutant::extrapolates_to_the_edge);
+    covered += far || to_start < threshold ? to_start : gap / 2;
+    covered += far || to_end < threshold ? to_end : gap / 2;
     double factor = covered / sampled;
     if (per_second_) factor /= seconds(window.end_ms - window.begin_ms);
     return change * factor;
@@ -106,7 +109,7 @@ double variance_of(const Window& window) {
     mean.add(off / ++count);
     squares.add(off * (value - mean.sum()));
   }
-  return squares.sum() / count;
+  return squares.sum() / (plants(Mutant::variance_of_a_sample) ? count - 1 : count);
 }
 
 template <class Better>

@@ -319,5 +319,26 @@ TEST(Harden, IsTheSameAsText) {
   EXPECT_TRUE(Guard::hardening(other).empty()) << "what is said already is not said twice";
 }
 
+TEST(Type, ARouteMayTakeOneOfItsOwnAndACodingAndNobodyElseDoes) {
+  const Accepts form{.type = "application/x-www-form-urlencoded"};
+  const Accepts write{.type = "application/x-protobuf", .coding = "snappy"};
+  const Request asked =
+      request(Method::post, {{"Content-Type", "application/x-www-form-urlencoded"}});
+  const Request written = request(
+      Method::post, {{"Content-Type", "application/x-protobuf"}, {"Content-Encoding", "snappy"}});
+  EXPECT_TRUE(plain.admit(asked, Role::read, false, form));
+  EXPECT_TRUE(plain.admit(written, Role::read, false, write));
+  for (const auto& [said, accepts] :
+       {std::pair{asked, Accepts{}}, {asked, write}, {written, form}, {written, Accepts{}}}) {
+    const auto refused = plain.admit(said, Role::read, false, accepts);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().status, 415);
+  }
+  // Another origin's page may not send even that.
+  Request foreign = asked;
+  foreign.headers.add("Origin", "http://evil.example");
+  EXPECT_FALSE(plain.admit(foreign, Role::read, false, form));
+}
+
 }  // namespace
 }  // namespace tallymill::http

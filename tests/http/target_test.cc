@@ -131,5 +131,14 @@ TEST(Base64urlDecoded, ReadsTheCanonicalFormOnly) {
     EXPECT_FALSE(base64url_decoded(bad)) << bad;
 }
 
+TEST(Form, IsAQueryWhoseTextMayHaveLinesAndTabs) {
+  const auto form = parse_form("query=a%0A%2B%09b+c&x=&match[]=1&match[]=2");
+  ASSERT_TRUE(form);
+  EXPECT_EQ(*form, (Pairs{{"query", "a\n+\tb c"}, {"x", ""}, {"match[]", "1"}, {"match[]", "2"}}));
+  EXPECT_TRUE(parse_form("")->empty());
+  for (const char* none : {"a=%", "a=%zz", "a=%00", "a=%1b", "a=%ff"})
+    EXPECT_FALSE(parse_form(none)) << none;
+}
+
 }  // namespace
 }  // namespace tallymill::http
