@@ -557,5 +557,18 @@ inline constexpr std::size_t token_file_bytes = 4'096;
 inline constexpr std::size_t block_samples = 1024;
 // One column of integers: the points of one record of the log.
 inline constexpr std::size_t integers_column = 4096;
+// Labels of one series, as packed: 64 labels of 256 bytes.
+inline constexpr std::size_t series_labels_bytes = 16 << 10;
+// Packed labels in one record of the list of series: a push with thousands of new ones compresses
+// them together.
+inline constexpr std::size_t series_list_bytes = 512 << 10;
+// Ids that a store may give out in its life; a replay believes none above.
+inline constexpr std::uint32_t series_ids = 16'000'000;
+// How soon what was acknowledged is synced to the disk: a power cut costs at most this. Below the
+// 500 ms that are promised, by what a sync takes.
+inline constexpr std::chrono::milliseconds log_sync_period{400};
+// One record of the log or of the list of series: a column's worth of points of which none is a
+// decimal takes 100 KiB, one series at most series_labels_bytes.
+inline constexpr std::size_t log_record_bytes = 1 << 20;
 
 }  // namespace tallymill::limits
