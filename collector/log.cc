@@ -1,7 +1,5 @@
 #include "collector/log.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,19 +43,12 @@ Result<std::vector<std::uint64_t>> segments_in(const fs::path& folder) {
 
 }  // namespace
 
-Log::Log(fs::path folder, store::File lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}
-
-Result<std::unique_ptr<Log>> Log::open(fs::path folder, std::uint64_t sealed,
+Result<std::unique_ptr<Log>> Log::open(fs::path folder, const Sealed& sealed,
                                        const Listener& listener) {
   std::error_code cause;
   fs::create_directories(folder, cause);
   if (cause) return fail(Errc::disk, "make folder " + folder.string() + ": " + cause.message());
-  const fs::path home = folder / "lock";
-  store::File lock(::open(home.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
-  if (!lock) return store::disk_error("open", home);
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0)
-    return fail(Errc::busy, "another process has " + folder.string() + " open");
-  std::unique_ptr<Log> log(new Log(std::move(folder), std::move(lock)));
+  std::unique_ptr<Log> log(new Log(std::move(folder)));
   if (auto done = log->replay(sealed, listener); !done)
     return std::unexpected(std::move(done).error());
   log->syncs_ = std::thread([raw = log.get()] { raw->run(); });
@@ -112,6 +103,7 @@ Status Log::append(SeriesId first, std::span<const Labels> labels, std::span<con
 Result<std::uint64_t> Log::rotate() {
   auto next = RecordFile::create(path_of(number_ + 1));
   if (!next) return std::unexpected(std::move(next).error());
+  if (auto synced = list_->sync(); !synced) return std::unexpected(std::move(synced).error());
   const std::uint64_t old = number_++;
   ended_.push_back({old, segment_->size()});
   const std::lock_guard guard(mutex_);
@@ -146,14 +138,14 @@ Status Log::sync() {
 
 // ---- replay ----
 
-Status Log::replay(std::uint64_t sealed, const Listener& listener) {
-  if (auto done = replay_series(listener); !done) return done;
+Status Log::replay(const Sealed& sealed, const Listener& listener) {
+  if (auto done = replay_series(sealed.series, listener); !done) return done;
   const auto numbers = segments_in(folder_);
   if (!numbers) return std::unexpected(numbers.error());
-  number_ = sealed;
+  number_ = sealed.segment;
   for (const std::uint64_t number : *numbers) {
     number_ = std::max(number_, number);
-    if (number <= sealed) {
+    if (number <= sealed.segment) {
       ::unlink(path_of(number).c_str());
     } else if (auto done = replay_segment(number, listener); !done) {
       return done;
@@ -165,7 +157,7 @@ Status Log::replay(std::uint64_t sealed, const Listener& listener) {
   return {};
 }
 
-Status Log::replay_series(const Listener& listener) {
+Status Log::replay_series(std::uint32_t least, const Listener& listener) {
   const fs::path home = folder_ / "series";
   const auto mapped = Mapping::of(home);
   if (!mapped && mapped.error().code != Errc::not_found) return std::unexpected(mapped.error());
@@ -185,6 +177,9 @@ Status Log::replay_series(const Listener& listener) {
   auto opened = RecordFile::open(home, found);
   if (!opened) return std::unexpected(std::move(opened).error());
   list_ = *std::move(opened);
+  // No other series may get an id of one whose samples are sealed.
+  least = std::min(least, limits::series_ids);
+  for (; series_ < least; ++series_) listener.series(SeriesId(series_), lost_series(series_));
   return {};
 }
 

@@ -22,7 +22,9 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -46,10 +48,16 @@ class Log {
     std::uint64_t torn_bytes = 0;  // that were cut
   };
 
-  // Makes the folder if it is not there; replays; removes segments up to `sealed`. busy: another
-  // process has it open. disk: a file cannot be read or made.
+  // What is sealed elsewhere.
+  struct Sealed {
+    std::uint64_t segment = 0;  // the last one of which all is
+    std::uint32_t series = 0;   // ids in it are below this
+  };
+
+  // Makes the folder if it is not there; replays; removes segments that are sealed. disk: a file
+  // cannot be read or made. REQUIRES: no other process has it open.
   [[nodiscard]] static Result<std::unique_ptr<Log>> open(std::filesystem::path folder,
-                                                         std::uint64_t sealed,
+                                                         const Sealed& sealed,
                                                          const Listener& listener);
   ~Log();  // synced
   Log(const Log&) = delete;
@@ -61,7 +69,8 @@ class Log {
   [[nodiscard]] Status append(SeriesId first, std::span<const Labels> labels,
                               std::span<const Point> points);
 
-  // Begins a new segment; the number of the one that ended. disk: the old one goes on.
+  // Begins a new segment; the number of the one that ended. The list of series is on disk when it
+  // returns, so that what is sealed can rely on it. disk, corrupt: the old one goes on.
   [[nodiscard]] Result<std::uint64_t> rotate();
   // Removes segments up to this number.
   void drop(std::uint64_t up_to);
@@ -80,16 +89,15 @@ class Log {
     std::uint64_t number;
     std::uint64_t bytes;
   };
-  Log(std::filesystem::path folder, store::File lock);
-  [[nodiscard]] Status replay(std::uint64_t sealed, const Listener& listener);
-  [[nodiscard]] Status replay_series(const Listener& listener);
+  explicit Log(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  [[nodiscard]] Status replay(const Sealed& sealed, const Listener& listener);
+  [[nodiscard]] Status replay_series(std::uint32_t least, const Listener& listener);
   [[nodiscard]] Status replay_segment(std::uint64_t number, const Listener& listener);
   [[nodiscard]] std::filesystem::path path_of(std::uint64_t number) const;
   void run();
   [[nodiscard]] Status sync_now(std::unique_lock<std::mutex>& lock);
 
   std::filesystem::path folder_;
-  store::File lock_;
   Replayed replayed_;
   std::vector<Segment> ended_;
   std::uint64_t number_ = 0;  // of the segment that is written

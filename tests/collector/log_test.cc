@@ -65,7 +65,7 @@ class LogTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  Result<std::unique_ptr<Log>> open(Heard& heard, std::uint64_t sealed = 0) {
+  Result<std::unique_ptr<Log>> open(Heard& heard, Log::Sealed sealed = {}) {
     auto log = Log::open(folder_, sealed,
                          {[&](SeriesId id, const Labels& labels) {
                             EXPECT_EQ(id.raw(), heard.series.size());
@@ -133,7 +133,7 @@ TEST_F(LogTest, DroppedSegmentsAreGoneAndSealedOnesAreRemovedAtOpen) {
     EXPECT_FALSE(fs::exists(first_segment()));
   }
   Heard heard;
-  ASSERT_TRUE(open(heard, 2).has_value());
+  ASSERT_TRUE(open(heard, {2, 0}).has_value());
   ASSERT_EQ(heard.points.size(), 2U);
   EXPECT_EQ(std::get<1>(heard.points[0]), 2);
   EXPECT_FALSE(fs::exists(folder_ / "0000000002.log"));
@@ -142,7 +142,7 @@ TEST_F(LogTest, DroppedSegmentsAreGoneAndSealedOnesAreRemovedAtOpen) {
 TEST_F(LogTest, ANewSegmentNeverHasTheNumberOfASealedOne) {
   Heard none;
   {
-    ASSERT_TRUE(open(none, 41).has_value());
+    ASSERT_TRUE(open(none, {41, 0}).has_value());
   }
   EXPECT_TRUE(fs::exists(folder_ / "0000000042.log"));
 }
@@ -229,13 +229,6 @@ TEST_F(LogTest, PointsOfASeriesWhoseDefinitionWasLostAreKeptUnderANameThatSaysSo
     EXPECT_EQ(heard.points.size(), 2U);
     EXPECT_EQ(heard.replayed.torn_bytes > 0, i == 0);
   }
-}
-
-TEST_F(LogTest, OneProcessHasItAtATime) {
-  Heard none;
-  const auto log = open(none);
-  ASSERT_TRUE(log.has_value());
-  EXPECT_EQ(open(none).error().code, Errc::busy);
 }
 
 TEST_F(LogTest, WhatDoesNotFitOnTheDiskIsRefusedAndWhatWasThereStays) {
