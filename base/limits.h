@@ -561,4 +561,42 @@ inline constexpr Bytes tunnel_in_bytes = 16_MiB;
 // A file with a token: one line.
 inline constexpr std::size_t token_file_bytes = 4'096;
 
+// ---- the collector: its series store (collector/store.h) ----
+
+// Samples of one packed block. At 1,024 its head costs 0.02 bytes each, and to read one sample
+// still costs only some microseconds.
+inline constexpr std::size_t block_samples = 1024;
+// One column of integers: the points of one record of the log.
+inline constexpr std::size_t integers_column = 4096;
+// Labels of one series, as packed: 64 labels of 256 bytes.
+inline constexpr std::size_t series_labels_bytes = 16 << 10;
+// Packed labels in one record of the list of series: a push with thousands of new ones compresses
+// them together.
+inline constexpr std::size_t series_list_bytes = 512 << 10;
+// Ids that a store may give out in its life; a replay believes none above.
+inline constexpr std::uint32_t series_ids = 16'000'000;
+// How soon what was acknowledged is synced to the disk: a power cut costs at most this. Below the
+// 500 ms that are promised, by what a sync takes.
+inline constexpr std::chrono::milliseconds log_sync_period{400};
+// Series that a store takes unless it is told otherwise: a hundred hosts with a thousand each.
+inline constexpr std::uint32_t store_series = 100'000;
+// Samples of one series that are held unpacked: 1 KiB, which for 10,000 series is 10 MB, and enough
+// for a block of which the head does not show.
+inline constexpr std::size_t open_samples = 64;
+// A log this large is sealed: two million samples, which a start replays in 50 ms; and blocks of
+// 10,000 series have 200 samples, which pack well.
+inline constexpr std::uint64_t seal_log_bytes = 4 << 20;
+// A log that grows to this, because nothing can be sealed, takes no more: its points are in memory.
+inline constexpr std::uint64_t log_bytes = 64 << 20;
+// How soon a seal that failed is tried again, and how often it is looked what is too old.
+inline constexpr std::chrono::milliseconds seal_again{5'000};
+inline constexpr std::chrono::minutes retention_look{10};
+// How long samples are kept unless it is told otherwise.
+inline constexpr std::chrono::hours retention{24 * 35};
+// Blocks of one sealed part: offsets in it are 32 bits. A seal writes some MiB.
+inline constexpr std::uint64_t part_bytes = 1ULL << 30;
+// One record of the log or of the list of series: a column's worth of points of which none is a
+// decimal takes 100 KiB, one series at most series_labels_bytes.
+inline constexpr std::size_t log_record_bytes = 1 << 20;
+
 }  // namespace tallymill::limits

@@ -1,0 +1,175 @@
+#include "collector/index.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "base/check.h"
+
+namespace tallymill::collector {
+namespace {
+
+bool is_lookup(const Matcher& matcher) {
+  return matcher.kind() == Matcher::Kind::equal && !matcher.value().empty();
+}
+
+}  // namespace
+
+SeriesId Index::add(const Labels& labels) {
+  const SeriesId id(static_cast<std::uint32_t>(series_.size()));
+  series_.push_back(labels);
+  TM_CHECK(by_labels_.emplace(labels.packed(), id).second);
+  for (const Label& label : labels) {
+    auto name = names_.find(label.name);
+    if (name == names_.end()) name = names_.emplace(label.name, Values()).first;
+    auto value = name->second.find(label.value);
+    if (value == name->second.end()) value = name->second.emplace(label.value, Ids()).first;
+    value->second.push_back(id);
+  }
+  return id;
+}
+
+std::optional<SeriesId> Index::find(std::string_view packed) const {
+  const auto found = by_labels_.find(packed);
+  if (found == by_labels_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<SeriesId> Index::select(std::span<const Matcher> matchers) const {
+  std::vector<const Ids*> equal;
+  std::vector<const Matcher*> others;
+  for (const Matcher& matcher : matchers) {
+    if (!is_lookup(matcher)) {
+      others.push_back(&matcher);
+      continue;
+    }
+    equal.push_back(postings(matcher));
+    if (equal.back() == nullptr) return {};
+  }
+  std::ranges::sort(equal, {}, [](const Ids* ids) { return ids->size(); });
+  // The fewest values to judge first.
+  std::ranges::sort(others, {}, [&](const Matcher* matcher) {
+    const Values* values = values_of(matcher->name());
+    return values == nullptr ? 0 : values->size();
+  });
+
+  Ids ids;
+  if (!equal.empty()) {
+    ids = *equal[0];
+    for (std::size_t i = 1; i < equal.size(); ++i) {
+      Ids both;
+      std::ranges::set_intersection(ids, *equal[i], std::back_inserter(both));
+      ids = std::move(both);
+    }
+  } else {
+    // One that "" does not fit names what it takes; else all are candidates.
+    const auto first = std::ranges::find_if(others, [](const Matcher* m) { return !m->fits(""); });
+    if (first == others.end()) {
+      ids = all();
+    } else {
+      const Values* values = values_of((*first)->name());
+      if (values == nullptr) return {};
+      ids = having(*values, **first);
+      others.erase(first);
+    }
+  }
+  for (const Matcher* matcher : others) {
+    if (ids.empty()) break;
+    narrow(ids, *matcher);
+  }
+  return ids;
+}
+
+std::vector<std::string> Index::names(std::span<const Matcher> matchers) const {
+  std::vector<std::string> found;
+  if (matchers.empty()) {
+    for (const auto& [name, values] : names_) found.push_back(name);
+    return found;
+  }
+  std::set<std::string_view> distinct;
+  for (const SeriesId id : select(matchers))
+    for (const Label& label : labels(id)) distinct.insert(label.name);
+  found.assign(distinct.begin(), distinct.end());
+  return found;
+}
+
+std::vector<std::string> Index::values(std::string_view name,
+                                       std::span<const Matcher> matchers) const {
+  std::vector<std::string> found;
+  if (matchers.empty()) {
+    if (const Values* values = values_of(name))
+      for (const auto& [value, ids] : *values) found.push_back(value);
+    return found;
+  }
+  std::set<std::string_view> distinct;
+  for (const SeriesId id : select(matchers)) distinct.insert(labels(id).get(name));
+  distinct.erase("");
+  found.assign(distinct.begin(), distinct.end());
+  return found;
+}
+
+std::vector<std::pair<std::string, std::size_t>> Index::values_per_name() const {
+  std::vector<std::pair<std::string, std::size_t>> counts;
+  for (const auto& [name, values] : names_) counts.emplace_back(name, values.size());
+  return counts;
+}
+
+const Index::Values* Index::values_of(std::string_view name) const {
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : &found->second;
+}
+
+const Index::Ids* Index::postings(const Matcher& equal) const {
+  const Values* values = values_of(equal.name());
+  if (values == nullptr) return nullptr;
+  const auto found = values->find(equal.value());
+  return found == values->end() ? nullptr : &found->second;
+}
+
+// The series with a value that fits.
+Index::Ids Index::having(const Values& values, const Matcher& matcher) const {
+  Ids ids;
+  std::size_t lists = 0;
+  for (const auto& [value, postings] : values) {
+    if (!matcher.fits(value)) continue;
+    ids.insert(ids.end(), postings.begin(), postings.end());
+    ++lists;
+  }
+  // A series has one value of a name: there is nothing twice.
+  if (lists > 1) std::ranges::sort(ids);
+  return ids;
+}
+
+Index::Ids Index::all() const {
+  Ids ids;
+  ids.reserve(series_.size());
+  for (std::uint32_t id = 0; id < series_.size(); ++id) ids.emplace_back(id);
+  return ids;
+}
+
+void Index::narrow(Ids& ids, const Matcher& matcher) const {
+  const Values* values = values_of(matcher.name());
+  const bool fits_none = matcher.fits("");
+  if (values == nullptr) {
+    if (!fits_none) ids.clear();
+    return;
+  }
+  // Few series: their own values are judged. Many: each value of the name is, once.
+  if (ids.size() <= values->size()) {
+    std::erase_if(ids, [&](SeriesId id) { return !matcher.fits(labels(id).get(matcher.name())); });
+    return;
+  }
+  Ids left;
+  if (!fits_none) {
+    std::ranges::set_intersection(ids, having(*values, matcher), std::back_inserter(left));
+  } else {
+    Ids out;
+    for (const auto& [value, postings] : *values)
+      if (!matcher.fits(value)) out.insert(out.end(), postings.begin(), postings.end());
+    std::ranges::sort(out);
+    std::ranges::set_difference(ids, out, std::back_inserter(left));
+  }
+  ids = std::move(left);
+}
+
+}  // namespace tallymill::collector

@@ -1,0 +1,117 @@
+// Log: what the store has acknowledged and not sealed yet, so that kill -9 loses none of it.
+//
+// A folder with `series`, the list of all series, which only grows, and numbered segments with
+// points (*.log). append() returns when the system has the bytes, which a killed process does not
+// take with it; a thread syncs them to the disk soon after, so that a power cut costs at most that
+// time. A segment ends by rotate(), and goes by drop() when its points are sealed elsewhere.
+//
+// Opening replays it. A torn tail is cut, damaged records are skipped, both are counted, and
+// neither is a reason not to start: points of a series whose definition was lost are kept under a
+// name that says so.
+//
+//   invariant: a series is in the list before a point of it is in a segment
+//   invariant: a segment is appended to by the process that made it, never by a later one
+//
+// Threads: one at a time calls; the thread that syncs is inside. failed() from any.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "collector/records.h"
+#include "collector/series.h"
+
+namespace tallymill::collector {
+
+class Log {
+ public:
+  // What a replay tells, in the order in which it was appended.
+  struct Listener {
+    std::function<void(SeriesId, const Labels&)> series;
+    std::function<void(std::span<const Point>)> points;
+  };
+  // Of the replay.
+  struct Replayed {
+    std::uint64_t segments = 0;
+    std::uint64_t points = 0;
+    std::uint64_t damaged = 0;     // stretches that were skipped
+    std::uint64_t torn_bytes = 0;  // that were cut
+  };
+
+  // What is sealed elsewhere.
+  struct Sealed {
+    std::uint64_t segment = 0;  // the last one of which all is
+    std::uint32_t series = 0;   // ids in it are below this
+  };
+
+  // Makes the folder if it is not there; replays; removes segments that are sealed. disk: a file
+  // cannot be read or made. REQUIRES: no other process has it open.
+  [[nodiscard]] static Result<std::unique_ptr<Log>> open(std::filesystem::path folder,
+                                                         const Sealed& sealed,
+                                                         const Listener& listener);
+  ~Log();  // synced
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // `labels` are new series, the first of which is `first`. disk: nothing was stored, and the
+  // points are not acknowledged. corrupt: an earlier sync failed, see failed(). REQUIRES: the
+  // series of all points were given here, in this or an earlier call that succeeded.
+  [[nodiscard]] Status append(SeriesId first, std::span<const Labels> labels,
+                              std::span<const Point> points);
+
+  // Begins a new segment; the number of the one that ended. The list of series is on disk when it
+  // returns, so that what is sealed can rely on it. disk, corrupt: the old one goes on.
+  [[nodiscard]] Result<std::uint64_t> rotate();
+  // Removes segments up to this number.
+  void drop(std::uint64_t up_to);
+
+  // Bytes of segments that are there.
+  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] const Replayed& replayed() const { return replayed_; }
+  // A sync failed: what was acknowledged since the one before may not be on disk, and nothing is
+  // accepted until rotate(); whoever has it in memory seals it.
+  [[nodiscard]] bool failed() const;
+  // Syncs what is unsynced now. corrupt: it failed.
+  [[nodiscard]] Status sync();
+
+ private:
+  struct Segment {
+    std::uint64_t number;
+    std::uint64_t bytes;
+  };
+  explicit Log(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  [[nodiscard]] Status replay(const Sealed& sealed, const Listener& listener);
+  [[nodiscard]] Status replay_series(std::uint32_t least, const Listener& listener);
+  [[nodiscard]] Status replay_segment(std::uint64_t number, const Listener& listener);
+  [[nodiscard]] std::filesystem::path path_of(std::uint64_t number) const;
+  void run();
+  [[nodiscard]] Status sync_now(std::unique_lock<std::mutex>& lock);
+
+  std::filesystem::path folder_;
+  Replayed replayed_;
+  std::vector<Segment> ended_;
+  std::uint64_t number_ = 0;  // of the segment that is written
+  std::uint32_t series_ = 0;  // that the list holds
+  std::string packed_;
+
+  mutable std::mutex mutex_;  // guards what is below
+  std::condition_variable changed_;
+  std::shared_ptr<RecordFile> list_;
+  std::shared_ptr<RecordFile> segment_;
+  bool unsynced_ = false;
+  bool failed_ = false;
+  bool stopping_ = false;
+  std::thread syncs_;
+};
+
+}  // namespace tallymill::collector

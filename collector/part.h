@@ -1,0 +1,114 @@
+// Part: sealed samples, in one file that never changes: what the store's head held up to a point.
+//
+// Written aside, synced and given its name, then mapped: a read finds the blocks of a series in the
+// directory and unpacks them where they lie. Each block has a checksum that is judged when it is
+// read; the directory's is judged when it is first used, so that a start reads only the last bytes
+// of each file. What fails is left out and counted, never a reason to refuse the rest.
+//
+// Files, not rows of SQLite: a part is written once and in order (rows are written twice, to the
+// WAL and to the database), costs 16 bytes a block instead of a row and the rest of its page, is
+// read without copies, and goes with one unlink() when it is too old.
+//
+// Bytes: blocks (collector/codec.h), one behind the other; directory, an entry for each block, by
+// series, then time: series (4), offset (4), CRC32 (4), how many units after the part's first
+// sample it begins (4); footer: "tmpart 1", first and last time (8 each), samples (8), when it was
+// made (8), the last segment of the log that is in it (8), blocks (4), the highest id of a series
+// and one (4), the unit as a power of two milliseconds (4), CRC32 of the directory (4), CRC32 of
+// the footer up to here (4).
+//
+//   invariant: blocks of one series are in order and do not overlap; samples in a block are
+//   strictly
+//              ascending in time
+//
+// Threads: any number that read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "collector/mapping.h"
+#include "collector/query.h"
+#include "store/durable.h"
+
+namespace tallymill::collector {
+
+struct PartInfo {
+  std::int64_t first_ms = 0;  // of its samples
+  std::int64_t last_ms = 0;
+  std::uint64_t samples = 0;
+  std::int64_t made_ms = 0;
+  std::uint64_t segment = 0;  // of the log, the last that is sealed in it
+  std::uint32_t blocks = 0;
+  std::uint32_t series = 0;  // ids are below this
+  std::uint32_t unit_bits = 0;
+  std::uint32_t directory_crc = 0;
+  std::uint32_t crc = 0;
+};
+
+class Part {
+ public:
+  // corrupt: the footer is none; the file may be put aside. disk: it cannot be read.
+  [[nodiscard]] static Result<std::shared_ptr<const Part>> open(std::filesystem::path file);
+
+  // Adds the samples of the series from `from_ms` to `to_ms` behind those in `into`, in order. How
+  // many blocks were left out because they are damaged.
+  [[nodiscard]] std::uint64_t read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                   Column& into) const;
+
+  [[nodiscard]] const PartInfo& info() const { return info_; }
+  [[nodiscard]] std::size_t bytes() const { return mapping_.bytes().size(); }
+  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
+
+ private:
+  Part(std::filesystem::path file, Mapping mapping, const PartInfo& info);
+  [[nodiscard]] bool directory_is_whole() const;
+
+  std::filesystem::path file_;
+  Mapping mapping_;
+  PartInfo info_;
+  std::size_t directory_ = 0;  // where it begins
+  enum class Judged : std::uint8_t { no, whole, damaged };
+  mutable std::atomic<Judged> judged_{Judged::no};
+};
+
+// Writes a part. Threads: one at a time.
+class PartWriter {
+ public:
+  // disk: the file cannot be made.
+  [[nodiscard]] static Result<PartWriter> create(std::filesystem::path file);
+  PartWriter(PartWriter&&) = default;
+  ~PartWriter();  // what was not finished is removed
+
+  // All samples of one series. REQUIRES: series come in ascending order, samples strictly ascending
+  // in time, at least one. disk, too_big: the part cannot be finished.
+  [[nodiscard]] Status add(SeriesId series, const Column& samples);
+  // Durable under its name when it returns. corrupt: a sync failed; the file is removed.
+  [[nodiscard]] Result<std::shared_ptr<const Part>> finish(std::int64_t made_ms,
+                                                           std::uint64_t segment);
+  [[nodiscard]] std::uint64_t samples() const { return info_.samples; }
+
+ private:
+  struct Entry {
+    std::uint32_t series;
+    std::uint32_t offset;
+    std::uint32_t crc;
+    std::int64_t first_ms;
+  };
+  PartWriter(std::filesystem::path file, store::File aside)
+      : file_(std::move(file)), aside_(std::move(aside)) {}
+  [[nodiscard]] std::filesystem::path aside() const;
+
+  std::filesystem::path file_;
+  store::File aside_;
+  PartInfo info_;
+  std::vector<Entry> entries_;
+  std::string unwritten_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace tallymill::collector

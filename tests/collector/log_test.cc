@@ -1,0 +1,357 @@
+// The log. Goal: what was acknowledged is replayed, wherever the file was cut and whatever bit
+// flipped; a damaged record costs itself alone; points are small. Method: real files in a temporary
+// folder, copied and cut at every byte, each bit of small ones flipped; random points, seed
+// printed.
+#include "collector/log.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <bit>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/limits.h"
+#include "collector/log_records.h"
+#include "tests/fakes/failing_sync.h"
+
+namespace tallymill::collector {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Said = std::tuple<std::uint32_t, std::int64_t, std::uint64_t>;
+
+Said said(const Point& point) {
+  return {point.series.raw(), point.t_ms, std::bit_cast<std::uint64_t>(point.value)};
+}
+
+std::vector<Said> said(std::span<const Point> points) {
+  std::vector<Said> all;
+  for (const Point& point : points) all.push_back(said(point));
+  return all;
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+void write_file(const fs::path& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+}
+
+// What a replay told.
+struct Heard {
+  std::vector<Labels> series;
+  std::vector<Said> points;
+  Log::Replayed replayed;
+};
+
+class LogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "log-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    root_ = name;
+    folder_ = root_ / "log";
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  Result<std::unique_ptr<Log>> open(Heard& heard, Log::Sealed sealed = {}) {
+    auto log = Log::open(folder_, sealed,
+                         {[&](SeriesId id, const Labels& labels) {
+                            EXPECT_EQ(id.raw(), heard.series.size());
+                            heard.series.push_back(labels);
+                          },
+                          [&](std::span<const Point> points) {
+                            std::ranges::copy(said(points), std::back_inserter(heard.points));
+                          }});
+    if (log) heard.replayed = (*log)->replayed();
+    return log;
+  }
+  Heard reopen() {
+    Heard heard;
+    EXPECT_TRUE(open(heard).has_value());
+    return heard;
+  }
+  fs::path first_segment() const { return folder_ / "0000000001.log"; }
+
+  static Labels labels(int i) { return Labels::of({{"__name__", "m"}, {"i", std::to_string(i)}}); }
+  static std::vector<Labels> many(int count) {
+    std::vector<Labels> all;
+    for (int i = 0; i < count; ++i) all.push_back(labels(i));
+    return all;
+  }
+
+  fs::path root_;
+  fs::path folder_;
+};
+
+TEST_F(LogTest, WhatWasAppendedIsReplayedInOrder) {
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(3), {}).has_value());
+    const Point first[] = {{SeriesId(2), 10, 1.5}, {SeriesId(0), 10, -0.0}};
+    ASSERT_TRUE((*log)->append(SeriesId(3), {}, first).has_value());
+    ASSERT_EQ((*log)->rotate(), 1U);
+    const Point second[] = {{SeriesId(1), -5, stale_marker}, {SeriesId(1), -5, 1e300}};
+    ASSERT_TRUE((*log)->append(SeriesId(3), {}, second).has_value());
+  }
+  EXPECT_TRUE(none.series.empty());
+  const Heard heard = reopen();
+  EXPECT_EQ(heard.series, many(3));
+  const Point all[] = {{SeriesId(2), 10, 1.5},
+                       {SeriesId(0), 10, -0.0},
+                       {SeriesId(1), -5, stale_marker},
+                       {SeriesId(1), -5, 1e300}};
+  EXPECT_EQ(heard.points, said(all));
+  EXPECT_EQ(heard.replayed.damaged, 0U);
+  EXPECT_EQ(heard.replayed.torn_bytes, 0U);
+}
+
+TEST_F(LogTest, DroppedSegmentsAreGoneAndSealedOnesAreRemovedAtOpen) {
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    for (int i = 0; i < 4; ++i) {
+      const Point point[] = {{SeriesId(0), i, 1.0 * i}};
+      ASSERT_TRUE((*log)->append(SeriesId(0), many(1), point).has_value());
+      ASSERT_TRUE((*log)->rotate().has_value());
+    }
+    (*log)->drop(1);
+    EXPECT_FALSE(fs::exists(first_segment()));
+  }
+  Heard heard;
+  ASSERT_TRUE(open(heard, {2, 0}).has_value());
+  ASSERT_EQ(heard.points.size(), 2U);
+  EXPECT_EQ(std::get<1>(heard.points[0]), 2);
+  EXPECT_FALSE(fs::exists(folder_ / "0000000002.log"));
+}
+
+TEST_F(LogTest, ANewSegmentNeverHasTheNumberOfASealedOne) {
+  Heard none;
+  {
+    ASSERT_TRUE(open(none, {41, 0}).has_value());
+  }
+  EXPECT_TRUE(fs::exists(folder_ / "0000000042.log"));
+}
+
+TEST_F(LogTest, CutAnywhereTheWholeRecordsBeforeAreThereAndTheRestIsCountedOnce) {
+  std::vector<std::uint64_t> ends{0};  // of each record
+  std::vector<Said> all;
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(5), {}).has_value());
+    ends[0] = fs::file_size(first_segment());
+    for (int i = 0; i < 6; ++i) {
+      const Point points[] = {{SeriesId(i % 5), i * 10, i / 3.0}, {SeriesId(1), i * 10, 2.5 * i}};
+      ASSERT_TRUE((*log)->append(SeriesId(5), {}, points).has_value());
+      // Before it is synced: a killed process leaves what the system has.
+      ends.push_back(fs::file_size(first_segment()));
+      std::ranges::copy(said(points), std::back_inserter(all));
+    }
+  }
+  const std::string whole = read_file(first_segment());
+  ASSERT_EQ(whole.size(), ends.back());
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    for (const auto& entry : fs::directory_iterator(folder_))
+      if (entry.path().extension() == ".log") fs::remove(entry.path());
+    write_file(first_segment(), whole.substr(0, size));
+    const auto records =
+        static_cast<std::size_t>(std::ranges::upper_bound(ends, size) - ends.begin());
+    const std::size_t kept = records == 0 ? 0 : records - 1;
+    const Heard heard = reopen();
+    ASSERT_EQ(heard.points,
+              std::vector(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(2 * kept)))
+        << size;
+    ASSERT_EQ(heard.replayed.torn_bytes, size - (records == 0 ? 0 : ends[kept])) << size;
+    ASSERT_EQ(heard.replayed.damaged, 0U) << size;
+    ASSERT_EQ(reopen().replayed.torn_bytes, 0U) << size;
+  }
+}
+
+TEST_F(LogTest, AFlippedBitCostsOneRecordAndIsCounted) {
+  Heard none;
+  std::vector<Said> all;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(4), {}).has_value());
+    for (int i = 0; i < 4; ++i) {
+      const Point points[] = {{SeriesId(i), i * 10, i * 0.5}};
+      ASSERT_TRUE((*log)->append(SeriesId(4), {}, points).has_value());
+      all.push_back(said(points[0]));
+    }
+  }
+  const std::string whole = read_file(first_segment());
+  // Each byte, and in turn each bit of it.
+  for (std::size_t bit = 0; bit < whole.size() * 8; bit += 5) {
+    std::string garbled = whole;
+    garbled[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    for (const auto& entry : fs::directory_iterator(folder_))
+      if (entry.path().extension() == ".log") fs::remove(entry.path());
+    write_file(first_segment(), garbled);
+    const Heard heard = reopen();
+    ASSERT_EQ(heard.replayed.damaged + (heard.replayed.torn_bytes > 0 ? 1 : 0), 1U) << bit;
+    ASSERT_TRUE(std::ranges::includes(all, heard.points)) << bit;
+    ASSERT_GE(heard.points.size(), bit / 8 < 20 ? 4U : 3U) << bit;
+  }
+}
+
+TEST_F(LogTest, PointsOfASeriesWhoseDefinitionWasLostAreKeptUnderANameThatSaysSo) {
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    const Point points[] = {{SeriesId(0), 1, 1}, {SeriesId(2), 1, 3}};
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(3), points).has_value());
+  }
+  std::string list = read_file(folder_ / "series");
+  list.back() ^= 1;
+  write_file(folder_ / "series", list);
+  for (int i = 0; i < 2; ++i) {
+    const Heard heard = reopen();
+    ASSERT_EQ(heard.series.size(), 3U);
+    EXPECT_EQ(heard.series[2].text(), R"(lost_series{id="2"})");
+    EXPECT_EQ(heard.points.size(), 2U);
+    EXPECT_EQ(heard.replayed.torn_bytes > 0, i == 0);
+  }
+}
+
+TEST_F(LogTest, WhatDoesNotFitOnTheDiskIsRefusedAndWhatWasThereStays) {
+  ::signal(SIGXFSZ, SIG_IGN);
+  Heard none;
+  std::vector<Said> accepted;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(1), {}).has_value());
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit tight{4096, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int refused = 0;
+    for (int i = 0; i < 400 && refused < 3; ++i) {
+      const Point points[] = {{SeriesId(0), i, 1 / (i + 3.0)}};
+      const Status appended = (*log)->append(SeriesId(1), {}, points);
+      if (appended) {
+        accepted.push_back(said(points[0]));
+      } else {
+        EXPECT_EQ(appended.error().code, Errc::disk);
+        ++refused;
+      }
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    EXPECT_EQ(refused, 3);
+    const Point later[] = {{SeriesId(0), 1000, 5}};
+    ASSERT_TRUE((*log)->append(SeriesId(1), {}, later).has_value());
+    accepted.push_back(said(later[0]));
+  }
+  const Heard heard = reopen();
+  EXPECT_EQ(heard.points, accepted);
+  EXPECT_EQ(heard.replayed.damaged + heard.replayed.torn_bytes, 0U);
+}
+
+TEST_F(LogTest, ManySeriesAtOneTimeTakeAtMost3BytesAPoint) {
+  std::mt19937_64 random(3);
+  std::vector<Point> points;
+  for (std::uint32_t i = 0; i < 2000; ++i)
+    points.push_back({SeriesId(i), 1'700'000'000'000,
+                      i % 3 == 0 ? static_cast<double>(random() % 100'000) / 100
+                                 : static_cast<double>(random() % 1'000'000)});
+  std::string bytes;
+  pack_points(points, bytes);
+  EXPECT_LE(static_cast<double>(bytes.size()) / 2000, 3.0);
+}
+
+TEST_F(LogTest, MorePointsThanARecordHoldsAreReplayedToo) {
+  std::mt19937_64 random(5);
+  std::vector<Point> points(2 * limits::integers_column + 1);
+  for (Point& point : points)
+    point = {SeriesId(0), static_cast<std::int64_t>(random()), std::bit_cast<double>(random())};
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
+  }
+  EXPECT_EQ(reopen().points, said(points));
+}
+
+TEST_F(LogTest, MoreSeriesThanARecordHoldsAreReplayedToo) {
+  std::vector<Labels> series;
+  for (int i = 0; i < 100; ++i)
+    series.push_back(Labels::of(
+        {{"i", std::to_string(i) + std::string(limits::series_labels_bytes - 100, 'x')}}));
+  Heard none;
+  {
+    auto log = open(none);
+    ASSERT_TRUE(log.has_value());
+    ASSERT_TRUE((*log)->append(SeriesId(0), series, {}).has_value());
+    // Again, as after a call that failed: the list has them already.
+    ASSERT_TRUE((*log)->append(SeriesId(0), series, {}).has_value());
+  }
+  EXPECT_EQ(reopen().series, series);
+}
+
+TEST_F(LogTest, NothingIsAcceptedAfterAFailedSyncUntilTheNextSegment) {
+  Heard none;
+  auto log = open(none);
+  ASSERT_TRUE(log.has_value());
+  const Point points[] = {{SeriesId(0), 1, 1}};
+  ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
+  {
+    const fakes::FailingSync failing(folder_.string() + "/");
+    // The thread may be before us: then nothing is left to sync, and it has failed already.
+    while (!(*log)->failed()) {
+      if (!(*log)->sync()) break;
+      (void)(*log)->append(SeriesId(1), {}, points);
+    }
+  }
+  EXPECT_TRUE((*log)->failed());
+  EXPECT_EQ((*log)->append(SeriesId(1), {}, points).error().code, Errc::corrupt);
+  ASSERT_TRUE((*log)->rotate().has_value());
+  EXPECT_FALSE((*log)->failed());
+  EXPECT_TRUE((*log)->append(SeriesId(1), {}, points).has_value());
+}
+
+TEST(LogRecords, AnyPointsComeBack) {
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 500; ++i) {
+    std::vector<Point> points(random() % 300);
+    for (Point& point : points) {
+      point.series = SeriesId(static_cast<std::uint32_t>(random() >> (32 + random() % 32)));
+      point.t_ms = static_cast<std::int64_t>(random() >> random() % 64);
+      point.value = random() % 2 == 0 ? std::bit_cast<double>(random())
+                                      : static_cast<double>(random() % 100'000) / 1000;
+    }
+    std::string bytes;
+    pack_points(points, bytes);
+    std::vector<Point> got;
+    ASSERT_TRUE(unpack_points(bytes, got).has_value());
+    ASSERT_EQ(said(got), said(points));
+    for (std::size_t size = 0; size < bytes.size(); size += 1 + bytes.size() / 40) {
+      const std::vector<char> cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+      ASSERT_FALSE(unpack_points({cut.data(), cut.size()}, got).has_value());
+      ASSERT_TRUE(got.empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tallymill::collector

@@ -1,0 +1,450 @@
+// The store. Goal: what was acknowledged is read back whole, wherever the process died, whatever is
+// sealed and in whatever order it came; what is damaged costs itself alone; limits refuse new
+// series and never old ones. Method: real files in a temporary folder, copied as a killed process
+// leaves them and cut at every byte; a model (maps) beside it under random work, seed printed;
+// readers on threads of their own.
+#include "collector/store.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/fakes/failing_sync.h"
+
+namespace tallymill::collector {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t always_from = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t always_to = std::numeric_limits<std::int64_t>::max();
+
+class SetClock final : public Clock {
+ public:
+  [[nodiscard]] Instant now() const override { return {}; }
+  [[nodiscard]] WallTime wall() const override { return wall_; }
+  void set_ms(std::int64_t ms) { wall_ = WallTime(std::chrono::milliseconds(ms)); }
+
+ private:
+  WallTime wall_{};
+};
+
+Labels labels(std::size_t i) { return Labels::of({{"__name__", "m"}, {"i", std::to_string(i)}}); }
+
+// What a store should say: by series, by time, the bits.
+using Model = std::map<std::uint32_t, std::map<std::int64_t, std::uint64_t>>;
+
+void add(Model& model, std::span<const Point> points) {
+  for (const Point& point : points)
+    model[point.series.raw()][point.t_ms] = std::bit_cast<std::uint64_t>(point.value);
+}
+
+Model model_of(const Store& store) {
+  Model model;
+  Column column;
+  const auto found = store.select({}, always_from, always_to);
+  EXPECT_TRUE(found.has_value());
+  for (const auto& [series, its] : *found) {
+    EXPECT_TRUE(store.read(series, always_from, always_to, column).has_value());
+    for (std::size_t i = 0; i < column.size(); ++i) {
+      EXPECT_TRUE(i == 0 || column.t_ms[i - 1] < column.t_ms[i]);
+      model[series.raw()][column.t_ms[i]] = std::bit_cast<std::uint64_t>(column.value[i]);
+    }
+  }
+  return model;
+}
+
+class StoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "store-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    root_ = name;
+    folder_ = root_ / "store";
+    options_.background = false;
+    options_.clock = &clock_;
+    clock_.set_ms(1'700'000'000'000);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::unique_ptr<Store> open(const fs::path& folder) {
+    auto store = Store::open(folder, options_);
+    EXPECT_TRUE(store.has_value()) << store.error().message;
+    return *std::move(store);
+  }
+  std::unique_ptr<Store> open() { return open(folder_); }
+  static std::vector<SeriesId> make_series(Store& store, std::size_t count) {
+    std::vector<SeriesId> ids;
+    for (std::size_t i = 0; i < count; ++i) ids.push_back(*store.series(labels(i)));
+    return ids;
+  }
+  // What a process that is killed now leaves.
+  fs::path killed() {
+    const fs::path copy = root_ / "copy";
+    fs::remove_all(copy);
+    fs::copy(folder_, copy, fs::copy_options::recursive);
+    return copy;
+  }
+  static fs::path only_file(const fs::path& folder, const std::string& extension) {
+    fs::path found;
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == extension) found = std::max(found, entry.path());
+    return found;
+  }
+  static std::string read_file(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  static void write_file(const fs::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+  }
+
+  fs::path root_;
+  fs::path folder_;
+  SetClock clock_;
+  Store::Options options_;
+};
+
+TEST_F(StoreTest, WhatWasAppendedIsVisibleAtOnceAndAfterAReopen) {
+  Model wanted;
+  {
+    auto store = open();
+    const auto ids = make_series(*store, 3);
+    const Point points[] = {{ids[0], 10, 1.5}, {ids[1], 10, -0.0}, {ids[0], 0, stale_marker}};
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    EXPECT_EQ(model_of(*store), wanted);
+    const auto matcher = Matcher::of(Matcher::Kind::equal, "i", "1");
+    const auto found = store->select(std::span(&*matcher, 1), 0, 100);
+    ASSERT_EQ(found->size(), 1U);
+    EXPECT_EQ(found->at(0).labels, labels(1));
+  }
+  auto store = open();
+  EXPECT_EQ(model_of(*store), wanted);
+  EXPECT_EQ(*store->series(labels(2)), SeriesId(2)) << "made, and nothing was appended to it";
+  EXPECT_EQ(*store->series(labels(1)), SeriesId(1));
+}
+
+TEST_F(StoreTest, ARangeHasBothItsEnds) {
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  std::vector<Point> points;
+  for (int t = 0; t < 3000; ++t) points.push_back({ids[0], t * 10, 1.0 * t});
+  ASSERT_TRUE(store->append(points).has_value());
+  for (int sealed = 0; sealed < 2; ++sealed) {
+    Column column;
+    for (const auto& [from, to] : {std::pair<std::int64_t, std::int64_t>{0, 0},
+                                   {10'230, 10'250},
+                                   {10'241, 10'249},
+                                   {-100, 5},
+                                   {29'985, 40'000},
+                                   {500, 400},
+                                   {1, 29'989}}) {
+      ASSERT_TRUE(store->read(ids[0], from, to, column).has_value());
+      std::vector<std::int64_t> wanted;
+      for (const Point& point : points)
+        if (point.t_ms >= from && point.t_ms <= to) wanted.push_back(point.t_ms);
+      EXPECT_EQ(column.t_ms, wanted) << from << " " << to;
+      EXPECT_EQ(column.value.size(), wanted.size());
+    }
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  Column column;
+  EXPECT_EQ(store->read(SeriesId(1), 0, 1, column).error().code, Errc::not_found);
+}
+
+TEST_F(StoreTest, RandomWorkWithSealsAndReopensIsWhatAModelSays) {
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  Model wanted;
+  auto store = open();
+  for (int step = 0; step < 300; ++step) {
+    const auto ids = make_series(*store, 5 + static_cast<std::size_t>(step) / 30);
+    std::vector<Point> points(random() % 400);
+    // Mostly in order; some late, some again, some far away.
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      std::int64_t t = step * 1000 + static_cast<std::int64_t>(i);
+      if (random() % 10 == 0) t = static_cast<std::int64_t>(random() % 300'000);
+      if (random() % 1000 == 0) t = static_cast<std::int64_t>(random());
+      const double value = random() % 20 == 0 ? std::bit_cast<double>(random())
+                                              : static_cast<double>(random() % 1000) / 4;
+      points[i] = {ids[random() % ids.size()], t, value};
+    }
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    const auto what = random() % 20;
+    if (what == 0) {
+      ASSERT_TRUE(store->seal().has_value());
+    }
+    if (what == 1) {
+      store.reset();
+      store = open();
+    }
+    if (what == 2) {
+      const auto copy = open(killed());
+      ASSERT_EQ(model_of(*copy), wanted) << step;
+    }
+  }
+  EXPECT_EQ(model_of(*store), wanted);
+  EXPECT_EQ(store->stats().damaged_blocks, 0U);
+}
+
+TEST_F(StoreTest, KilledAtAnyByteOfTheLogWhatWasAcknowledgedByThenIsThere) {
+  auto store = open();
+  const auto ids = make_series(*store, 4);
+  const Point sealed[] = {{ids[0], 1, 1}, {ids[1], 1, 2}};
+  ASSERT_TRUE(store->append(sealed).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  Model at_least;
+  add(at_least, sealed);
+  std::vector<std::pair<std::uint64_t, Model>> acknowledged{{0, at_least}};
+  const fs::path segment = only_file(folder_ / "log", ".log");
+  for (int i = 0; i < 5; ++i) {
+    const Point points[] = {{ids[0], 10 + i, i / 3.0},
+                            {ids[static_cast<std::size_t>(i) % 4], 50, i * 2.0}};
+    ASSERT_TRUE(store->append(points).has_value());
+    add(at_least, points);
+    acknowledged.emplace_back(fs::file_size(segment), at_least);
+  }
+  const fs::path copy = killed();
+  const fs::path cut = copy / "log" / segment.filename();
+  const std::string whole = read_file(cut);
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    for (const auto& entry : fs::directory_iterator(copy / "log"))
+      if (entry.path().extension() == ".log") fs::remove(entry.path());
+    write_file(cut, whole.substr(0, size));
+    const Model* wanted = nullptr;
+    for (const auto& [bytes, model] : acknowledged)
+      if (bytes <= size) wanted = &model;
+    ASSERT_EQ(model_of(*open(copy)), *wanted) << size;
+  }
+}
+
+TEST_F(StoreTest, KilledBetweenTheStepsOfASealNothingIsLostAndNothingIsTwice) {
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  const Point points[] = {{ids[0], 1, 1}, {ids[1], 1, 2}, {ids[0], 1, 3}};
+  ASSERT_TRUE(store->append(points).has_value());
+  Model wanted;
+  add(wanted, points);
+  const fs::path before = killed();
+  ASSERT_TRUE(store->seal().has_value());
+  // The part is there and the segments are too: as if it died before it removed them.
+  fs::copy(folder_ / "parts", before / "parts",
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  {
+    const auto both = open(before);
+    EXPECT_EQ(model_of(*both), wanted);
+    EXPECT_EQ(both->stats().head_samples, 0U);
+    EXPECT_EQ(both->stats().sealed_samples, 2U);
+  }
+  // Half a part beside the log.
+  write_file(before / "parts" / "0000000002.part.new", "half");
+  EXPECT_EQ(model_of(*open(before)), wanted);
+  EXPECT_FALSE(fs::exists(before / "parts" / "0000000002.part.new"));
+}
+
+TEST_F(StoreTest, AFlippedBitInAPartCostsABlockOrIsSeenAtTheStart) {
+  Model wanted;
+  {
+    auto store = open();
+    const auto ids = make_series(*store, 3);
+    std::vector<Point> points;
+    for (int t = 0; t < 20; ++t)
+      for (const SeriesId id : ids) points.push_back({id, t * 1000, t * 1.5 + id.raw()});
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  const std::string whole = read_file(only_file(folder_ / "parts", ".part"));
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    const fs::path copy = killed();
+    std::string garbled = whole;
+    garbled[at] ^= static_cast<char>(1 << at % 8);
+    write_file(only_file(copy / "parts", ".part"), garbled);
+    const auto store = open(copy);
+    const Model got = model_of(*store);
+    const auto stats = store->stats();
+    ASSERT_GT(stats.damaged_blocks + stats.damaged_parts, 0U) << at;
+    ASSERT_EQ(stats.series, 3U);
+    for (const auto& [series, samples] : got) ASSERT_EQ(samples, wanted[series]) << at;
+    if (stats.damaged_parts == 1) {
+      ASSERT_NE(only_file(copy / "parts", ".damaged"), fs::path());
+    }
+    // A block's own bytes: the others are read.
+    if (stats.damaged_blocks == 1) {
+      ASSERT_EQ(got.size(), 2U) << at;
+    }
+  }
+}
+
+TEST_F(StoreTest, IdsOfSealedSamplesAreNeverGivenAgainEvenWhenTheListIsLost) {
+  {
+    auto store = open();
+    const auto ids = make_series(*store, 3);
+    const Point points[] = {{ids[2], 1, 1}};
+    ASSERT_TRUE(store->append(points).has_value());
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  fs::remove(folder_ / "log" / "series");
+  auto store = open();
+  EXPECT_EQ(store->stats().series, 3U);
+  EXPECT_EQ(*store->series(labels(9)), SeriesId(3));
+  Column column;
+  ASSERT_TRUE(store->read(SeriesId(2), 0, 10, column).has_value());
+  EXPECT_EQ(column.size(), 1U);
+}
+
+TEST_F(StoreTest, AtTheLimitOldSeriesGoOnAndNewOnesAreRefusedAndCounted) {
+  options_.series = 10;
+  auto store = open();
+  const auto ids = make_series(*store, 10);
+  EXPECT_EQ(store->series(labels(10)).error().code, Errc::too_big);
+  EXPECT_EQ(store->series(labels(11)).error().code, Errc::too_big);
+  EXPECT_EQ(*store->series(labels(9)), ids[9]);
+  const Point points[] = {{ids[9], 1, 1}};
+  EXPECT_TRUE(store->append(points).has_value());
+  EXPECT_EQ(store->stats().refused_series, 2U);
+  EXPECT_EQ(store->stats().series, 10U);
+  const Point unknown[] = {{SeriesId(10), 1, 1}};
+  EXPECT_EQ(store->append(unknown).error().code, Errc::bad_params);
+}
+
+TEST_F(StoreTest, TheLongestLabelsAreTakenAndLongerOnesAreNot) {
+  auto store = open();
+  // A name's length takes one byte, this value's two.
+  const std::string value(limits::series_labels_bytes - 4, 'x');
+  EXPECT_TRUE(store->series(Labels::of({{"a", value}})).has_value());
+  EXPECT_EQ(store->series(Labels::of({{"a", value + "x"}})).error().code, Errc::too_big);
+}
+
+TEST_F(StoreTest, AFullLogTakesNoMoreUntilItIsSealed) {
+  options_.log_bytes = 2000;
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  int accepted = 0;
+  Status appended;
+  for (; accepted < 1000; ++accepted) {
+    const Point points[] = {{ids[0], accepted, 1}};
+    appended = store->append(points);
+    if (!appended) break;
+  }
+  ASSERT_FALSE(appended.has_value());
+  EXPECT_EQ(appended.error().code, Errc::busy);
+  ASSERT_TRUE(store->seal().has_value());
+  const Point points[] = {{ids[0], accepted, 1}};
+  EXPECT_TRUE(store->append(points).has_value());
+  EXPECT_EQ(model_of(*store)[0].size(), static_cast<std::size_t>(accepted) + 1);
+}
+
+TEST_F(StoreTest, WhatIsOldInBothWaysIsDropped) {
+  constexpr std::int64_t day = 86'400'000;
+  options_.retention = std::chrono::hours(24 * 10);
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  clock_.set_ms(100 * day);
+  const Point old[] = {{ids[0], 1 * day, 1}};
+  ASSERT_TRUE(store->append(old).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  EXPECT_EQ(store->expire(), 0U) << "imported today, whatever its time";
+  clock_.set_ms(111 * day);
+  const Point fresh[] = {{ids[0], 111 * day, 2}};
+  ASSERT_TRUE(store->append(fresh).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  EXPECT_EQ(store->expire(), 1U);
+  EXPECT_EQ(model_of(*store)[0].size(), 1U);
+  EXPECT_EQ(store->stats().parts, 1U);
+  store.reset();
+  EXPECT_EQ(model_of(*open())[0].size(), 1U);
+}
+
+TEST_F(StoreTest, ASealThatFailsLosesNothingAndIsMadeUpFor) {
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  const Point first[] = {{ids[0], 1, 1}};
+  ASSERT_TRUE(store->append(first).has_value());
+  {
+    const fakes::FailingSync failing((folder_ / "parts").string() + "/");
+    EXPECT_EQ(store->seal().error().code, Errc::corrupt);
+  }
+  const Point second[] = {{ids[0], 2, 2}};
+  ASSERT_TRUE(store->append(second).has_value());
+  Model wanted;
+  add(wanted, first);
+  add(wanted, second);
+  EXPECT_EQ(model_of(*store), wanted);
+  EXPECT_EQ(model_of(*open(killed())), wanted);
+  EXPECT_TRUE(store->seal().has_value());
+  EXPECT_TRUE(store->seal().has_value());
+  EXPECT_EQ(store->stats().parts, 2U);
+  EXPECT_EQ(store->stats().failed_seals, 1U);
+  EXPECT_EQ(model_of(*store), wanted);
+}
+
+TEST_F(StoreTest, OneProcessHasItAtATime) {
+  const auto store = open();
+  EXPECT_EQ(Store::open(folder_, options_).error().code, Errc::busy);
+}
+
+TEST_F(StoreTest, ReadersSeeWholeSeriesWhilePointsComeAndSealsRun) {
+  options_.background = true;
+  options_.seal_log_bytes = 3'000;
+  auto store = open();
+  constexpr std::size_t count = 50;
+  constexpr std::int64_t rounds = 600;
+  const auto ids = make_series(*store, count);
+  std::atomic<std::int64_t> done = -1;  // the last round that was acknowledged
+  std::atomic<bool> wrong = false;
+  const auto reader = [&](std::size_t at) {
+    Column column;
+    // Each of them reads, also when the writer is done before they start.
+    for (int mine = 0; mine < 20 || done < rounds - 1; ++mine) {
+      const SeriesId id = ids[at++ % count];
+      const std::int64_t before = done;
+      const bool read = store->read(id, always_from, always_to, column).has_value();
+      bool good = read && static_cast<std::int64_t>(column.size()) > before;
+      for (std::size_t i = 0; i < column.size(); ++i)
+        good = good && column.t_ms[i] == static_cast<std::int64_t>(i) &&
+               column.value[i] == static_cast<double>(i + id.raw());
+      const auto matcher = Matcher::of(Matcher::Kind::matches, "i", "[0-4]");
+      good = good && store->select(std::span(&*matcher, 1), 0, 1)->size() == 5;
+      if (!good) wrong = true;
+    }
+  };
+  std::vector<std::thread> readers;
+  for (std::size_t i = 0; i < 3; ++i) readers.emplace_back(reader, i * 7);
+  for (std::int64_t t = 0; t < rounds; ++t) {
+    std::vector<Point> points;
+    for (const SeriesId id : ids) points.push_back({id, t, static_cast<double>(t + id.raw())});
+    ASSERT_TRUE(store->append(points).has_value());
+    if (t % 100 == 0) {
+      ASSERT_TRUE(store->series(labels(1000 + static_cast<std::size_t>(t))));
+    }
+    done = t;
+  }
+  for (std::thread& thread : readers) thread.join();
+  EXPECT_FALSE(wrong);
+  while (store->stats().seals == 0) std::this_thread::yield();
+  ASSERT_TRUE(store->seal().has_value());
+  EXPECT_EQ(store->stats().head_samples, 0U);
+  store.reset();
+  const Model model = model_of(*open());
+  EXPECT_EQ(model.size(), count);
+  for (const auto& [series, samples] : model) EXPECT_EQ(samples.size(), rounds);
+}
+
+}  // namespace
+}  // namespace tallymill::collector
