@@ -550,4 +550,22 @@ inline constexpr Bytes tunnel_in_bytes = 16_MiB;
 // A file with a token: one line.
 inline constexpr std::size_t token_file_bytes = 4'096;
 
+// ---- collector: what comes in (collector/labels_check.h and the doors that ask it) ----
+
+// Labels of one series. Kubernetes' own come to about 30.
+inline constexpr std::size_t series_labels = 64;
+// A metric's or a label's name.
+inline constexpr std::size_t label_name_bytes = 256;
+// A value: a path or an error's text fits; what is longer is a log line.
+inline constexpr std::size_t label_value_bytes = 4096;
+// All names and values of one series: what each new one costs in memory and on disk.
+inline constexpr std::size_t series_bytes = 16'384;
+// What a HELP says, for people; it is cut there.
+inline constexpr std::size_t metric_help_bytes = 4096;
+// All labels of an exemplar, in characters; OpenMetrics' own bound. What is above is dropped, and
+// its sample kept.
+inline constexpr std::size_t exemplar_chars = 128;
+// A line of a text exposition: the largest series with each byte escaped, an exemplar, two numbers.
+inline constexpr std::size_t exposition_line_bytes = 65'536;
+
 }  // namespace tallymill::limits
