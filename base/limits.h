@@ -568,4 +568,12 @@ inline constexpr std::size_t exemplar_chars = 128;
 // A line of a text exposition: the largest series with each byte escaped, an exemplar, two numbers.
 inline constexpr std::size_t exposition_line_bytes = 65'536;
 
+// A remote write request, taken out of its snappy block: 20 times what senders make of it (2,000
+// samples are 260 KB).
+inline constexpr Bytes write_request_bytes = 32_MiB;
+// And its samples: one takes 24 bytes in memory and as little as 2 in the request.
+inline constexpr std::size_t write_request_samples = 1'000'000;
+// What a reader of requests keeps of each of its buffers for the next one.
+inline constexpr Bytes write_kept_bytes = 4_MiB;
+
 }  // namespace tallymill::limits
