@@ -576,4 +576,20 @@ inline constexpr std::size_t write_request_samples = 1'000'000;
 // What a reader of requests keeps of each of its buffers for the next one.
 inline constexpr Bytes write_kept_bytes = 4_MiB;
 
+// A line of StatsD. Clients keep a datagram below 1,432 or 8,192 bytes.
+inline constexpr std::size_t statsd_line_bytes = 8'192;
+// Series that StatsD lines make, which live as long as the process. What would be one more is
+// counted.
+inline constexpr std::size_t statsd_series = 20'000;
+// Ways in which they are written that are known by sight: tags may come in any order. What is
+// written in one more is read at a tenth of the speed.
+inline constexpr std::size_t statsd_spellings = 40'000;
+// Those of them that are histograms: each is 5.4 KB here and about 30 series in the store.
+inline constexpr std::size_t statsd_histograms = 2'000;
+// Those that are sets, and the values of one between two flushes: 256 KB.
+inline constexpr std::size_t statsd_sets = 64;
+inline constexpr std::size_t statsd_set_values = 16'384;
+// The smallest sample rate: one line then stands for a million.
+inline constexpr double statsd_min_rate = 1e-6;
+
 }  // namespace tallymill::limits
