@@ -598,5 +598,46 @@ inline constexpr std::uint64_t part_bytes = 1ULL << 30;
 // One record of the log or of the list of series: a column's worth of points of which none is a
 // decimal takes 100 KiB, one series at most series_labels_bytes.
 inline constexpr std::size_t log_record_bytes = 1 << 20;
+// ---- collector: what comes in (collector/labels_check.h and the doors that ask it) ----
+
+// Labels of one series. Kubernetes' own come to about 30.
+inline constexpr std::size_t series_labels = 64;
+// A metric's or a label's name.
+inline constexpr std::size_t label_name_bytes = 256;
+// A value: a path or an error's text fits; what is longer is a log line.
+inline constexpr std::size_t label_value_bytes = 4096;
+// All names and values of one series: what each new one costs in memory and on disk.
+inline constexpr std::size_t series_bytes = 16'384;
+// What a HELP says, for people; it is cut there.
+inline constexpr std::size_t metric_help_bytes = 4096;
+// All labels of an exemplar, in characters; OpenMetrics' own bound. What is above is dropped, and
+// its sample kept.
+inline constexpr std::size_t exemplar_chars = 128;
+// A line of a text exposition: the largest series with each byte escaped, an exemplar, two numbers.
+inline constexpr std::size_t exposition_line_bytes = 65'536;
+
+// A remote write request, taken out of its snappy block: 20 times what senders make of it (2,000
+// samples are 260 KB).
+inline constexpr Bytes write_request_bytes = 32_MiB;
+// And its samples: one takes 24 bytes in memory and as little as 2 in the request.
+inline constexpr std::size_t write_request_samples = 1'000'000;
+// What a reader of requests keeps of each of its buffers for the next one.
+inline constexpr Bytes write_kept_bytes = 4_MiB;
+
+// A line of StatsD. Clients keep a datagram below 1,432 or 8,192 bytes.
+inline constexpr std::size_t statsd_line_bytes = 8'192;
+// Series that StatsD lines make, which live as long as the process. What would be one more is
+// counted.
+inline constexpr std::size_t statsd_series = 20'000;
+// Ways in which they are written that are known by sight: tags may come in any order. What is
+// written in one more is read at a tenth of the speed.
+inline constexpr std::size_t statsd_spellings = 40'000;
+// Those of them that are histograms: each is 5.4 KB here and about 30 series in the store.
+inline constexpr std::size_t statsd_histograms = 2'000;
+// Those that are sets, and the values of one between two flushes: 256 KB.
+inline constexpr std::size_t statsd_sets = 64;
+inline constexpr std::size_t statsd_set_values = 16'384;
+// The smallest sample rate: one line then stands for a million.
+inline constexpr double statsd_min_rate = 1e-6;
 
 }  // namespace tallymill::limits
