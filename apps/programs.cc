@@ -39,6 +39,19 @@ Program front() {
                       .reads = {"front.", "run_dir", "data_dir", "log.", "kinds."}}};
 }
 
+Program collector() {
+  return {.words = "collector",
+          .summary = "metrics: Prometheus remote write in, PromQL out",
+          .about =
+              "tallymill collector: keeps samples and answers PromQL over them, as Prometheus\n"
+              "would.\n"
+              "\n"
+              "  tallymill collector --data DIR [--http HOST:PORT] ...\n"
+              "\n"
+              "SIGTERM ends it; what was acknowledged is there when it starts again.\n",
+          .sources = {.sections = {"collector"}, .reads = {"collector.", "log."}}};
+}
+
 Program stage(std::string_view name) {
   constexpr const char* about =
       "tallymill stage {0}: a worker of its stage. It takes jobs from a front\n"
@@ -71,7 +84,8 @@ Program stage(std::string_view name) {
 }  // namespace
 
 std::span<const Program> programs() {
-  static const std::vector<Program> all{up(), front(), stage("compute"), stage("image")};
+  static const std::vector<Program> all{up(), front(), collector(), stage("compute"),
+                                        stage("image")};
   return all;
 }
 

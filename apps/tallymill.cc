@@ -24,7 +24,8 @@ struct Program {
   std::string_view second;  // empty: the first word is enough
   std::string_view name;
 };
-constexpr std::array<Program, 5> programs{{{"front", "", "tallymill-front"},
+constexpr std::array<Program, 6> programs{{{"front", "", "tallymill-front"},
+                                           {"collector", "", "tallymill-collector"},
                                            {"demo", "", "tallymill-demo"},
                                            {"up", "", "tallymill-up"},
                                            {"stage", "compute", "tallymill-stage-compute"},

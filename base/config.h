@@ -69,6 +69,17 @@ struct Config {
     std::int64_t prefetch = 1023;
   } stages;
 
+  struct Collector {
+    std::string http = "127.0.0.1:7790";
+    std::string data;  // the series store
+    std::vector<std::string> http_hosts;
+    std::string http_token_file;
+    bool http_access_log = false;
+    bool insecure = false;
+    std::chrono::days retention{35};
+    std::int64_t max_series = 100'000;
+  } collector;
+
   struct Log {
     std::string level = "info";
     std::string format = "console";

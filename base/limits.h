@@ -340,6 +340,9 @@ inline constexpr std::uint64_t query_points = 11'000;
 // How long one query may take, and how many are under way or wait.
 inline constexpr std::chrono::milliseconds query_time{120'000};
 inline constexpr std::size_t queries = 64;
+// Pushes that wait to be stored; and the ways in which series are written that are known by sight.
+inline constexpr std::size_t writes = 64;
+inline constexpr std::size_t known_raw_labels = 200'000;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.

@@ -7,7 +7,7 @@
 #include <limits>
 #include <unordered_map>
 
-#include "collector/promql/names.h"
+#include "collector/labels_check.h"
 #include "collector/promql/over_time.h"
 #include "collector/promql/print.h"
 #include "collector/promql/sums.h"
@@ -189,7 +189,7 @@ Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Grou
 
 Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t steps,
                           const std::string& name) {
-  if (!is_label_name(name))
+  if (!collector::is_label_name(name))
     return fail(Errc::bad_params, fmt::format("invalid label name \"{}\"", name));
   std::vector<std::string> names = how.labels;
   if (!how.without) names.push_back(name);

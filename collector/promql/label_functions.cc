@@ -7,7 +7,7 @@
 #include <optional>
 #include <set>
 
-#include "collector/promql/names.h"
+#include "collector/labels_check.h"
 
 namespace tallymill::promql {
 namespace {
@@ -15,6 +15,11 @@ namespace {
 Result<Rows> distinct(Rows&& rows) {
   if (auto merged = merge_equal(rows); !merged) return std::unexpected(std::move(merged).error());
   return std::move(rows);
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_name_char(char c) {
+  return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 // $1, ${1}, $name, ${name}: as Go's Expand. A group that is not there is empty; $$ is one $.
@@ -54,7 +59,7 @@ class Template {
     const bool braced = rest.size() > 1 && rest[1] == '{';
     const std::size_t begin = braced ? 2 : 1;
     std::size_t end = begin;
-    while (end < rest.size() && (is_name_begin(rest[end]) || is_digit(rest[end]))) ++end;
+    while (end < rest.size() && (is_name_char(rest[end]))) ++end;
     if (end == begin || (braced && (end >= rest.size() || rest[end] != '}'))) return {};
     const std::string_view name = rest.substr(begin, end - begin);
     rest.remove_prefix(end + (braced ? 1 : 0));
@@ -80,7 +85,7 @@ Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments)
   if (!expression.ok())
     return fail(Errc::bad_params,
                 fmt::format("invalid regular expression in label_replace(): {}", arguments[3]));
-  if (!is_label_name(destination))
+  if (!collector::is_label_name(destination))
     return fail(Errc::bad_params,
                 fmt::format("invalid destination label name in label_replace(): {}", destination));
   const Template replacement(arguments[1]);
@@ -100,12 +105,12 @@ Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments)
 }
 
 Result<Rows> label_joined(Rows&& rows, std::span<const std::string> arguments) {
-  if (!is_label_name(arguments[0]))
+  if (!collector::is_label_name(arguments[0]))
     return fail(Errc::bad_params,
                 fmt::format("invalid destination label name in label_join(): {}", arguments[0]));
   const auto sources = arguments.subspan(2);
   for (const std::string& source : sources)
-    if (!is_label_name(source))
+    if (!collector::is_label_name(source))
       return fail(Errc::bad_params,
                   fmt::format("invalid source label name in label_join(): {}", source));
   for (Row& row : rows) {

@@ -9,11 +9,11 @@
 #include <cstdlib>
 #include <limits>
 
-#include "collector/promql/names.h"
-
 namespace tallymill::promql {
 namespace {
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_name_begin(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 std::unexpected<Error> no(std::string message) {

@@ -1,0 +1,56 @@
+// Collector: the side path as one process: doors in, the store, doors out.
+//
+//   remote write, text ──▶ WriteDoor ──▶ Store ◀── Api ◀── Grafana, promtool, people
+//
+//   invariant: nothing is opened that it was not told to
+//
+// Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "collector/api.h"
+#include "collector/store.h"
+#include "collector/write_door.h"
+#include "http/server.h"
+
+namespace tallymill::collector {
+
+struct CollectorOptions {
+  http::ServerOptions http;
+  std::string folder;  // of the store
+  Store::Options store;
+};
+
+class Collector {
+ public:
+  explicit Collector(CollectorOptions options);
+  ~Collector();
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  // Replays the store, which is what takes time. Errors as Store::open, http::Server::open.
+  [[nodiscard]] Status open();
+  void start();
+  // Requests are answered; `done` is called at the end, on the server's thread.
+  void drain(std::function<void()> done);
+  void stop();
+  [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+
+ private:
+  void add_own_routes(http::Router& router);
+  void look_after();
+
+  CollectorOptions options_;
+  metrics::Registry registry_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace tallymill::collector

@@ -1,0 +1,174 @@
+#include "collector/write_door.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "collector/exposition.h"
+#include "collector/labels_check.h"
+#include "collector/raw_labels.h"
+
+namespace tallymill::collector {
+namespace {
+
+http::Response plain(int status, std::string text) {
+  return {.status = status, .type = "text/plain; charset=utf-8", .body = std::move(text)};
+}
+
+// 5xx: whoever sent it sends it again.
+http::Response not_stored(const Error& error) {
+  return plain(info(error.code).http, error.message + "\n");
+}
+
+}  // namespace
+
+WriteProbe::WriteProbe(metrics::Registry& registry)
+    : samples(registry.counter("tallymill_collector_samples_total", "Samples that were stored.")),
+      bad_labels(registry.counter("tallymill_collector_refused_samples_total",
+                                  "Samples that were not stored, and why.", {{"why", "labels"}})),
+      no_room(registry.counter("tallymill_collector_refused_samples_total",
+                               "Samples that were not stored, and why.", {{"why", "series"}})),
+      malformed(registry.counter("tallymill_collector_malformed_requests_total",
+                                 "Pushes that could not be read.")) {}
+
+// Ids of series by the bytes that a sender writes their labels in: a hash that hits is compared
+// with the labels, so that no collision goes unseen.
+class WriteDoor::Sink final : public WriteSink {
+ public:
+  explicit Sink(Store& store) : store_(store) {}
+
+  std::expected<SeriesId, Refused> series(std::string_view raw) override {
+    const auto known = known_.find(raw);
+    if (known != known_.end()) return known->second;
+    labels_.clear();
+    if (!read_raw_labels(raw, labels_)) return std::unexpected(Refused::malformed);
+    if (settle(labels_) != LabelFault::none) return std::unexpected(Refused::bad_labels);
+    const auto id = store_.series(labels_of(labels_));
+    if (!id)
+      return std::unexpected(id.error().code == Errc::too_big ? Refused::no_room
+                                                              : Refused::bad_labels);
+    if (known_.size() >= limits::known_raw_labels) known_.clear();
+    known_.emplace(std::string(raw), *id);
+    return *id;
+  }
+  void exemplar(SeriesId, const Exemplar&) override {}
+  void metadata(const Metadata&) override {}
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  Store& store_;
+  std::unordered_map<std::string, SeriesId, Hash, std::equal_to<>> known_;
+  std::vector<Label> labels_;
+};
+
+WriteDoor::WriteDoor(Store& store, metrics::Registry& registry)
+    : store_(store), probe_(registry), sink_(std::make_unique<Sink>(store)) {}
+WriteDoor::~WriteDoor() = default;
+
+void WriteDoor::add_routes(http::Router& router) {
+  router.add({.method = http::Method::post,
+              .path = "/api/v1/write",
+              .role = http::Role::submit,
+              .handler = {.whole =
+                              [this](http::Request&& request, http::Answer answer) {
+                                run(std::move(request), std::move(answer),
+                                    [this](const std::string& body) { return write(body); });
+                              }},
+              .operation = {},
+              .body_bytes = limits::write_request_bytes,
+              .accepts = {.type = "application/x-protobuf", .coding = "snappy"}});
+  router.add(
+      {.method = http::Method::post,
+       .path = "/api/v1/import/prometheus",
+       .role = http::Role::submit,
+       .handler = {.whole =
+                       [this](http::Request&& request, http::Answer answer) {
+                         const std::string type(request.headers.get("Content-Type"));
+                         run(std::move(request), std::move(answer),
+                             [this, type](const std::string& body) { return import(body, type); });
+                       }},
+       .operation = {},
+       .body_bytes = limits::write_request_bytes,
+       .accepts = {.type = "text/plain"}});
+}
+
+void WriteDoor::start(http::Server& server) {
+  writer_ = std::make_unique<bus::Errands>(server, limits::writes, "writes");
+}
+
+void WriteDoor::run(http::Request&& request, http::Answer answer, Work work) {
+  const auto held = std::make_shared<http::Answer>(std::move(answer));
+  const bool taken = writer_->put([held, work = std::move(work), body = std::move(request.body)]() {
+    const auto response = std::make_shared<http::Response>(work(body));
+    return [held, response] {
+      if (held->pending()) held->send(std::move(*response));
+    };
+  });
+  if (!taken) held->send(plain(503, "as many pushes wait as may wait\n"));
+}
+
+http::Response WriteDoor::write(const std::string& body) {
+  const auto counts = reader_.read(body, *sink_);
+  if (!counts) {
+    probe_.malformed.add();
+    return plain(400, counts.error().message + "\n");
+  }
+  if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
+  probe_.samples.add(reader_.points().size());
+  probe_.bad_labels.add(counts->bad_samples);
+  probe_.no_room.add(counts->no_room_samples);
+  if (counts->bad_samples + counts->no_room_samples == 0) return plain(204, "");
+  return plain(400,
+               fmt::format("stored {} samples; refused {} for their labels, {} because there "
+                           "are as many series as there may be\n",
+                           reader_.points().size(), counts->bad_samples, counts->no_room_samples));
+}
+
+namespace {
+
+// All or nothing of a text, but for series that there is no room for.
+class ImportSink final : public ExpositionSink {
+ public:
+  ImportSink(Store& store, std::int64_t now_ms) : store_(store), now_ms_(now_ms) {}
+  Status metadata(const Metadata&) override { return {}; }
+  Status sample(const ExpositionSample& sample) override {
+    const auto id = store_.series(labels_of(sample.labels));
+    if (id)
+      points.push_back({*id, sample.t_ms.value_or(now_ms_), sample.value});
+    else
+      ++no_room;
+    return {};
+  }
+  std::vector<Point> points;
+  std::size_t no_room = 0;
+
+ private:
+  Store& store_;
+  std::int64_t now_ms_;
+};
+
+}  // namespace
+
+http::Response WriteDoor::import(const std::string& body, const std::string& type) {
+  ImportSink sink(store_, to_ns(SystemClock().wall()) / 1'000'000);
+  if (const auto read = read_exposition(body, exposition_format(type), sink); !read) {
+    probe_.malformed.add();
+    return plain(400, read.error().message + "\n");
+  }
+  if (auto stored = store_.append(sink.points); !stored) return not_stored(stored.error());
+  probe_.samples.add(sink.points.size());
+  probe_.no_room.add(sink.no_room);
+  if (sink.no_room == 0) return plain(204, "");
+  return plain(400, fmt::format("stored {} samples; refused {} because there are as many series as "
+                                "there may be\n",
+                                sink.points.size(), sink.no_room));
+}
+
+}  // namespace tallymill::collector
