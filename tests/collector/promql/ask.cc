@@ -84,8 +84,8 @@ json answer(const std::string& query, const Grid& grid, const collector::Source&
   if (!value) return {{"error", value.error().message}};
   if (value->type == Type::string) return {{"type", "string"}, {"result", value->text}};
   return {{"type", value->type == Type::scalar ? "scalar" : "vector"},
-          {"result", value->type == Type::scalar ? scalar_json(*value, grid)
-                                                 : rows_json(value->rows, grid)}};
+          {"result",
+           value->type == Type::scalar ? scalar_json(*value, grid) : rows_json(value->rows, grid)}};
 }
 
 }  // namespace

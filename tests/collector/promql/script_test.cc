@@ -116,7 +116,8 @@ class Script {
     const bool counts = expands && sign != std::string::npos && base[sign - 1] != 'e';
     const double first = number(counts ? base.substr(0, sign) : base);
     const double by = counts ? number(base.substr(sign)) : 0;
-    for (int i = 0; i <= count; ++i, t += step) source_.add(labels, t, i == 0 ? first : first + by * i);
+    for (int i = 0; i <= count; ++i, t += step)
+      source_.add(labels, t, i == 0 ? first : first + by * i);
     return t;
   }
 
