@@ -284,6 +284,18 @@ TEST(RawLabels, AreTheSameOnlyAsEverySenderWritesThem) {
   EXPECT_FALSE(same_labels(bytes_field(1, bytes_field(2, "up") + bytes_field(1, "__name__")),
                            Labels::of({{"__name__", "up"}})));
   EXPECT_FALSE(same_labels(std::string(100, '\x0a') + std::string(100, '\xff'), labels));
+  // A label with more in it: the second name would be the one that counts.
+  const std::string job = bytes_field(1, "job") + bytes_field(2, "a");
+  const Labels only_job = Labels::of({{"job", "a"}});
+  EXPECT_TRUE(same_labels(bytes_field(1, job), only_job));
+  EXPECT_FALSE(same_labels(bytes_field(1, job + bytes_field(1, "other")), only_job));
+  EXPECT_FALSE(same_labels(bytes_field(1, job + varint_field(9, 1)), only_job));
+  // One that is shorter than what is in it, at the end of its memory.
+  for (std::size_t bytes = 0; bytes < job.size(); ++bytes) {
+    const std::string cut = bytes_field(1, std::string_view(job).substr(0, bytes));
+    const std::vector<char> sized(cut.begin(), cut.end());
+    EXPECT_FALSE(same_labels({sized.data(), sized.size()}, only_job)) << bytes;
+  }
   // A name and a value that could be cut otherwise.
   EXPECT_FALSE(same_labels(label_field("ab", "c"), Labels::of({{"a", "bc"}})));
 }
