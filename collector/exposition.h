@@ -2,10 +2,14 @@
 //
 // Prometheus' text format 0.0.4 and OpenMetrics 1.0. What Prometheus 2.42 takes is taken and what
 // it refuses is refused, down to blanks (OpenMetrics has exactly one), a comma behind the last
-// label and one that is missing (0.0.4 alone has those), CRLF (neither has it), NUL (text like any
-// other) and numbers (number.h). Different are:
+// label and one that is missing (0.0.4 alone has those), CRLF (neither has it), NUL in a text (a
+// character like any other) and numbers (number.h). Different are:
 //
-// - A line has an end: a line break inside a label's value is refused, in 0.0.4 too.
+// - A line of 0.0.4 that begins with blanks is its series, as the format's description says; there
+//   the blanks become a part of the metric's name, which is refused later.
+// - A line has an end: a line break inside a label's value is refused, in 0.0.4 too. So is a NUL
+//   where no text is, which ends the page there, and what stands behind the name of a HELP or TYPE
+//   without a blank, which loses its first byte there.
 // - A timestamp of 0.0.4 may be negative, as its description says; one of OpenMetrics, in seconds,
 //   is rounded to the millisecond and not cut.
 // - Blanks around the type of a TYPE line of 0.0.4 are no part of it.

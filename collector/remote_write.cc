@@ -125,7 +125,7 @@ Status RemoteWrite::time_series(std::string_view message, WriteSink& sink) {
   if (series) return samples(*parts, *series, sink);
   switch (series.error()) {
     case WriteSink::Refused::malformed:
-      return wrong(message.data(), "labels that are none");
+      return wrong(Protobuf(message).at(), "labels that are none");
     case WriteSink::Refused::bad_labels:
       ++counts_.bad_series;
       counts_.bad_samples += parts->samples;
@@ -139,8 +139,7 @@ Status RemoteWrite::time_series(std::string_view message, WriteSink& sink) {
 }
 
 Result<RemoteWrite::Parts> RemoteWrite::parts_of(std::string_view message) {
-  const char* const end = message.data() + message.size();
-  Parts parts{.labels = {message.data(), 0}, .rest = message};
+  Parts parts{.labels = message.substr(0, 0), .rest = {}};
   bool together = true;
   Protobuf fields(message);
   for (Field field; fields.next(field);) {
@@ -170,8 +169,7 @@ Result<RemoteWrite::Parts> RemoteWrite::parts_of(std::string_view message) {
     }
   }
   if (fields.fault() != nullptr) return wrong(fields.at(), fields.fault());
-  const char* const behind = parts.labels.data() + parts.labels.size();
-  parts.rest = {behind, static_cast<std::size_t>(end - behind)};
+  parts.rest = message.substr(parts.labels.size());
   if (!together) parts.labels = gathered_;
   return parts;
 }

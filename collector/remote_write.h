@@ -3,8 +3,12 @@
 // A series that is known costs no string: the sink is asked with the bytes that its labels are in
 // the request (raw_labels.h) and answers with its id. What the request says of metrics and
 // exemplars goes to the sink as well. Series that the sink refuses are left out and counted, and
-// the others are read: so does Prometheus, which answers 400 when it has stored the rest. Fields
-// that are not known are skipped. Native histograms are counted and left.
+// the others are read, so that one bad series costs its sender no other. Fields that are not known
+// are skipped. Native histograms are counted and left.
+//
+// Stricter than Prometheus 2.42, which was asked: it takes any bytes as a name or a value, skips
+// groups, and stops at the first series with a label twice. Labels that are not sorted, a series
+// without a metric's name and an empty request are taken, as there.
 //
 //   invariant: how large a request is once it is taken out of its block is compared with the limit,
 //              and with what such a block can hold, before memory is asked for

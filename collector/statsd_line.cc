@@ -97,7 +97,7 @@ std::expected<Labels, StatsdFault> statsd_labels(std::string_view name, std::str
     clean_text(text, text.size());
     pairs.emplace_back(std::move(label), std::move(text));
   }
-  const Labels labels = Labels::of(std::move(pairs));
+  Labels labels = Labels::of(std::move(pairs));
   std::vector<Label> settled;
   for (const Label& label : labels) settled.push_back(label);
   if (settle(settled) != LabelFault::none) return std::unexpected(StatsdFault::bad_labels);

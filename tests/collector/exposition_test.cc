@@ -146,6 +146,7 @@ TEST(Exposition, WhatPrometheusTakesInItsOwnFormatIsTaken) {
       {"# HELP a", "a help=\n"},
       {"  #\tHELP\t a\t b ", "a help= b \n"},
       {"# HELP a x\\y\\", "a help=x\\y\\\n"},
+      {"# HELP a \\\"x\\\"", "a help=\\\"x\\\"\n"},
       {"# TYPE a untyped", "a type=unknown\n"},
       {"# TYPE a  gauge ", "a type=gauge\n"},
       {"a 1", "{__name__=\"a\"} 1\n"},

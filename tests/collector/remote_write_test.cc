@@ -101,18 +101,20 @@ TEST(RemoteWrite, FieldsMayComeInAnyOrderAndOfATwiceSaidOneTheLastCounts) {
   const std::string name = label_field("__name__", "up");
   const std::string job = label_field("job", "a");
   const std::string sample = sample_field(1, 2);
+  const std::string backwards = bytes_field(
+      1, joined({bytes_field(2, "up"), varint_field(3, 1), bytes_field(1, "__name__")}));
+  const std::string twice = bytes_field(1, joined({bytes_field(1, "no"), bytes_field(1, "job"),
+                                                   bytes_field(2, "no"), bytes_field(2, "a")}));
+  const std::string twice_sample =
+      bytes_field(2, joined({varint_field(2, 9), double_field(1, 5), varint_field(2, 2),
+                             varint_field(3, 1), double_field(1, 1)}));
   for (const std::string& fields :
-       {name + job + sample, sample + name + job, name + sample + job, job + sample + name,
-        job + name + sample, varint_field(9, 1) + name + bytes_field(77, "x") + job + sample,
-        name + job + varint_field(5, 1) + sample + double_field(6, 1) + tag(7, 5) + "1234",
-        name + sample + job + label_field("empty", ""),
-        bytes_field(1, bytes_field(2, "up") + varint_field(3, 1) + bytes_field(1, "__name__")) +
-            bytes_field(1, bytes_field(1, "no") + bytes_field(1, "job") + bytes_field(2, "no") +
-                               bytes_field(2, "a")) +
-            sample,
-        name + job +
-            bytes_field(2, varint_field(2, 9) + double_field(1, 5) + varint_field(2, 2) +
-                               varint_field(3, 1) + double_field(1, 1))})
+       {joined({name, job, sample}), joined({sample, name, job}), joined({name, sample, job}),
+        joined({job, sample, name}), joined({job, name, sample}),
+        joined({varint_field(9, 1), name, bytes_field(77, "x"), job, sample}),
+        joined({name, job, varint_field(5, 1), sample, double_field(6, 1), tag(7, 5), "1234"}),
+        joined({name, sample, job, label_field("empty", "")}), joined({backwards, twice, sample}),
+        joined({name, job, twice_sample})})
     EXPECT_EQ(read(varint_field(2, 1) + time_series(fields) + bytes_field(4, "x")),
               "up{job=\"a\"} 1@2;");
 }
@@ -125,7 +127,7 @@ TEST(RemoteWrite, SeriesThatTheSinkRefusesAreCountedAndTheOthersRead) {
         TextPairs{{"__name__", "a-b"}}, TextPairs{{"a", "x"}, {"a", "y"}}, TextPairs{{"a-b", "x"}},
         TextPairs(limits::series_labels + 1, {"a", "x"}),
         TextPairs{{"a", std::string(limits::label_value_bytes + 1, 'x')}}})
-    EXPECT_EQ(read(time_series(label_fields(bad) + two) + good),
+    EXPECT_EQ(read(joined({time_series(label_fields(bad) + two), good})),
               "up{job=\"a\"} 1@1;1 bad series;2 bad samples;");
   EXPECT_EQ(read(time_series(label_fields({{"full", "x"}}) + two) + good),
             "up{job=\"a\"} 1@1;1 no room series;2 no room samples;");
@@ -176,7 +178,7 @@ TEST(RemoteWrite, WhatIsNotOfThisMessageIsRefused) {
         time_series(labels + varint_field(2, 1)),
         time_series(labels + double_field(3, 1)),
         time_series(labels + varint_field(4, 1)),
-        time_series(labels + group + sample),
+        time_series(joined({labels, group, sample})),
         time_series(labels + bytes_field(2, varint_field(1, 1))),
         time_series(labels + bytes_field(2, bytes_field(1, "12345678"))),
         time_series(labels + bytes_field(2, tag(1, 5) + "1234")),
@@ -196,7 +198,7 @@ TEST(RemoteWrite, WhatIsNotOfThisMessageIsRefused) {
         bytes_field(3, varint_field(4, 1)),
         bytes_field(3, varint_field(5, 1)),
         bytes_field(3, group)})
-    EXPECT_EQ(code(time_series(labels + sample) + message), "E_PARAMS")
+    EXPECT_EQ(code(joined({time_series(labels + sample), message})), "E_PARAMS")
         << fmt::format("{:?}", message);
   EXPECT_EQ(read(varint_field(9, UINT64_MAX) + tag((1u << 29) - 1, 0) + "\x01"), "");
 }
@@ -282,6 +284,18 @@ TEST(RawLabels, AreTheSameOnlyAsEverySenderWritesThem) {
   EXPECT_FALSE(same_labels(bytes_field(1, bytes_field(2, "up") + bytes_field(1, "__name__")),
                            Labels::of({{"__name__", "up"}})));
   EXPECT_FALSE(same_labels(std::string(100, '\x0a') + std::string(100, '\xff'), labels));
+  // A label with more in it: the second name would be the one that counts.
+  const std::string job = bytes_field(1, "job") + bytes_field(2, "a");
+  const Labels only_job = Labels::of({{"job", "a"}});
+  EXPECT_TRUE(same_labels(bytes_field(1, job), only_job));
+  EXPECT_FALSE(same_labels(bytes_field(1, job + bytes_field(1, "other")), only_job));
+  EXPECT_FALSE(same_labels(bytes_field(1, job + varint_field(9, 1)), only_job));
+  // One that is shorter than what is in it, at the end of its memory.
+  for (std::size_t bytes = 0; bytes < job.size(); ++bytes) {
+    const std::string cut = bytes_field(1, std::string_view(job).substr(0, bytes));
+    const std::vector<char> sized(cut.begin(), cut.end());
+    EXPECT_FALSE(same_labels({sized.data(), sized.size()}, only_job)) << bytes;
+  }
   // A name and a value that could be cut otherwise.
   EXPECT_FALSE(same_labels(label_field("ab", "c"), Labels::of({{"a", "bc"}})));
 }

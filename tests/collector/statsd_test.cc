@@ -97,7 +97,7 @@ TEST(Statsd, ATimingIsAHistogramOfSeconds) {
 TEST(Statsd, WhatHAndDMeasureStaysAsItIs) {
   for (const std::string_view type : {"h", "d"}) {
     Statsd statsd;
-    statsd.take(fmt::format("a:0.25:1:1.001:1024:5e9|{}", type));
+    statsd.take(fmt::format("a:0.25:1:1.0001:1024:5e9|{}", type));
     const auto values = flushed(statsd);
     EXPECT_EQ(values.at(R"(a_bucket{le="0.125"})"), 0);
     EXPECT_EQ(values.at(R"(a_bucket{le="0.25"})"), 1);
@@ -108,7 +108,7 @@ TEST(Statsd, WhatHAndDMeasureStaysAsItIs) {
     EXPECT_EQ(values.at(R"(a_bucket{le="1073741824"})"), 4);
     EXPECT_EQ(values.at(R"(a_bucket{le="+Inf"})"), 5);
     EXPECT_EQ(values.at("a_count"), 5);
-    EXPECT_DOUBLE_EQ(values.at("a_sum"), 0.25 + 1 + 1.001 + 1024 + 5e9);
+    EXPECT_DOUBLE_EQ(values.at("a_sum"), 0.25 + 1 + 1.0001 + 1024 + 5e9);
   }
 }
 

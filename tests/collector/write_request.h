@@ -7,6 +7,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,11 @@
 
 namespace tallymill::collector {
 
+inline std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string bytes;
+  for (const std::string_view part : parts) bytes += part;
+  return bytes;
+}
 inline std::string varint(std::uint64_t value) {
   std::string bytes;
   for (; value >= 0x80; value >>= 7) bytes += static_cast<char>((value & 0x7f) | 0x80);
