@@ -211,11 +211,7 @@ Result<std::shared_ptr<const Part>> PartWriter::finish(std::int64_t made_ms,
   info_.directory_crc = crc32(std::string_view(unwritten_).substr(directory));
   unwritten_ += footer_of(info_);
   auto stored = store::write_all(aside_.fd(), unwritten_, aside());
-  if (stored) {
-    stored = store::put_in_place(aside_.fd(), aside(), file_);
-    // It may have its name without being on disk: nobody may believe it later.
-    if (!stored && stored.error().code == Errc::corrupt) ::unlink(file_.c_str());
-  }
+  if (stored) stored = store::put_in_place(aside_.fd(), aside(), file_);
   if (!stored) return std::unexpected(std::move(stored).error());
   return Part::open(file_);
 }

@@ -87,7 +87,8 @@ class PartWriter {
   // All samples of one series. REQUIRES: series come in ascending order, samples strictly ascending
   // in time, at least one. disk, too_big: the part cannot be finished.
   [[nodiscard]] Status add(SeriesId series, const Column& samples);
-  // Durable under its name when it returns. corrupt: a sync failed; the file is removed.
+  // Durable under its name when it returns, in the place of what had it. corrupt: a sync failed;
+  // what had the name is there, or the new part, whole in either case.
   [[nodiscard]] Result<std::shared_ptr<const Part>> finish(std::int64_t made_ms,
                                                            std::uint64_t segment);
   [[nodiscard]] std::uint64_t samples() const { return info_.samples; }
