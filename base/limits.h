@@ -574,8 +574,8 @@ inline constexpr std::uint32_t store_series = 100'000;
 inline constexpr std::size_t open_samples = 64;
 // A log this large is sealed: a million samples, which a start replays in 50 ms.
 inline constexpr std::uint64_t seal_log_bytes = 2 << 20;
-// So many parts of about one size become one: blocks of 10,000 series grow from 100 samples to their
-// full length, and each sample is written some four times until then.
+// So many parts of about one size become one: blocks of 10,000 series grow from 100 samples to
+// their full length, and each sample is written some four times until then.
 inline constexpr std::size_t merged_parts = 4;
 // Larger ones are not merged: their blocks are full. And none that hold more than a share of the
 // retention, since a part goes as a whole.
