@@ -569,9 +569,9 @@ inline constexpr std::uint32_t series_ids = 16'000'000;
 inline constexpr std::chrono::milliseconds log_sync_period{400};
 // Series that a store takes unless it is told otherwise: a hundred hosts with a thousand each.
 inline constexpr std::uint32_t store_series = 100'000;
-// Samples of one series that are held unpacked: 1 KiB, which for 10,000 series is 10 MB, and enough
-// for a block of which the head does not show.
-inline constexpr std::size_t open_samples = 64;
+// Samples of one series that are held unpacked: 512 bytes, which for 10,000 series is 5 MB, and
+// enough for a chunk of which the head is a fifth.
+inline constexpr std::size_t open_samples = 32;
 // A log this large is sealed: a million samples, which a start replays in 50 ms.
 inline constexpr std::uint64_t seal_log_bytes = 2 << 20;
 // So many parts of about one size become one: blocks of 10,000 series grow from 100 samples to

@@ -146,6 +146,13 @@ std::uint64_t Part::read(SeriesId series, std::int64_t from_ms, std::int64_t to_
   return damaged;
 }
 
+void Part::mark(std::vector<bool>& series) const {
+  if (!directory_is_whole()) return;
+  const Directory directory{mapping_.bytes().substr(directory_, info_.blocks * entry_bytes)};
+  for (std::size_t entry = 0; entry < directory.size(); ++entry)
+    if (directory.series(entry) < series.size()) series[directory.series(entry)] = true;
+}
+
 Result<PartWriter> PartWriter::create(fs::path file) {
   fs::path aside = file;
   aside += ".new";

@@ -60,6 +60,9 @@ class Part {
   [[nodiscard]] std::uint64_t read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                    Column& into) const;
 
+  // Sets those of its series. REQUIRES: `series` has info().series bits or more.
+  void mark(std::vector<bool>& series) const;
+
   [[nodiscard]] const PartInfo& info() const { return info_; }
   [[nodiscard]] std::size_t bytes() const { return mapping_.bytes().size(); }
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }

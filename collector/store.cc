@@ -140,9 +140,9 @@ Result<SeriesId> Store::series(const Labels& labels) {
   if (labels.packed().size() > limits::series_labels_bytes)
     return fail(Errc::too_big, "labels of a series have at most " +
                                    std::to_string(limits::series_labels_bytes) + " bytes");
-  if (index_.size() >= std::min(options_.series, limits::series_ids)) {
+  if (index_.size() - empty_series_ >= options_.series || index_.size() >= limits::series_ids) {
     refused_series_.fetch_add(1, std::memory_order_relaxed);
-    return fail(Errc::too_big, "there are " + std::to_string(index_.size()) +
+    return fail(Errc::too_big, "there are " + std::to_string(index_.size() - empty_series_) +
                                    " series, which is the limit; those go on");
   }
   const Writing lock = writing();
@@ -244,6 +244,7 @@ Store::Stats Store::stats() const {
     const std::lock_guard writer(writer_mutex_);
     stats.log_bytes = log_->bytes();
     stats.replayed = log_->replayed();
+    stats.empty_series = empty_series_;
   }
   const Reading lock = reading();
   stats.series = index_.size();
@@ -416,11 +417,28 @@ std::size_t Store::expire() {
     const bool old = part->info().last_ms < oldest && part->info().made_ms < oldest;
     (old ? expired : kept).push_back(part);
   }
-  if (expired.empty()) return 0;
-  publish(std::move(kept));
+  if (!expired.empty()) publish(std::move(kept));
   // Reads that are under way have them mapped still.
   for (const auto& part : expired) ::unlink(part->file().c_str());
+  count_empty();
   return expired.size();
+}
+
+void Store::count_empty() {
+  std::vector<bool> used;
+  for (const auto& part : *parts_) {
+    used.resize(std::max<std::size_t>(used.size(), part->info().series));
+    part->mark(used);
+  }
+  const std::lock_guard writer(writer_mutex_);
+  const Reading lock = reading();
+  used.resize(std::max(used.size(), index_.size()));
+  head_->mark(used);
+  if (frozen_) frozen_->mark(used);
+  // Made, and about to be appended to.
+  for (std::size_t id = pending_first_.raw(); id < index_.size(); ++id) used[id] = true;
+  empty_series_ = static_cast<std::size_t>(
+      std::count(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(index_.size()), false));
 }
 
 std::int64_t Store::now_ms() const {

@@ -63,6 +63,7 @@ class Store final : public Source {
   };
   struct Stats {
     std::uint64_t series = 0;
+    std::uint64_t empty_series = 0;    // of these, no sample was left at the last look
     std::uint64_t refused_series = 0;  // asked for above the limit
     std::uint64_t head_samples = 0;    // not sealed
     std::uint64_t sealed_samples = 0;
@@ -112,7 +113,8 @@ class Store final : public Source {
   // Merges parts while there are some to merge; how many went. `whole`: all into one, as far as
   // sizes allow. Parts with damage are left as they are. disk, corrupt: as seal(); no part is lost.
   [[nodiscard]] Result<std::size_t> merge(bool whole = false);
-  // Drops parts that are too old; how many.
+  // Drops parts that are too old; how many. Series of which no sample is left do not count for the
+  // limit from then on; they keep their ids, in case they come again.
   std::size_t expire();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
@@ -133,6 +135,7 @@ class Store final : public Source {
   [[nodiscard]] std::size_t mergeable(bool whole) const;
   [[nodiscard]] Status merge_last(std::size_t count);
   void publish(Parts parts);
+  void count_empty();
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
@@ -154,6 +157,7 @@ class Store final : public Source {
   std::unique_ptr<Log> log_;
   SeriesId pending_first_;
   std::vector<Labels> pending_;  // series that no append() has written yet
+  std::size_t empty_series_ = 0;
 
   // The system's lock lets readers pass a writer that waits, for ever if they never pause: a writer
   // holds the turn while it waits, and a reader must have had it.

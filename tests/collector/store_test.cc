@@ -324,6 +324,29 @@ TEST_F(StoreTest, AtTheLimitOldSeriesGoOnAndNewOnesAreRefusedAndCounted) {
   EXPECT_EQ(store->append(unknown).error().code, Errc::bad_params);
 }
 
+TEST_F(StoreTest, SeriesOfWhichNoSampleIsLeftMakeRoomAndKeepTheirIds) {
+  constexpr std::int64_t day = 86'400'000;
+  options_.series = 2;
+  options_.retention = std::chrono::hours(24);
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  const Point old[] = {{ids[0], 0, 1}, {ids[1], 0, 1}};
+  ASSERT_TRUE(store->append(old).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  clock_.set_ms(1'700'000'000'000 + 2 * day);
+  const Point fresh[] = {{ids[1], 1'700'000'000'000 + 2 * day, 1}};
+  ASSERT_TRUE(store->append(fresh).has_value());
+  EXPECT_EQ(store->series(labels(2)).error().code, Errc::too_big);
+  EXPECT_EQ(store->expire(), 1U);
+  EXPECT_EQ(store->stats().empty_series, 1U);
+  EXPECT_EQ(*store->series(labels(2)), SeriesId(2));
+  EXPECT_EQ(store->series(labels(3)).error().code, Errc::too_big);
+  EXPECT_EQ(*store->series(labels(0)), ids[0]);
+  // Not appended to yet: it is not taken for empty.
+  EXPECT_EQ(store->expire(), 0U);
+  EXPECT_EQ(store->series(labels(3)).error().code, Errc::too_big);
+}
+
 TEST_F(StoreTest, TheLongestLabelsAreTakenAndLongerOnesAreNot) {
   auto store = open();
   // A name's length takes one byte, this value's two.
