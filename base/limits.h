@@ -583,12 +583,18 @@ inline constexpr std::uint32_t series_ids = 16'000'000;
 inline constexpr std::chrono::milliseconds log_sync_period{400};
 // Series that a store takes unless it is told otherwise: a hundred hosts with a thousand each.
 inline constexpr std::uint32_t store_series = 100'000;
-// Samples of one series that are held unpacked: 1 KiB, which for 10,000 series is 10 MB, and enough
-// for a block of which the head does not show.
-inline constexpr std::size_t open_samples = 64;
-// A log this large is sealed: two million samples, which a start replays in 50 ms; and blocks of
-// 10,000 series have 200 samples, which pack well.
-inline constexpr std::uint64_t seal_log_bytes = 4 << 20;
+// Samples of one series that are held unpacked: 512 bytes, which for 10,000 series is 5 MB, and
+// enough for a chunk of which the head is a fifth.
+inline constexpr std::size_t open_samples = 32;
+// A log this large is sealed: a million samples, which a start replays in 50 ms.
+inline constexpr std::uint64_t seal_log_bytes = 2 << 20;
+// So many parts of about one size become one: blocks of 10,000 series grow from 100 samples to
+// their full length, and each sample is written some four times until then.
+inline constexpr std::size_t merged_parts = 4;
+// Larger ones are not merged: their blocks are full. And none that hold more than a share of the
+// retention, since a part goes as a whole.
+inline constexpr std::uint64_t merged_part_bytes = 64 << 20;
+inline constexpr std::int64_t parts_per_retention = 10;
 // A log that grows to this, because nothing can be sealed, takes no more: its points are in memory.
 inline constexpr std::uint64_t log_bytes = 64 << 20;
 // How soon a seal that failed is tried again, and how often it is looked what is too old.

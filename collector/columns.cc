@@ -26,7 +26,9 @@ void put_in_order(Column& column) {
   if (std::ranges::adjacent_find(t, std::greater_equal()) == t.end()) return;
   std::vector<std::uint32_t> order(t.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return t[i]; });
+  // By time, then as they came; clang warns of what libstdc++'s stable_sort uses.
+  std::ranges::sort(
+      order, [&](std::uint32_t a, std::uint32_t b) { return t[a] != t[b] ? t[a] < t[b] : a < b; });
   Column sorted;
   for (const std::uint32_t i : order) {
     if (sorted.size() > 0 && sorted.t_ms.back() == t[i])

@@ -33,6 +33,11 @@ void Head::pack(Series& series) {
   series.open.clear();
 }
 
+void Head::mark(std::vector<bool>& series) const {
+  for (std::size_t id = 0; id < series_.size(); ++id)
+    if (!series_[id].open.empty()) series[id] = true;
+}
+
 void Head::read(SeriesId id, std::int64_t from_ms, std::int64_t to_ms, Column& into) const {
   if (id.raw() >= series_.size()) return;
   const Series& series = series_[id.raw()];

@@ -28,6 +28,8 @@ class Head {
   // Adds the samples from `from_ms` to `to_ms` behind those in `into`, as they came.
   void read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into) const;
 
+  // Sets those of its series. REQUIRES: `series` has series() bits or more.
+  void mark(std::vector<bool>& series) const;
   // Ids of its series are below this.
   [[nodiscard]] std::uint32_t series() const { return static_cast<std::uint32_t>(series_.size()); }
   // As they came: one that came twice counts twice.

@@ -153,7 +153,8 @@ void pack_integers(std::span<const std::int64_t> values, std::string& to) {
     Plan plan = plan_of(now);
     plan.order = order;
     plan.bytes += heads;
-    if (order == 0 || plan.bytes < best.bytes) best = plan;
+    if (order > 0 && plan.bytes >= best.bytes) break;
+    best = plan;
     if (plan.form == Form::uniform) break;
   }
   to += static_cast<char>(best.order | static_cast<unsigned>(best.form) << 2);

@@ -146,6 +146,13 @@ std::uint64_t Part::read(SeriesId series, std::int64_t from_ms, std::int64_t to_
   return damaged;
 }
 
+void Part::mark(std::vector<bool>& series) const {
+  if (!directory_is_whole()) return;
+  const Directory directory{mapping_.bytes().substr(directory_, info_.blocks * entry_bytes)};
+  for (std::size_t entry = 0; entry < directory.size(); ++entry)
+    if (directory.series(entry) < series.size()) series[directory.series(entry)] = true;
+}
+
 Result<PartWriter> PartWriter::create(fs::path file) {
   fs::path aside = file;
   aside += ".new";
@@ -211,11 +218,7 @@ Result<std::shared_ptr<const Part>> PartWriter::finish(std::int64_t made_ms,
   info_.directory_crc = crc32(std::string_view(unwritten_).substr(directory));
   unwritten_ += footer_of(info_);
   auto stored = store::write_all(aside_.fd(), unwritten_, aside());
-  if (stored) {
-    stored = store::put_in_place(aside_.fd(), aside(), file_);
-    // It may have its name without being on disk: nobody may believe it later.
-    if (!stored && stored.error().code == Errc::corrupt) ::unlink(file_.c_str());
-  }
+  if (stored) stored = store::put_in_place(aside_.fd(), aside(), file_);
   if (!stored) return std::unexpected(std::move(stored).error());
   return Part::open(file_);
 }

@@ -60,6 +60,9 @@ class Part {
   [[nodiscard]] std::uint64_t read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                    Column& into) const;
 
+  // Sets those of its series. REQUIRES: `series` has info().series bits or more.
+  void mark(std::vector<bool>& series) const;
+
   [[nodiscard]] const PartInfo& info() const { return info_; }
   [[nodiscard]] std::size_t bytes() const { return mapping_.bytes().size(); }
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
@@ -87,7 +90,8 @@ class PartWriter {
   // All samples of one series. REQUIRES: series come in ascending order, samples strictly ascending
   // in time, at least one. disk, too_big: the part cannot be finished.
   [[nodiscard]] Status add(SeriesId series, const Column& samples);
-  // Durable under its name when it returns. corrupt: a sync failed; the file is removed.
+  // Durable under its name when it returns, in the place of what had it. corrupt: a sync failed;
+  // what had the name is there, or the new part, whole in either case.
   [[nodiscard]] Result<std::shared_ptr<const Part>> finish(std::int64_t made_ms,
                                                            std::uint64_t segment);
   [[nodiscard]] std::uint64_t samples() const { return info_.samples; }

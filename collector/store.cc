@@ -82,6 +82,8 @@ Status Store::open_parts() {
     if (file.extension() == ".part") files.push_back(file);
   }
   if (cause) return fail(Errc::disk, "read folder " + folder_.string() + ": " + cause.message());
+  // A name that is not durable yet must be, before the log that it replaces goes.
+  if (auto synced = store::sync_folder(folder_ / "parts"); !synced) return synced;
   std::ranges::sort(files, {}, number_of);
   auto parts = std::make_shared<Parts>();
   for (const fs::path& file : files) {
@@ -138,9 +140,9 @@ Result<SeriesId> Store::series(const Labels& labels) {
   if (labels.packed().size() > limits::series_labels_bytes)
     return fail(Errc::too_big, "labels of a series have at most " +
                                    std::to_string(limits::series_labels_bytes) + " bytes");
-  if (index_.size() >= std::min(options_.series, limits::series_ids)) {
+  if (index_.size() - empty_series_ >= options_.series || index_.size() >= limits::series_ids) {
     refused_series_.fetch_add(1, std::memory_order_relaxed);
-    return fail(Errc::too_big, "there are " + std::to_string(index_.size()) +
+    return fail(Errc::too_big, "there are " + std::to_string(index_.size() - empty_series_) +
                                    " series, which is the limit; those go on");
   }
   const Writing lock = writing();
@@ -242,6 +244,7 @@ Store::Stats Store::stats() const {
     const std::lock_guard writer(writer_mutex_);
     stats.log_bytes = log_->bytes();
     stats.replayed = log_->replayed();
+    stats.empty_series = empty_series_;
   }
   const Reading lock = reading();
   stats.series = index_.size();
@@ -256,6 +259,7 @@ Store::Stats Store::stats() const {
   stats.damaged_parts = damaged_parts_;
   stats.seals = seals_;
   stats.failed_seals = failed_seals_;
+  stats.merges = merges_;
   return stats;
 }
 
@@ -318,29 +322,133 @@ Status Store::seal() {
   return {};
 }
 
+// ---- merging ----
+
+// How many parts at the end of the list are to be made one; 0: none.
+std::size_t Store::mergeable(bool whole) const {
+  const Parts& parts = *parts_;
+  std::size_t count = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t first = last_of_all;
+  std::int64_t last = first_of_all;
+  const std::int64_t longest =
+      std::chrono::duration_cast<std::chrono::milliseconds>(options_.retention).count() /
+      limits::parts_per_retention;
+  for (; count < parts.size(); ++count) {
+    const Part& part = *parts[parts.size() - 1 - count];
+    bytes += part.bytes();
+    first = std::min(first, part.info().first_ms);
+    last = std::max(last, part.info().last_ms);
+    const auto span = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
+    if (number_of(part.file()) <= unmerged_ || bytes > limits::merged_part_bytes ||
+        span > static_cast<std::uint64_t>(longest))
+      break;
+  }
+  if (whole) return count > 1 ? count : 0;
+  if (count < limits::merged_parts) return 0;
+  // About one size: the oldest of them is no larger than the others together.
+  const std::size_t size = parts[parts.size() - limits::merged_parts]->bytes();
+  std::uint64_t others = 0;
+  for (std::size_t i = 1; i < limits::merged_parts; ++i) others += parts[parts.size() - i]->bytes();
+  return size <= others ? limits::merged_parts : 0;
+}
+
+Status Store::merge_last(std::size_t count) {
+  const Parts parts = *parts_;
+  const std::span<const std::shared_ptr<const Part>> merged = std::span(parts).last(count);
+  PartInfo all;
+  for (const auto& part : merged) {
+    all.series = std::max(all.series, part->info().series);
+    all.made_ms = std::max(all.made_ms, part->info().made_ms);
+    all.segment = std::max(all.segment, part->info().segment);
+  }
+  const std::uint64_t number = number_of(merged.back()->file());
+  auto writer = PartWriter::create(part_path(folder_, number));
+  if (!writer) return std::unexpected(std::move(writer).error());
+  Column samples;
+  std::uint64_t damaged = 0;
+  for (std::uint32_t id = 0; id < all.series && damaged == 0; ++id) {
+    samples.clear();
+    for (const auto& part : merged)
+      damaged += part->read(SeriesId(id), first_of_all, last_of_all, samples);
+    if (samples.size() == 0) continue;
+    put_in_order(samples);
+    if (auto added = writer->add(SeriesId(id), samples); !added) return added;
+  }
+  // Without what is damaged it would look whole.
+  if (damaged != 0) {
+    unmerged_ = number;
+    return {};
+  }
+  // In the place of the newest: of the others nothing is lost if they are still there at a start.
+  auto part = writer->finish(all.made_ms, all.segment);
+  if (!part) return std::unexpected(std::move(part).error());
+  Parts next(parts.begin(), parts.end() - static_cast<std::ptrdiff_t>(count));
+  next.push_back(*std::move(part));
+  publish(std::move(next));
+  for (const auto& old : merged.first(count - 1)) ::unlink(old->file().c_str());
+  merges_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+void Store::publish(Parts parts) {
+  auto next = std::make_shared<const Parts>(std::move(parts));
+  const Writing lock = writing();
+  parts_ = std::move(next);
+}
+
+Result<std::size_t> Store::merge(bool whole) {
+  const std::lock_guard sealing(seal_mutex_);
+  const std::size_t before = parts_->size();
+  while (const std::size_t count = mergeable(whole)) {
+    if (auto merged = merge_last(count); !merged)
+      return std::unexpected(std::move(merged).error().in("store: merge"));
+  }
+  return before - parts_->size();
+}
+
 std::size_t Store::expire() {
   const std::lock_guard sealing(seal_mutex_);
   const std::int64_t oldest =
       now_ms() - std::chrono::duration_cast<std::chrono::milliseconds>(options_.retention).count();
-  auto kept = std::make_shared<Parts>();
+  Parts kept;
   Parts expired;
   for (const auto& part : *parts_) {
     const bool old = part->info().last_ms < oldest && part->info().made_ms < oldest;
-    (old ? expired : *kept).push_back(part);
+    (old ? expired : kept).push_back(part);
   }
-  if (expired.empty()) return 0;
-  {
-    const Writing lock = writing();
-    parts_ = std::move(kept);
-  }
+  if (!expired.empty()) publish(std::move(kept));
   // Reads that are under way have them mapped still.
   for (const auto& part : expired) ::unlink(part->file().c_str());
+  count_empty();
   return expired.size();
+}
+
+void Store::count_empty() {
+  std::vector<bool> used;
+  for (const auto& part : *parts_) {
+    used.resize(std::max<std::size_t>(used.size(), part->info().series));
+    part->mark(used);
+  }
+  const std::lock_guard writer(writer_mutex_);
+  const Reading lock = reading();
+  used.resize(std::max(used.size(), index_.size()));
+  head_->mark(used);
+  if (frozen_) frozen_->mark(used);
+  // Made, and about to be appended to.
+  for (std::size_t id = pending_first_.raw(); id < index_.size(); ++id) used[id] = true;
+  empty_series_ = static_cast<std::size_t>(
+      std::count(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(index_.size()), false));
 }
 
 std::int64_t Store::now_ms() const {
   const Clock& clock = options_.clock != nullptr ? *options_.clock : system_clock_;
   return to_ns(clock.wall()) / 1'000'000;
+}
+
+bool Store::wanted_again() {
+  const std::lock_guard guard(wake_mutex_);
+  return seal_wanted_;
 }
 
 void Store::run() {
@@ -353,6 +461,8 @@ void Store::run() {
     const bool wanted = std::exchange(seal_wanted_, false);
     lock.unlock();
     const bool sealed = !wanted || seal().has_value();
+    // A log that grows meanwhile is sealed first: a start replays it.
+    if (wanted && sealed && !wanted_again()) (void)merge();
     if (std::chrono::steady_clock::now() >= next_look) {
       expire();
       next_look = std::chrono::steady_clock::now() + limits::retention_look;

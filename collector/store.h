@@ -7,6 +7,10 @@
 // head, in this order, and puts them in order: so samples may come in any order, and of several
 // with one timestamp the last counts, wherever each of them is.
 //
+// Four parts of about one size at the end of the list are merged into one, so that blocks grow to
+// their full length and a read meets few parts. The merged one takes the name of the newest of
+// them, so that at any moment the files say what they said before.
+//
 // A part is dropped when its newest sample is older than the retention, and itself too: what
 // somebody imports today with old timestamps is kept as long as anything else that came today.
 //
@@ -59,6 +63,7 @@ class Store final : public Source {
   };
   struct Stats {
     std::uint64_t series = 0;
+    std::uint64_t empty_series = 0;    // of these, no sample was left at the last look
     std::uint64_t refused_series = 0;  // asked for above the limit
     std::uint64_t head_samples = 0;    // not sealed
     std::uint64_t sealed_samples = 0;
@@ -67,6 +72,7 @@ class Store final : public Source {
     std::uint64_t log_bytes = 0;
     std::uint64_t seals = 0;
     std::uint64_t failed_seals = 0;
+    std::uint64_t merges = 0;
     std::uint64_t damaged_parts = 0;   // put aside at the start, as FILE.damaged
     std::uint64_t damaged_blocks = 0;  // each time one is left out of a read
     Log::Replayed replayed;
@@ -104,7 +110,11 @@ class Store final : public Source {
 
   // Seals what is in the head now. disk, corrupt: it is still in the head and in the log.
   [[nodiscard]] Status seal();
-  // Drops parts that are too old; how many.
+  // Merges parts while there are some to merge; how many went. `whole`: all into one, as far as
+  // sizes allow. Parts with damage are left as they are. disk, corrupt: as seal(); no part is lost.
+  [[nodiscard]] Result<std::size_t> merge(bool whole = false);
+  // Drops parts that are too old; how many. Series of which no sample is left do not count for the
+  // limit from then on; they keep their ids, in case they come again.
   std::size_t expire();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
@@ -122,9 +132,14 @@ class Store final : public Source {
   [[nodiscard]] Status freeze();
   [[nodiscard]] Result<std::shared_ptr<const Part>> write_part(const Head& head,
                                                                std::uint64_t segment);
+  [[nodiscard]] std::size_t mergeable(bool whole) const;
+  [[nodiscard]] Status merge_last(std::size_t count);
+  void publish(Parts parts);
+  void count_empty();
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
+  [[nodiscard]] bool wanted_again();
   void run();
 
   const std::filesystem::path folder_;
@@ -133,14 +148,16 @@ class Store final : public Source {
   store::File lock_;  // held as long as this process has the folder open
 
   // Whoever takes several takes them in this order.
-  std::mutex seal_mutex_;  // guards sealing: next_part_, frozen_segment_
+  std::mutex seal_mutex_;  // guards sealing and merging: next_part_, frozen_segment_, unmerged_
   std::uint64_t next_part_ = 1;
   std::uint64_t frozen_segment_ = 0;
+  std::uint64_t unmerged_ = 0;  // parts up to this number have damage among them
 
   mutable std::mutex writer_mutex_;  // guards the log and which series it has
   std::unique_ptr<Log> log_;
   SeriesId pending_first_;
   std::vector<Labels> pending_;  // series that no append() has written yet
+  std::size_t empty_series_ = 0;
 
   // The system's lock lets readers pass a writer that waits, for ever if they never pause: a writer
   // holds the turn while it waits, and a reader must have had it.
@@ -155,6 +172,7 @@ class Store final : public Source {
   mutable std::atomic<std::uint64_t> damaged_blocks_ = 0;
   std::atomic<std::uint64_t> seals_ = 0;
   std::atomic<std::uint64_t> failed_seals_ = 0;
+  std::atomic<std::uint64_t> merges_ = 0;
   std::uint64_t damaged_parts_ = 0;
 
   std::mutex wake_mutex_;  // guards the two below

@@ -156,7 +156,7 @@ TEST_F(LogTest, CutAnywhereTheWholeRecordsBeforeAreThereAndTheRestIsCountedOnce)
     ASSERT_TRUE(log.has_value());
     ASSERT_TRUE((*log)->append(SeriesId(0), many(5), {}).has_value());
     ends[0] = fs::file_size(first_segment());
-    for (int i = 0; i < 6; ++i) {
+    for (std::uint32_t i = 0; i < 6; ++i) {
       const Point points[] = {{SeriesId(i % 5), i * 10, i / 3.0}, {SeriesId(1), i * 10, 2.5 * i}};
       ASSERT_TRUE((*log)->append(SeriesId(5), {}, points).has_value());
       // Before it is synced: a killed process leaves what the system has.
@@ -190,7 +190,7 @@ TEST_F(LogTest, AFlippedBitCostsOneRecordAndIsCounted) {
     auto log = open(none);
     ASSERT_TRUE(log.has_value());
     ASSERT_TRUE((*log)->append(SeriesId(0), many(4), {}).has_value());
-    for (int i = 0; i < 4; ++i) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
       const Point points[] = {{SeriesId(i), i * 10, i * 0.5}};
       ASSERT_TRUE((*log)->append(SeriesId(4), {}, points).has_value());
       all.push_back(said(points[0]));

@@ -188,6 +188,7 @@ TEST_F(StoreTest, RandomWorkWithSealsAndReopensIsWhatAModelSays) {
     const auto what = random() % 20;
     if (what == 0) {
       ASSERT_TRUE(store->seal().has_value());
+      ASSERT_TRUE(store->merge(random() % 4 == 0).has_value());
     }
     if (what == 1) {
       store.reset();
@@ -323,6 +324,29 @@ TEST_F(StoreTest, AtTheLimitOldSeriesGoOnAndNewOnesAreRefusedAndCounted) {
   EXPECT_EQ(store->append(unknown).error().code, Errc::bad_params);
 }
 
+TEST_F(StoreTest, SeriesOfWhichNoSampleIsLeftMakeRoomAndKeepTheirIds) {
+  constexpr std::int64_t day = 86'400'000;
+  options_.series = 2;
+  options_.retention = std::chrono::hours(24);
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  const Point old[] = {{ids[0], 0, 1}, {ids[1], 0, 1}};
+  ASSERT_TRUE(store->append(old).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  clock_.set_ms(1'700'000'000'000 + 2 * day);
+  const Point fresh[] = {{ids[1], 1'700'000'000'000 + 2 * day, 1}};
+  ASSERT_TRUE(store->append(fresh).has_value());
+  EXPECT_EQ(store->series(labels(2)).error().code, Errc::too_big);
+  EXPECT_EQ(store->expire(), 1U);
+  EXPECT_EQ(store->stats().empty_series, 1U);
+  EXPECT_EQ(*store->series(labels(2)), SeriesId(2));
+  EXPECT_EQ(store->series(labels(3)).error().code, Errc::too_big);
+  EXPECT_EQ(*store->series(labels(0)), ids[0]);
+  // Not appended to yet: it is not taken for empty.
+  EXPECT_EQ(store->expire(), 0U);
+  EXPECT_EQ(store->series(labels(3)).error().code, Errc::too_big);
+}
+
 TEST_F(StoreTest, TheLongestLabelsAreTakenAndLongerOnesAreNot) {
   auto store = open();
   // A name's length takes one byte, this value's two.
@@ -392,6 +416,99 @@ TEST_F(StoreTest, ASealThatFailsLosesNothingAndIsMadeUpFor) {
   EXPECT_EQ(store->stats().parts, 2U);
   EXPECT_EQ(store->stats().failed_seals, 1U);
   EXPECT_EQ(model_of(*store), wanted);
+}
+
+TEST_F(StoreTest, FourPartsOfOneSizeBecomeOneAndAMergeThatDiedHalfwayChangesNothing) {
+  auto store = open();
+  const auto ids = make_series(*store, 3);
+  Model wanted;
+  for (int part = 0; part < 4; ++part) {
+    std::vector<Point> points;
+    for (int t = 0; t < 50; ++t)
+      for (const SeriesId id : ids) points.push_back({id, part * 40 + t, part * 1000.0 + t});
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    ASSERT_EQ(store->merge().value(), 0U);
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  const fs::path copy = killed();
+  EXPECT_EQ(store->merge().value(), 3U);
+  EXPECT_EQ(store->stats().parts, 1U);
+  EXPECT_EQ(store->stats().sealed_samples, 3U * 170);
+  EXPECT_EQ(model_of(*store), wanted);
+  // The merged part has the newest one's name, and the others were not removed yet.
+  fs::copy(folder_ / "parts", copy / "parts",
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  {
+    const auto halfway = open(copy);
+    EXPECT_EQ(halfway->stats().parts, 4U);
+    EXPECT_EQ(model_of(*halfway), wanted);
+    EXPECT_EQ(halfway->merge(true).value(), 3U);
+    EXPECT_EQ(model_of(*halfway), wanted);
+  }
+  store.reset();
+  EXPECT_EQ(model_of(*open()), wanted);
+}
+
+TEST_F(StoreTest, PartsWithDamageAreNotMergedAndKeepWhatTheyHave) {
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  for (int part = 0; part < 2; ++part) {
+    const Point points[] = {{ids[0], part, 1.25}, {ids[1], part, 2.5}};
+    ASSERT_TRUE(store->append(points).has_value());
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  store.reset();
+  const fs::path file = only_file(folder_ / "parts", ".part");
+  std::string bytes = read_file(file);
+  bytes[0] ^= 1;
+  write_file(file, bytes);
+  store = open();
+  EXPECT_EQ(store->merge(true).value(), 0U);
+  EXPECT_EQ(store->merge(true).value(), 0U);
+  EXPECT_EQ(store->stats().parts, 2U);
+  const Model got = model_of(*store);
+  EXPECT_EQ(got.at(0).size(), 1U);
+  EXPECT_EQ(got.at(1).size(), 2U);
+}
+
+TEST_F(StoreTest, AMergeWhoseSyncFailsLosesNoPart) {
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  Model wanted;
+  for (int part = 0; part < 3; ++part) {
+    const Point points[] = {{ids[0], part, 1.0 * part}};
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  // The file's own sync; and the folder's, when the new one has its name already.
+  for (const std::string path : {"parts/0000000003.part.new", "parts"}) {
+    const fakes::FailingSync failing((folder_ / path).string());
+    EXPECT_EQ(store->merge(true).error().code, Errc::corrupt) << path;
+    EXPECT_EQ(fakes::FailingSync::failed(), 1);
+    EXPECT_EQ(model_of(*store), wanted);
+    EXPECT_EQ(model_of(*open(killed())), wanted);
+  }
+  EXPECT_EQ(store->merge(true).value(), 2U);
+  EXPECT_EQ(model_of(*store), wanted);
+  EXPECT_EQ(model_of(*open(killed())), wanted);
+}
+
+TEST_F(StoreTest, PartsThatSpanMoreThanAShareOfTheRetentionAreNotMerged) {
+  options_.retention = std::chrono::hours(10);
+  constexpr std::int64_t hour = 3'600'000;
+  for (const std::int64_t last : {hour, hour + 1}) {
+    const fs::path folder = root_ / std::to_string(last);
+    auto store = open(folder);
+    const auto ids = make_series(*store, 1);
+    for (const std::int64_t t : {std::int64_t{0}, last}) {
+      const Point points[] = {{ids[0], t, 1}};
+      ASSERT_TRUE(store->append(points).has_value());
+      ASSERT_TRUE(store->seal().has_value());
+    }
+    EXPECT_EQ(store->merge(true).value(), last == hour ? 1U : 0U);
+  }
 }
 
 TEST_F(StoreTest, OneProcessHasItAtATime) {
