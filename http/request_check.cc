@@ -10,7 +10,7 @@
 namespace tallymill::http {
 namespace {
 
-Response closing(Error error, int status) {
+Response closing(const Error& error, int status) {
   Response response = problem(error, status);
   response.close = true;
   return response;

@@ -119,7 +119,7 @@ void Gateway::open_socket(Request&& request, const std::shared_ptr<http::Socket>
   auto wish = wish_of(request);
   if (!wish) return socket->close(1008, wish.error().message);
   if (!feed_->ready()) return socket->close(1013, starting);
-  auto subscription = std::make_shared<Subscription<http::Socket>>(std::move(socket));
+  auto subscription = std::make_shared<Subscription<http::Socket>>(socket);
   const auto out = subscription->out;
   out->send(Kind::text, hello_json(*feed_));
   subscription->follower = feed_->follow(

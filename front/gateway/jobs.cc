@@ -79,9 +79,8 @@ void Gateway::list_jobs(Request&& request, Answer answer) {
       question.sort = value;
     else if (name == "cursor")
       question.cursor = value;
-    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
-      continue;
-    else if (name == "since" && is_number(value, question.since_unix_ns))
+    else if ((name == "limit" && is_number(value, question.limit) && question.limit > 0) ||
+             (name == "since" && is_number(value, question.since_unix_ns)))
       continue;
     else if (name == "limit" || name == "since")
       return answer.fail(no_number(name));
@@ -100,9 +99,8 @@ void Gateway::list_waterfalls(Request&& request, Answer answer) {
   for (const auto& [name, value] : request.query) {
     if (name == "ledger")
       question.ledger = value;
-    else if (name == "after" && is_number(value, question.after) && question.after >= 0)
-      continue;
-    else if (name == "limit" && is_number(value, question.limit) && question.limit > 0)
+    else if ((name == "after" && is_number(value, question.after) && question.after >= 0) ||
+             (name == "limit" && is_number(value, question.limit) && question.limit > 0))
       continue;
     else if (name == "after" || name == "limit")
       return answer.fail(no_number(name));

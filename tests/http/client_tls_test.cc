@@ -104,7 +104,7 @@ TEST_F(ClientTls, AWebSocketIsHeldToTheSame) {
               "/ws",
               Role::none,
               {.socket =
-                   [](Request&&, std::shared_ptr<Socket> at) {
+                   [](Request&&, const std::shared_ptr<Socket>& at) {
                      at->on_message(
                          [at](Socket::Kind kind, std::string_view said) { at->send(kind, said); });
                    }},
