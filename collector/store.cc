@@ -441,13 +441,18 @@ std::size_t Store::expire() {
 
 void Store::count_empty() {
   std::vector<bool> used;
+  const auto mark = [&](std::span<const std::shared_ptr<const Part>> parts) {
+    for (const auto& part : parts) {
+      used.resize(std::max<std::size_t>(used.size(), part->info().series));
+      part->mark(used);
+    }
+  };
+  const std::shared_ptr<const Parts> before = parts();
+  mark(*before);
   const std::lock_guard writer(writer_mutex_);
-  // A seal takes its samples from the one to the other under the lock that is held here.
   const Reading lock = reading();
-  for (const auto& part : *parts_) {
-    used.resize(std::max<std::size_t>(used.size(), part->info().series));
-    part->mark(used);
-  }
+  // What was sealed meanwhile.
+  mark(std::span(*parts_).subspan(before->size()));
   used.resize(std::max(used.size(), index_.size()));
   head_->mark(used);
   if (frozen_) frozen_->mark(used);

@@ -135,7 +135,7 @@ class Store final : public Source {
   [[nodiscard]] std::size_t mergeable(const Parts& parts, bool whole) const;
   [[nodiscard]] Status merge_last(const Parts& parts, std::size_t count);
   [[nodiscard]] std::shared_ptr<const Parts> parts() const;
-  void count_empty();
+  void count_empty();  // REQUIRES: merge_mutex_ is held
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
