@@ -54,7 +54,10 @@ Result<std::unique_ptr<Store>> Store::open(fs::path folder, const Options& optio
   std::unique_ptr<Store> store(new Store(std::move(folder), options, std::move(lock)));
   if (auto done = store->open_parts(); !done) return std::unexpected(std::move(done).error());
   if (auto done = store->replay(); !done) return std::unexpected(std::move(done).error());
-  if (options.background) store->seals_thread_ = std::thread([raw = store.get()] { raw->run(); });
+  if (options.background) {
+    store->seals_thread_ = std::thread([raw = store.get()] { raw->run_seals(); });
+    store->merges_thread_ = std::thread([raw = store.get()] { raw->run_merges(); });
+  }
   return store;
 }
 
@@ -66,6 +69,7 @@ Store::~Store() {
   }
   wake_.notify_all();
   seals_thread_.join();
+  merges_thread_.join();
 }
 
 // ---- start ----
@@ -310,9 +314,9 @@ Status Store::seal() {
     ++next_part_;
   }
   {
+    const Writing lock = writing();
     auto parts = std::make_shared<Parts>(*parts_);
     if (part) parts->push_back(std::move(part));
-    const Writing lock = writing();
     parts_ = std::move(parts);
     frozen_.reset();
   }
@@ -325,8 +329,7 @@ Status Store::seal() {
 // ---- merging ----
 
 // How many parts at the end of the list are to be made one; 0: none.
-std::size_t Store::mergeable(bool whole) const {
-  const Parts& parts = *parts_;
+std::size_t Store::mergeable(const Parts& parts, bool whole) const {
   std::size_t count = 0;
   std::uint64_t bytes = 0;
   std::int64_t first = last_of_all;
@@ -353,8 +356,7 @@ std::size_t Store::mergeable(bool whole) const {
   return size <= others ? limits::merged_parts : 0;
 }
 
-Status Store::merge_last(std::size_t count) {
-  const Parts parts = *parts_;
+Status Store::merge_last(const Parts& parts, std::size_t count) {
   const std::span<const std::shared_ptr<const Part>> merged = std::span(parts).last(count);
   PartInfo all;
   for (const auto& part : merged) {
@@ -383,41 +385,54 @@ Status Store::merge_last(std::size_t count) {
   // In the place of the newest: of the others nothing is lost if they are still there at a start.
   auto part = writer->finish(all.made_ms, all.segment);
   if (!part) return std::unexpected(std::move(part).error());
-  Parts next(parts.begin(), parts.end() - static_cast<std::ptrdiff_t>(count));
-  next.push_back(*std::move(part));
-  publish(std::move(next));
+  {
+    const Writing lock = writing();
+    // Only seals changed the list since, and they add behind.
+    Parts next = *parts_;
+    const auto at = std::ranges::find(next, merged.front());
+    TM_CHECK(at != next.end());
+    *at = *std::move(part);
+    next.erase(at + 1, at + static_cast<std::ptrdiff_t>(count));
+    parts_ = std::make_shared<const Parts>(std::move(next));
+  }
   for (const auto& old : merged.first(count - 1)) ::unlink(old->file().c_str());
   merges_.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
 
-void Store::publish(Parts parts) {
-  auto next = std::make_shared<const Parts>(std::move(parts));
-  const Writing lock = writing();
-  parts_ = std::move(next);
+std::shared_ptr<const Store::Parts> Store::parts() const {
+  const Reading lock = reading();
+  return parts_;
 }
 
 Result<std::size_t> Store::merge(bool whole) {
-  const std::lock_guard sealing(seal_mutex_);
-  const std::size_t before = parts_->size();
-  while (const std::size_t count = mergeable(whole)) {
-    if (auto merged = merge_last(count); !merged)
+  const std::lock_guard merging(merge_mutex_);
+  std::size_t gone = 0;
+  for (;;) {
+    const std::shared_ptr<const Parts> now = parts();
+    const std::size_t count = mergeable(*now, whole);
+    if (count == 0) return gone;
+    const std::uint64_t before = merges_;
+    if (auto merged = merge_last(*now, count); !merged)
       return std::unexpected(std::move(merged).error().in("store: merge"));
+    if (merges_ != before) gone += count - 1;
   }
-  return before - parts_->size();
 }
 
 std::size_t Store::expire() {
-  const std::lock_guard sealing(seal_mutex_);
+  const std::lock_guard merging(merge_mutex_);
   const std::int64_t oldest =
       now_ms() - std::chrono::duration_cast<std::chrono::milliseconds>(options_.retention).count();
-  Parts kept;
   Parts expired;
-  for (const auto& part : *parts_) {
-    const bool old = part->info().last_ms < oldest && part->info().made_ms < oldest;
-    (old ? expired : kept).push_back(part);
+  {
+    const Writing lock = writing();
+    Parts kept;
+    for (const auto& part : *parts_) {
+      const bool old = part->info().last_ms < oldest && part->info().made_ms < oldest;
+      (old ? expired : kept).push_back(part);
+    }
+    if (!expired.empty()) parts_ = std::make_shared<const Parts>(std::move(kept));
   }
-  if (!expired.empty()) publish(std::move(kept));
   // Reads that are under way have them mapped still.
   for (const auto& part : expired) ::unlink(part->file().c_str());
   count_empty();
@@ -426,12 +441,18 @@ std::size_t Store::expire() {
 
 void Store::count_empty() {
   std::vector<bool> used;
-  for (const auto& part : *parts_) {
-    used.resize(std::max<std::size_t>(used.size(), part->info().series));
-    part->mark(used);
-  }
+  const auto mark = [&](std::span<const std::shared_ptr<const Part>> parts) {
+    for (const auto& part : parts) {
+      used.resize(std::max<std::size_t>(used.size(), part->info().series));
+      part->mark(used);
+    }
+  };
+  const std::shared_ptr<const Parts> before = parts();
+  mark(*before);
   const std::lock_guard writer(writer_mutex_);
   const Reading lock = reading();
+  // What was sealed meanwhile.
+  mark(std::span(*parts_).subspan(before->size()));
   used.resize(std::max(used.size(), index_.size()));
   head_->mark(used);
   if (frozen_) frozen_->mark(used);
@@ -446,30 +467,39 @@ std::int64_t Store::now_ms() const {
   return to_ns(clock.wall()) / 1'000'000;
 }
 
-bool Store::wanted_again() {
-  const std::lock_guard guard(wake_mutex_);
-  return seal_wanted_;
+void Store::run_seals() {
+  name_thread("store-seal");
+  std::unique_lock lock(wake_mutex_);
+  for (;;) {
+    wake_.wait(lock, [&] { return stopping_ || seal_wanted_; });
+    if (stopping_) return;
+    seal_wanted_ = false;
+    lock.unlock();
+    const bool sealed = seal().has_value();
+    lock.lock();
+    merge_wanted_ = true;
+    wake_.notify_all();
+    if (!sealed && !wake_.wait_for(lock, limits::seal_again, [&] { return stopping_; }))
+      seal_wanted_ = true;
+  }
 }
 
-void Store::run() {
-  name_thread("store-seal");
+void Store::run_merges() {
+  name_thread("store-merge");
   auto next_look = std::chrono::steady_clock::now();
   std::unique_lock lock(wake_mutex_);
-  while (!stopping_) {
-    wake_.wait_until(lock, next_look, [&] { return stopping_ || seal_wanted_; });
+  for (;;) {
+    wake_.wait_until(lock, next_look, [&] { return stopping_ || merge_wanted_; });
     if (stopping_) return;
-    const bool wanted = std::exchange(seal_wanted_, false);
+    merge_wanted_ = false;
     lock.unlock();
-    const bool sealed = !wanted || seal().has_value();
-    // A log that grows meanwhile is sealed first: a start replays it.
-    if (wanted && sealed && !wanted_again()) (void)merge();
+    // One that fails is made up for after the next seal.
+    (void)merge();
     if (std::chrono::steady_clock::now() >= next_look) {
       expire();
       next_look = std::chrono::steady_clock::now() + limits::retention_look;
     }
     lock.lock();
-    if (!sealed && !wake_.wait_for(lock, limits::seal_again, [&] { return stopping_; }))
-      seal_wanted_ = true;
   }
 }
 

@@ -21,7 +21,7 @@
 //
 // Threads: any. One writes at a time (series, append, seal, expire wait for one another, but for
 // the long part of a seal); readers go on together, and wait for a writer only while it puts points
-// into memory. A thread of its own seals and expires.
+// into memory. A thread of its own seals, another merges and expires.
 #pragma once
 
 #include <atomic>
@@ -132,15 +132,15 @@ class Store final : public Source {
   [[nodiscard]] Status freeze();
   [[nodiscard]] Result<std::shared_ptr<const Part>> write_part(const Head& head,
                                                                std::uint64_t segment);
-  [[nodiscard]] std::size_t mergeable(bool whole) const;
-  [[nodiscard]] Status merge_last(std::size_t count);
-  void publish(Parts parts);
-  void count_empty();
+  [[nodiscard]] std::size_t mergeable(const Parts& parts, bool whole) const;
+  [[nodiscard]] Status merge_last(const Parts& parts, std::size_t count);
+  [[nodiscard]] std::shared_ptr<const Parts> parts() const;
+  void count_empty();  // REQUIRES: merge_mutex_ is held
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
-  [[nodiscard]] bool wanted_again();
-  void run();
+  void run_seals();
+  void run_merges();
 
   const std::filesystem::path folder_;
   const Options options_;
@@ -148,10 +148,12 @@ class Store final : public Source {
   store::File lock_;  // held as long as this process has the folder open
 
   // Whoever takes several takes them in this order.
-  std::mutex seal_mutex_;  // guards sealing and merging: next_part_, frozen_segment_, unmerged_
+  std::mutex merge_mutex_;      // guards merging and expiring
+  std::uint64_t unmerged_ = 0;  // parts up to this number have damage among them
+
+  std::mutex seal_mutex_;  // guards sealing: next_part_, frozen_segment_
   std::uint64_t next_part_ = 1;
   std::uint64_t frozen_segment_ = 0;
-  std::uint64_t unmerged_ = 0;  // parts up to this number have damage among them
 
   mutable std::mutex writer_mutex_;  // guards the log and which series it has
   std::unique_ptr<Log> log_;
@@ -175,11 +177,13 @@ class Store final : public Source {
   std::atomic<std::uint64_t> merges_ = 0;
   std::uint64_t damaged_parts_ = 0;
 
-  std::mutex wake_mutex_;  // guards the two below
+  std::mutex wake_mutex_;  // guards the three below
   bool seal_wanted_ = false;
+  bool merge_wanted_ = false;
   bool stopping_ = false;
   std::condition_variable wake_;
   std::thread seals_thread_;
+  std::thread merges_thread_;  // so that no seal waits for a merge, which takes longer
 };
 
 }  // namespace tallymill::collector
