@@ -93,7 +93,8 @@ std::optional<Refusal> type_refused(const Request& request, const Accepts& accep
   if (is_safe(request.method) || (said == 0 && !has_body(request.headers))) return std::nullopt;
   // Nobody's bodies are unpacked: a few bytes of one may be gigabytes.
   const std::string coding = lower_case(request.headers.list("Content-Encoding"));
-  if (!coding.empty() && coding != "identity" && coding != accepts.coding)
+  const bool plain = request.headers.count("Content-Encoding") == 0 || coding == "identity";
+  if (!plain && (coding.empty() || coding != accepts.coding))
     return Refusal{415, {Errc::bad_frame, "a body is sent as it is, without Content-Encoding"}};
   const std::string type = media_type_of(request.headers.get("Content-Type"));
   if (said == 1 && (may_write(request.method, type) || (!type.empty() && type == accepts.type)))
