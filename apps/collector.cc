@@ -11,6 +11,7 @@
 
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
+#include "base/code_pages.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "collector/collector.h"
@@ -78,6 +79,7 @@ int main(int argc, char** argv) {
   collector.start();
   const std::string& said = config.collector.http;
   log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), collector.port()));
+  tallymill::give_back_code_pages();
   int signal = 0;
   ::sigwait(&signals, &signal);
   collector.stop();
