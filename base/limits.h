@@ -333,6 +333,9 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 // stack to end.
 inline constexpr Bytes query_bytes = 64_KiB;
 inline constexpr int query_depth = 200;
+// Operators: those of one chain are as deep a tree as there are of them, and a tree is gone through
+// by calls; 5,000 fit into a stack of 8 MiB, fewer with the sanitizers' larger frames.
+inline constexpr int query_operators = 1'000;
 // Numbers that one query may have in memory at once: 400 MB.
 inline constexpr std::size_t query_samples = 50'000'000;
 // Points of one series in an answer: as Prometheus, more than any screen is wide.

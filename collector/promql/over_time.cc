@@ -242,7 +242,7 @@ std::optional<Error> arguments_refused(std::string_view name, std::span<const do
   if (name != "holt_winters") return std::nullopt;
   constexpr std::string_view factors[] = {"smoothing", "trend"};
   for (std::size_t i = 0; i < 2; ++i)
-    if (!(arguments[i] > 0 && arguments[i] < 1))
+    if (arguments[i] <= 0 || arguments[i] >= 1)  // NaN is taken
       return Error{Errc::bad_params,
                    fmt::format("invalid {} factor. Expected: 0 < factor < 1, got: {}", factors[i],
                                arguments[i])};
