@@ -218,6 +218,14 @@ TEST(Parse, AQueryIsAsLongAndAsDeepAsItMayAndNotMore) {
   };
   EXPECT_TRUE(parse(deep(limits::query_depth - 1)));
   EXPECT_FALSE(parse(deep(limits::query_depth)));
+  const auto chain = [](int operators) {
+    std::string query = "1";
+    for (int i = 0; i < operators; ++i) query += "+1";
+    return query;
+  };
+  EXPECT_TRUE(parse(chain(limits::query_operators)));
+  EXPECT_FALSE(parse(chain(limits::query_operators + 1)));
+  EXPECT_FALSE(parse(chain(30'000)));
   EXPECT_FALSE(parse(std::string(60'000, '-') + "1"));
   EXPECT_FALSE(parse(std::string(60'000, '(')));
 }
