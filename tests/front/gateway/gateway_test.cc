@@ -30,7 +30,8 @@ class GatewayTest : public FrontAlone {
 
   void SetUp() override {
 #ifdef __SANITIZE_THREAD__
-    GTEST_SKIP() << "SKIPPED: over ipc, which this sanitizer needs, a line is not connected at once";
+    GTEST_SKIP()
+        << "SKIPPED: over ipc, which this sanitizer needs, a line is not connected at once";
 #endif
   }
 
