@@ -55,11 +55,12 @@ class GatewayTest : public FrontAlone {
 };
 
 TEST_F(GatewayTest, MayEndWhileAnEndIsAskedFor) {
-  const auto waiting = client();
+  auto waiting = client();
   post(waiting);
   answer(bus::Accepted{.request = next_of(bus::Verb::submit), .job = 7});
   next_of(bus::Verb::status);
   gateway_.reset();
+  EXPECT_TRUE(waiting.ended());
 }
 
 TEST_F(GatewayTest, AJobThatIsAcceptedWhileItDrainsIsAnsweredAtOnce) {
