@@ -503,9 +503,9 @@ inline constexpr Bytes http_bytes_per_second = 1_KiB;
 // What is read of a body at once, and of a refused one before the connection is closed: a client
 // that is still sending reads the answer only then.
 inline constexpr Bytes http_piece = 64_KiB;
+inline constexpr Bytes http_drained_body = 256_KiB;
 // What one call hands to the system of an answer: below a millisecond of the server's thread.
 inline constexpr Bytes http_write_bytes = 1_MiB;
-inline constexpr Bytes http_drained_body = 256_KiB;
 // One message of a WebSocket, also when it comes compressed, in as many frames as it likes.
 inline constexpr Bytes http_socket_message_bytes = 1_MiB;
 // Bytes that wait for a reader of a stream or WebSocket: a few seconds of a busy feed.
