@@ -16,13 +16,10 @@ namespace tallymill::promql {
 namespace {
 
 Labels group_of(const Labels& labels, bool without, const std::vector<std::string>& names) {
-  Labels::Pairs kept;
-  for (const Label& label : labels) {
+  return labels.only([&](const Label& label) {
     const bool named = std::ranges::find(names, label.name) != names.end();
-    if (without ? named || label.name == collector::metric_name : !named) continue;
-    kept.emplace_back(label.name, label.value);
-  }
-  return Labels::of(std::move(kept));
+    return without ? !named && label.name != collector::metric_name : named;
+  });
 }
 
 struct Group {
@@ -45,19 +42,17 @@ std::vector<Group> groups_of(const Rows& rows, bool without,
 
 // ---- one number of many, member by member ----
 
-// sum, count, group, min, max: `add` takes a further number to what is there.
-template <class Add>
-std::vector<double> folded(const Rows& rows, const Group& group, std::size_t steps, double first,
+// sum, count, group, min, max: `start` makes the first number what is there, `add` takes a further
+// one to it.
+template <class Start, class Add>
+std::vector<double> folded(const Rows& rows, const Group& group, std::size_t steps, Start start,
                            Add add) {
   std::vector<double> into(steps, absent);
   for (const std::size_t member : group.members) {
-    const auto& values = rows[member].values;
+    const double* const values = rows[member].values.data();
     for (std::size_t step = 0; step < steps; ++step) {
       if (is_absent(values[step])) continue;
-      // `first` NaN: the first number itself.
-      into[step] = is_absent(into[step]) && std::isnan(first)
-                       ? values[step]
-                       : add(is_absent(into[step]) ? first : into[step], values[step]);
+      into[step] = is_absent(into[step]) ? start(values[step]) : add(into[step], values[step]);
     }
   }
   return into;
@@ -123,18 +118,20 @@ Result<std::vector<double>> quantiles(const Rows& rows, const Group& group, std:
 Result<std::vector<double>> one_of(Aggregation op, const Rows& rows, const Group& group,
                                    std::size_t steps, std::span<const double> parameters,
                                    Patience& patience) {
+  constexpr auto itself = [](double value) { return value; };
+  constexpr auto one = [](double) { return 1.0; };
   switch (op) {
     case Aggregation::sum:
-      return folded(rows, group, steps, nan_value, [](double a, double b) { return a + b; });
+      return folded(rows, group, steps, itself, [](double a, double b) { return a + b; });
     case Aggregation::count:
-      return folded(rows, group, steps, 0, [](double a, double) { return a + 1; });
+      return folded(rows, group, steps, one, [](double a, double) { return a + 1; });
     case Aggregation::group:
-      return folded(rows, group, steps, 1, [](double a, double) { return a; });
+      return folded(rows, group, steps, one, [](double a, double) { return a; });
     case Aggregation::min:
-      return folded(rows, group, steps, nan_value,
+      return folded(rows, group, steps, itself,
                     [](double a, double b) { return a > b || std::isnan(a) ? b : a; });
     case Aggregation::max:
-      return folded(rows, group, steps, nan_value,
+      return folded(rows, group, steps, itself,
                     [](double a, double b) { return a < b || std::isnan(a) ? b : a; });
     case Aggregation::avg:
       return means(rows, group, steps);

@@ -410,39 +410,23 @@ class Evaluator {
     const auto function = over_time_named(absence ? "present_over_time" : name);
     auto scalars = scalars_of(call, grid);
     if (!scalars) return std::unexpected(std::move(scalars).error());
-    std::vector<double> arguments(scalars->size());
     const Moments moments = moments_of(matrix, grid);
-    const std::int64_t range = range_of(matrix);
+    const Windows windows{.grid = grid,
+                          .end_ms = moments.first(),
+                          .step_ms = grid.count > 1 ? moments.at(1) - moments.at(0) : 0,
+                          .range_ms = range_of(matrix),
+                          .arguments = *scalars,
+                          .patience = &patience_};
     Column live;
+    std::vector<double> values(grid.count);
     Rows rows;
     auto done = each_series(
         matrix, grid, moments, [&](const Labels& labels, const Column& samples) -> Status {
-          const Column& kept = without_stale(samples, live);
-          function->begin(kept);
-          Row row{name == "last_over_time" ? labels : without_name(labels),
-                  std::vector<double>(grid.count, absent)};
-          bool any = false;
-          Window window{.samples = &kept};
-          for (std::size_t step = 0; step < grid.count; ++step) {
-            window.end_ms = moments.at(step);
-            window.begin_ms = window.end_ms - range;
-            while (window.last < kept.size() && kept.t_ms[window.last] <= window.end_ms)
-              ++window.last;
-            while (window.first < window.last && kept.t_ms[window.first] < window.begin_ms)
-              ++window.first;
-            if (auto still = patience_.spend(window.size() + 1); !still) return still;
-            if (window.size() == 0) continue;
-            for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = (*scalars)[i][step];
-            if (auto refused = arguments_refused(name, arguments))
-              return std::unexpected(std::move(*refused));
-            window.now_ms = grid.at(step);
-            window.arguments = arguments;
-            row.values[step] = function->of(window);
-            any = any || !is_absent(row.values[step]);
-          }
-          if (!any) return {};
+          if (auto had = function->of(without_stale(samples, live), windows, values); !had)
+            return had;
+          if (is_all_absent(values)) return {};
           if (auto held = hold(grid.count); !held) return held;
-          rows.push_back(std::move(row));
+          rows.push_back({name == "last_over_time" ? labels : without_name(labels), values});
           return {};
         });
     if (!done) return std::unexpected(std::move(done).error());
