@@ -186,6 +186,15 @@ inline constexpr std::size_t death_files = 256;
 // keeps a process's export below a few megabytes.
 inline constexpr std::size_t series_per_metric = 1000;
 
+// What is read of one file of /proc: /proc/stat of a machine with 256 CPUs is 60 KB.
+inline constexpr std::size_t proc_file_bytes = 1 << 20;
+// A process gives its free memory back to the system after so long with less than this share of a
+// CPU used: sooner would be in the way of the next burst, and 30 s after one it is to be back.
+inline constexpr std::chrono::seconds heap_idle{5};
+inline constexpr double heap_idle_cpus = 0.1;
+// A line that is said again and again, because something is away, comes this often.
+inline constexpr std::chrono::seconds log_again{10};
+
 // ---- front ----
 
 // Heartbeat of a worker, and how long after the last listing of a token its lease lapses: three
@@ -427,6 +436,8 @@ inline constexpr std::size_t params_memo_bytes = 4096;
 
 // The longest that a synthetic job works: an hour.
 inline constexpr std::int64_t synthetic_service_us = 3'600'000'000;
+// And what it may leak: enough to be seen, of one job.
+inline constexpr std::int64_t synthetic_leak_bytes = 1 << 20;
 
 // What handler threads have to say on the control socket and the loop has not sent yet: an end and
 // a preview for each place.
@@ -651,5 +662,15 @@ inline constexpr std::size_t statsd_sets = 64;
 inline constexpr std::size_t statsd_set_values = 16'384;
 // The smallest sample rate: one line then stands for a million.
 inline constexpr double statsd_min_rate = 1e-6;
+
+// ---- the collector: the host and what is made of it ----
+
+// Disks that are told one by one, and network devices: a host of containers has a device for each
+// of them. What is beyond is left out, and counted.
+inline constexpr std::size_t host_devices = 64;
+// Processes that are watched for leaks: two gauges each, of each measure of memory.
+inline constexpr std::size_t leak_processes = 400;
+// Series of one question for steps; what would be one more is left out, and said.
+inline constexpr std::size_t trend_series = 1'000;
 
 }  // namespace tallymill::limits
