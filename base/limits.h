@@ -673,4 +673,44 @@ inline constexpr std::size_t leak_processes = 400;
 // Series of one question for steps; what would be one more is left out, and said.
 inline constexpr std::size_t trend_series = 1'000;
 
+// ---- the collector's other doors: what metrics are, exemplars, scraping, StatsD, ways out ----
+
+// Metrics of which it is known what they are. Each costs some 200 bytes; a host with everything on
+// it has some 2,000.
+inline constexpr std::size_t metadata_metrics = 20'000;
+// And their names and texts: with the longest help, few of them fit.
+inline constexpr std::size_t metadata_bytes = 4 << 20;
+// The newest exemplars of one series: a bucket needs one, and some of the past for who looks back.
+inline constexpr std::size_t exemplars_per_series = 10;
+// Of all series; each some 300 bytes. The one that came first makes room.
+inline constexpr std::size_t exemplars_kept = 20'000;
+
+// A file of targets.
+inline constexpr std::size_t scrape_file_bytes = 1 << 20;
+// Targets of all jobs: a thousand, each second, are as much as one thread can read.
+inline constexpr std::size_t scrape_targets = 1'000;
+// An answer of one, as it comes and when it is taken out of its gzip.
+inline constexpr Bytes scrape_body_bytes = 16_MiB;
+// Samples of one answer; one with more is none, and says so.
+inline constexpr std::size_t scrape_samples = 50'000;
+// Answers of all targets that are on their way or wait to be read; what is above is a scrape that
+// failed.
+inline constexpr Bytes scrapes_held_bytes = 64_MiB;
+// How soon after another a target may be asked again.
+inline constexpr std::chrono::milliseconds scrape_interval_least{100};
+inline constexpr std::chrono::milliseconds scrape_interval{15'000};
+inline constexpr std::chrono::milliseconds scrape_timeout{10'000};
+
+// An answer of a query as CSV, where each line says its labels again.
+inline constexpr Bytes csv_bytes = 64_MiB;
+
+// A datagram of StatsD, and as many as one call of the system takes: 0.5 MB.
+inline constexpr std::size_t statsd_datagram_bytes = 8'192;
+inline constexpr std::size_t statsd_batch = 64;
+// What the system is asked to hold while that thread does something else; it gives what its own
+// limit allows.
+inline constexpr int statsd_socket_bytes = 8 << 20;
+// How often what came is put into the store.
+inline constexpr std::chrono::milliseconds statsd_flush{1'000};
+
 }  // namespace tallymill::limits
