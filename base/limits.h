@@ -590,8 +590,23 @@ inline constexpr std::size_t series_labels_bytes = 16 << 10;
 // Packed labels in one record of the list of series: a push with thousands of new ones compresses
 // them together.
 inline constexpr std::size_t series_list_bytes = 512 << 10;
-// Ids that a store may give out in its life; a replay believes none above.
-inline constexpr std::uint32_t series_ids = 16'000'000;
+// Ids that a store may give out in its life, for none is given twice; a replay believes none above.
+// A million new series a day last for half a year; each costs a bit when it is looked which died.
+inline constexpr std::uint32_t series_ids = 200'000'000;
+// The list of series is written anew when so many in it have died, and more than live.
+inline constexpr std::uint32_t dead_series = 10'000;
+// Metrics of which it is counted how many new series were refused; those of others are counted as
+// one.
+inline constexpr std::size_t overflow_metrics = 100;
+// Samples that are further ahead of the clock are counted: a sender's clock is wrong. They are kept
+// as any other. Prometheus takes nothing further ahead from what it scrapes.
+inline constexpr std::chrono::minutes future{10};
+// Of series of our own bus, samples older than this are thinned to the last one of each so many
+// seconds: an hour at full resolution is what people look at while it happens.
+inline constexpr std::chrono::minutes own_tier_after{60};
+inline constexpr std::chrono::seconds own_tier_step{15};
+// And to one in so many when that is asked for.
+inline constexpr std::chrono::minutes long_tier_step{5};
 // How soon what was acknowledged is synced to the disk: a power cut costs at most this. Below the
 // 500 ms that are promised, by what a sync takes.
 inline constexpr std::chrono::milliseconds log_sync_period{400};
