@@ -137,6 +137,10 @@ struct LabelsHash {
 // Of one store: 0, 1, 2, ... in the order in which they came.
 using SeriesId = Quantity<struct SeriesTag, std::uint32_t>;
 
+// Who wrote a series. Of what came over our own bus old samples are thinned (collector/tiers.h);
+// what others wrote is kept as it was sent.
+enum class Origin : std::uint8_t { other, own_bus };
+
 struct Sample {
   std::int64_t t_ms = 0;  // since 1970; any is data, also one before
   double value = 0;

@@ -100,11 +100,13 @@ std::vector<double> variances(const Rows& rows, const Group& group, std::size_t 
   return squares;
 }
 
-std::vector<double> quantiles(const Rows& rows, const Group& group, std::size_t steps,
-                              std::span<const double> q) {
+Result<std::vector<double>> quantiles(const Rows& rows, const Group& group, std::size_t steps,
+                                      std::span<const double> q, Patience& patience) {
   std::vector<double> into(steps, absent);
   std::vector<double> values;
   for (std::size_t step = 0; step < steps; ++step) {
+    if (auto still = patience.spend(group.members.size() * 8); !still)
+      return std::unexpected(std::move(still).error());
     values.clear();
     for (const std::size_t member : group.members)
       if (!is_absent(rows[member].values[step])) values.push_back(rows[member].values[step]);
@@ -113,8 +115,9 @@ std::vector<double> quantiles(const Rows& rows, const Group& group, std::size_t 
   return into;
 }
 
-std::vector<double> one_of(Aggregation op, const Rows& rows, const Group& group, std::size_t steps,
-                           std::span<const double> parameters) {
+Result<std::vector<double>> one_of(Aggregation op, const Rows& rows, const Group& group,
+                                   std::size_t steps, std::span<const double> parameters,
+                                   Patience& patience) {
   constexpr auto itself = [](double value) { return value; };
   constexpr auto one = [](double) { return 1.0; };
   switch (op) {
@@ -136,7 +139,7 @@ std::vector<double> one_of(Aggregation op, const Rows& rows, const Group& group,
     case Aggregation::stdvar:
       return variances(rows, group, steps, op == Aggregation::stddev);
     default:
-      return quantiles(rows, group, steps, parameters);
+      return quantiles(rows, group, steps, parameters, patience);
   }
 }
 
@@ -150,16 +153,18 @@ bool before(double a, double b, bool top) {
 }
 
 Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Group>& groups,
-                  std::size_t steps, std::span<const double> parameters) {
+                  std::size_t steps, std::span<const double> parameters, Patience& patience) {
   const bool top = how.op == Aggregation::topk;
   Rows chosen(rows.size());
   std::vector<std::size_t> order;  // of rows, as they are first chosen
   std::vector<std::size_t> members;
   for (std::size_t step = 0; step < steps; ++step) {
     const double k = parameters[step];
-    if (std::isnan(k) || std::abs(k) >= 9.2233720368547758e18)
+    if (std::isnan(k) || k >= 9223372036854775808.0 || k < -9223372036854775808.0)
       return fail(Errc::bad_params, fmt::format("Scalar value {} overflows int64", number_text(k)));
     for (const Group& group : groups) {
+      if (auto still = patience.spend(group.members.size() * 8); !still)
+        return std::unexpected(std::move(still).error());
       members.clear();
       for (const std::size_t member : group.members)
         if (!is_absent(rows[member].values[step])) members.push_back(member);
@@ -185,7 +190,7 @@ Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Grou
 }
 
 Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t steps,
-                          const std::string& name) {
+                          const std::string& name, Patience& patience) {
   if (!collector::is_label_name(name))
     return fail(Errc::bad_params, fmt::format("invalid label name \"{}\"", name));
   std::vector<std::string> names = how.labels;
@@ -195,6 +200,7 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
   for (const Row& row : rows) {
     for (std::size_t step = 0; step < steps; ++step) {
       if (is_absent(row.values[step])) continue;
+      if (auto still = patience.spend(64); !still) return std::unexpected(std::move(still).error());
       LabelsBuilder builder(row.labels);
       builder.set(name, number_text(row.values[step]));
       Labels labels = group_of(builder.build(), how.without, names);
@@ -210,14 +216,20 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
 }  // namespace
 
 Result<Rows> aggregated(const Aggregate& how, Rows&& rows, std::size_t steps,
-                        std::span<const double> parameters, const std::string& name) {
-  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name);
+                        std::span<const double> parameters, const std::string& name,
+                        Patience& patience) {
+  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name, patience);
   const std::vector<Group> groups = groups_of(rows, how.without, how.labels);
   if (how.op == Aggregation::topk || how.op == Aggregation::bottomk)
-    return best(how, rows, groups, steps, parameters);
+    return best(how, rows, groups, steps, parameters, patience);
   Rows result;
-  for (const Group& group : groups)
-    result.push_back({group.labels, one_of(how.op, rows, group, steps, parameters)});
+  for (const Group& group : groups) {
+    if (auto still = patience.spend(steps); !still)
+      return std::unexpected(std::move(still).error());
+    auto values = one_of(how.op, rows, group, steps, parameters, patience);
+    if (!values) return std::unexpected(std::move(values).error());
+    result.push_back({group.labels, std::move(*values)});
+  }
   return result;
 }
 

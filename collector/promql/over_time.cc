@@ -16,9 +16,11 @@ namespace {
 
 double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
 
-// `into[step] = of(window)` for each window that is not empty.
+// `into[step] = of(window)` for each window that is not empty. `each_sample`: that takes the longer
+// the more samples it has.
 template <class Of>
-void slide(const Column& samples, const Windows& windows, std::span<double> into, Of of) {
+Status slide(const Column& samples, const Windows& windows, std::span<double> into,
+             bool each_sample, Of of) {
   const std::size_t size = samples.size();
   const std::int64_t* const t_ms = samples.t_ms.data();
   Window window{.samples = &samples, .end_ms = windows.end_ms};
@@ -26,8 +28,11 @@ void slide(const Column& samples, const Windows& windows, std::span<double> into
     window.begin_ms = window.end_ms - windows.range_ms;
     while (window.last < size && t_ms[window.last] <= window.end_ms) ++window.last;
     while (window.first < window.last && t_ms[window.first] < window.begin_ms) ++window.first;
+    if (auto still = windows.patience->spend(each_sample ? window.size() + 1 : 1); !still)
+      return still;
     into[step] = window.size() == 0 ? absent : of(window, step);
   }
+  return {};
 }
 
 // rate, increase, delta: the change over the samples, stretched to the window's ends as far as they
@@ -37,9 +42,8 @@ class Extrapolated final : public OverTime {
   Extrapolated(bool counter, bool per_second) : counter_(counter), per_second_(per_second) {}
   Status of(const Column& samples, const Windows& windows, std::span<double> into) override {
     if (counter_) sum_resets(samples.value);
-    slide(samples, windows, into,
-          [this](const Window& window, std::size_t) { return change_over(window); });
-    return {};
+    return slide(samples, windows, into, !summed_,
+                 [this](const Window& window, std::size_t) { return change_over(window); });
   }
 
  private:
@@ -257,7 +261,7 @@ class Plain final : public OverTime {
   explicit Plain(Of function, Refused refused) : of_(function), refused_(refused) {}
   Status of(const Column& samples, const Windows& windows, std::span<double> into) override {
     std::optional<Error> error;
-    slide(samples, windows, into, [&](Window& window, std::size_t step) {
+    const auto one = [&](Window& window, std::size_t step) {
       arguments_.clear();
       for (const std::vector<double>& argument : windows.arguments)
         arguments_.push_back(argument[step]);
@@ -265,7 +269,8 @@ class Plain final : public OverTime {
       window.arguments = arguments_;
       window.now_ms = windows.grid.at(step);
       return of_(window);
-    });
+    };
+    if (auto still = slide(samples, windows, into, true, one); !still) return still;
     return error ? std::unexpected(std::move(*error)) : Status();
   }
 
@@ -278,7 +283,7 @@ class Plain final : public OverTime {
 std::optional<Error> factors_refused(std::span<const double> arguments) {
   constexpr std::string_view factors[] = {"smoothing", "trend"};
   for (std::size_t i = 0; i < 2; ++i)
-    if (!(arguments[i] > 0 && arguments[i] < 1))
+    if (arguments[i] <= 0 || arguments[i] >= 1)  // NaN is taken
       return Error{Errc::bad_params,
                    fmt::format("invalid {} factor. Expected: 0 < factor < 1, got: {}", factors[i],
                                arguments[i])};
