@@ -70,6 +70,11 @@ class Source {
   // markers too. corrupt: what is stored cannot be read.
   [[nodiscard]] virtual Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                     Column& into) const = 0;
+  // As read(), for who wants the last of them only: of the others any may be missing.
+  [[nodiscard]] virtual Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                         Column& into) const {
+    return read(series, from_ms, to_ms, into);
+  }
 };
 
 }  // namespace tallymill::collector

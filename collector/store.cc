@@ -205,6 +205,16 @@ Result<std::vector<Source::Found>> Store::select(std::span<const Matcher> matche
 }
 
 Status Store::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into) const {
+  return read(Wanted::all, series, from_ms, to_ms, into);
+}
+
+Status Store::read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                        Column& into) const {
+  return read(Wanted::last, series, from_ms, to_ms, into);
+}
+
+Status Store::read(Wanted wanted, SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                   Column& into) const {
   static thread_local Column fresh;
   fresh.clear();
   into.clear();
@@ -217,6 +227,9 @@ Status Store::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Co
     if (frozen_) frozen_->read(series, from_ms, to_ms, fresh);
     head_->read(series, from_ms, to_ms, fresh);
   }
+  // What is sealed is mostly older than what is not, and then has no say in which is the last.
+  if (wanted == Wanted::last && fresh.size() > 0)
+    from_ms = std::max(from_ms, *std::ranges::max_element(fresh.t_ms));
   std::uint64_t damaged = 0;
   for (const auto& part : *parts) damaged += part->read(series, from_ms, to_ms, into);
   if (damaged != 0) damaged_blocks_.fetch_add(damaged, std::memory_order_relaxed);

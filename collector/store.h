@@ -103,6 +103,8 @@ class Store final : public Source {
                                                   std::int64_t to_ms) const override;
   [[nodiscard]] Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                             Column& into) const override;
+  [[nodiscard]] Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                 Column& into) const override;
   // As Index.
   [[nodiscard]] std::vector<std::string> names(std::span<const Matcher> matchers = {}) const;
   [[nodiscard]] std::vector<std::string> values(std::string_view name,
@@ -128,6 +130,9 @@ class Store final : public Source {
   using Writing = std::unique_lock<std::shared_mutex>;
 
   Store(std::filesystem::path folder, const Options& options, store::File lock);
+  enum class Wanted : std::uint8_t { all, last };
+  [[nodiscard]] Status read(Wanted wanted, SeriesId series, std::int64_t from_ms,
+                            std::int64_t to_ms, Column& into) const;
   [[nodiscard]] Status open_parts();
   [[nodiscard]] Status replay();
   [[nodiscard]] Status freeze();
