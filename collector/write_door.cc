@@ -31,15 +31,23 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
       no_room(registry.counter("tallymill_collector_refused_samples_total",
                                "Samples that were not stored, and why.", {{"why", "series"}})),
       malformed(registry.counter("tallymill_collector_malformed_requests_total",
-                                 "Pushes that could not be read.")) {}
+                                 "Pushes that could not be read.")),
+      known_labels(registry.gauge("tallymill_collector_known_labels",
+                                  "Ways in which labels are pushed that are known by sight.")) {}
 
 // Ids of series by the bytes that a sender writes their labels in: a hash that hits is compared
 // with the labels, so that no collision goes unseen.
 class WriteDoor::Sink final : public WriteSink {
  public:
   explicit Sink(Store& store) : store_(store) {}
+  [[nodiscard]] std::size_t known() const { return known_.size(); }
 
   std::expected<SeriesId, Refused> series(std::string_view raw) override {
+    // Those that were forgotten must be asked for again.
+    if (const std::uint64_t drops = store_.drops(); drops != drops_) {
+      known_.clear();
+      drops_ = drops;
+    }
     const auto known = known_.find(raw);
     if (known != known_.end()) return known->second;
     labels_.clear();
@@ -57,14 +65,9 @@ class WriteDoor::Sink final : public WriteSink {
   void metadata(const Metadata&) override {}
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
   Store& store_;
-  std::unordered_map<std::string, SeriesId, Hash, std::equal_to<>> known_;
+  std::uint64_t drops_ = 0;
+  std::unordered_map<std::string, SeriesId, SeededHash, std::equal_to<>> known_;
   std::vector<Label> labels_;
 };
 
@@ -121,6 +124,7 @@ http::Response WriteDoor::write(const std::string& body) {
     return plain(400, counts.error().message + "\n");
   }
   if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
+  probe_.known_labels.set(static_cast<double>(sink_->known()));
   probe_.samples.add(reader_.points().size());
   probe_.bad_labels.add(counts->bad_samples);
   probe_.no_room.add(counts->no_room_samples);
