@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/utf8.h"
 
 namespace tallymill::log {
@@ -152,6 +153,26 @@ void write(Level level, std::string_view message, const Fields& fields) {
   if (!is_on(level)) return;
   const std::string line = body(current().format, message, fields);
   current().out->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+std::string_view trace_id(std::string_view traceparent) {
+  constexpr std::size_t begin = 3;
+  constexpr std::size_t length = 32;
+  const bool whole = traceparent.size() > begin + length && traceparent[begin - 1] == '-' &&
+                     traceparent[begin + length] == '-';
+  return whole ? traceparent.substr(begin, length) : std::string_view{};
+}
+
+void Limited::write(Level level, std::string_view message, Instant now, const Fields& fields) {
+  if (any_ && now - said_ < limits::log_again) {
+    ++left_out_;
+    return;
+  }
+  any_ = true;
+  said_ = now;
+  const std::uint64_t more = std::exchange(left_out_, 0);
+  if (more == 0) return log::write(level, message, fields);
+  log::write(level, fmt::format("{} (and {} such lines before)", message, more), fields);
 }
 
 }  // namespace tallymill::log

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace tallymill::log {
@@ -33,6 +34,9 @@ struct Fields {
   std::string_view trace = {};  // W3C trace id
 };
 
+// The trace id of a W3C traceparent, "00-TRACE-PARENT-FLAGS"; empty: it is none.
+[[nodiscard]] std::string_view trace_id(std::string_view traceparent);
+
 [[nodiscard]] bool is_on(Level level);  // to spare the making of a message
 void write(Level level, std::string_view message, const Fields& fields = {});
 
@@ -48,5 +52,20 @@ inline void warn(std::string_view message, const Fields& fields = {}) {
 inline void error(std::string_view message, const Fields& fields = {}) {
   write(Level::error, message, fields);
 }
+
+// What is said again and again while something is away or full: the first time at once, then at
+// most once in limits::log_again, with the number of lines that were left out in between.
+//
+// Threads: one.
+class Limited {
+ public:
+  void write(Level level, std::string_view message, Instant now, const Fields& fields = {});
+  [[nodiscard]] std::uint64_t left_out() const { return left_out_; }  // since the last line
+
+ private:
+  Instant said_{};
+  bool any_ = false;
+  std::uint64_t left_out_ = 0;
+};
 
 }  // namespace tallymill::log

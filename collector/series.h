@@ -51,6 +51,9 @@ class Labels {
   [[nodiscard]] std::string_view packed() const {
     return packed_ ? std::string_view(*packed_) : std::string_view();
   }
+  // Those of which `keep(label)` is true.
+  template <class Keep>
+  [[nodiscard]] Labels only(Keep keep) const;
   // As PromQL writes them: metric{a="b"}.
   [[nodiscard]] std::string text() const;
 
@@ -71,6 +74,8 @@ class Labels {
       return *this;
     }
     void operator++(int) { ++*this; }
+    // The label as it is packed.
+    [[nodiscard]] std::string_view packed() const { return rest_.substr(0, size_); }
     friend bool operator==(const Iterator& a, const Iterator& b) {
       return a.rest_.size() == b.rest_.size();
     }
@@ -94,6 +99,16 @@ class Labels {
   friend class LabelsBuilder;
   std::shared_ptr<const std::string> packed_;  // null: there are none
 };
+
+template <class Keep>
+Labels Labels::only(Keep keep) const {
+  Labels labels;
+  std::string packed;
+  for (Iterator at = begin(); at != end(); ++at)
+    if (keep(*at)) packed += at.packed();
+  if (!packed.empty()) labels.packed_ = std::make_shared<const std::string>(std::move(packed));
+  return labels;
+}
 
 // Some labels, made from others.
 class LabelsBuilder {
