@@ -77,6 +77,7 @@ struct Config {
     bool http_access_log = false;
     bool insecure = false;
     std::chrono::days retention{35};
+    std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
   } collector;
 

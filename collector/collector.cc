@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "collector/store_probe.h"
 
 namespace tallymill::collector {
 namespace {
@@ -66,15 +67,7 @@ void Collector::stop() {
 }
 
 void Collector::look_after() {
-  const Store::Stats stats = store_->stats();
-  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
-    registry_.gauge(name, help).set(static_cast<double>(value));
-  };
-  gauge("tallymill_collector_series", "Series that the store has.", stats.series);
-  gauge("tallymill_collector_head_samples", "Samples that are not sealed.", stats.head_samples);
-  gauge("tallymill_collector_sealed_samples", "Samples in sealed parts.", stats.sealed_samples);
-  gauge("tallymill_collector_part_bytes", "Bytes of sealed parts.", stats.part_bytes);
-  gauge("tallymill_collector_log_bytes", "Bytes of the log.", stats.log_bytes);
+  StoreProbe(registry_).set(store_->stats());
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }
 
