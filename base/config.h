@@ -78,6 +78,7 @@ struct Config {
     bool insecure = false;
     std::chrono::days retention{35};
     std::int64_t max_series = 100'000;
+    std::chrono::seconds leak_window{600};
   } collector;
 
   struct Log {
