@@ -25,6 +25,7 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   tallymill::collector::CollectorOptions options;
   options.folder = config.collector.data;
   options.store.retention = config.collector.retention;
+  options.leak_window = config.collector.leak_window;
   options.store.series = static_cast<std::uint32_t>(config.collector.max_series);
   options.http.listen = config.collector.http;
   options.http.guard.hosts = config.collector.http_hosts;
