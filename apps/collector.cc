@@ -1,5 +1,6 @@
 // tallymill-collector: the side path. Reads its settings, opens the store, answers until a signal.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
+#include "base/code_pages.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "collector/collector.h"
@@ -42,6 +44,8 @@ int fail(const tallymill::Error& error, int exit_code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Every thread with memory of its own to give back would hold some MB: few share.
+  ::mallopt(M_ARENA_MAX, 2);
   const tallymill::apps::Program& program = tallymill::apps::program_named("collector");
   const auto loaded = tallymill::load_config(tallymill::apps::sources_of(program, argc, argv));
   log::start("collector", log::Level::info, log::Format::console);
@@ -76,6 +80,7 @@ int main(int argc, char** argv) {
   collector.start();
   const std::string& said = config.collector.http;
   log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), collector.port()));
+  tallymill::give_back_code_pages();
   int signal = 0;
   ::sigwait(&signals, &signal);
   collector.stop();

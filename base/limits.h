@@ -346,6 +346,9 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 // stack to end.
 inline constexpr Bytes query_bytes = 64_KiB;
 inline constexpr int query_depth = 200;
+// Operators: those of one chain are as deep a tree as there are of them, and a tree is gone through
+// by calls; 5,000 fit into a stack of 8 MiB, fewer with the sanitizers' larger frames.
+inline constexpr int query_operators = 1'000;
 // Numbers that one query may have in memory at once: 400 MB.
 inline constexpr std::size_t query_samples = 50'000'000;
 // Points of one series in an answer: as Prometheus, more than any screen is wide.
@@ -515,9 +518,9 @@ inline constexpr Bytes http_bytes_per_second = 1_KiB;
 // What is read of a body at once, and of a refused one before the connection is closed: a client
 // that is still sending reads the answer only then.
 inline constexpr Bytes http_piece = 64_KiB;
+inline constexpr Bytes http_drained_body = 256_KiB;
 // What one call hands to the system of an answer: below a millisecond of the server's thread.
 inline constexpr Bytes http_write_bytes = 1_MiB;
-inline constexpr Bytes http_drained_body = 256_KiB;
 // One message of a WebSocket, also when it comes compressed, in as many frames as it likes.
 inline constexpr Bytes http_socket_message_bytes = 1_MiB;
 // Bytes that wait for a reader of a stream or WebSocket: a few seconds of a busy feed.
@@ -591,8 +594,23 @@ inline constexpr std::size_t series_labels_bytes = 16 << 10;
 // Packed labels in one record of the list of series: a push with thousands of new ones compresses
 // them together.
 inline constexpr std::size_t series_list_bytes = 512 << 10;
-// Ids that a store may give out in its life; a replay believes none above.
-inline constexpr std::uint32_t series_ids = 16'000'000;
+// Ids that a store may give out in its life, for none is given twice; a replay believes none above.
+// A million new series a day last for half a year; each costs a bit when it is looked which died.
+inline constexpr std::uint32_t series_ids = 200'000'000;
+// The list of series is written anew when so many in it have died, and more than live.
+inline constexpr std::uint32_t dead_series = 10'000;
+// Metrics of which it is counted how many new series were refused; those of others are counted as
+// one.
+inline constexpr std::size_t overflow_metrics = 100;
+// Samples that are further ahead of the clock are counted: a sender's clock is wrong. They are kept
+// as any other. Prometheus takes nothing further ahead from what it scrapes.
+inline constexpr std::chrono::minutes future{10};
+// Of series of our own bus, samples older than this are thinned to the last one of each so many
+// seconds: an hour at full resolution is what people look at while it happens.
+inline constexpr std::chrono::minutes own_tier_after{60};
+inline constexpr std::chrono::seconds own_tier_step{15};
+// And to one in so many when that is asked for.
+inline constexpr std::chrono::minutes long_tier_step{5};
 // How soon what was acknowledged is synced to the disk: a power cut costs at most this. Below the
 // 500 ms that are promised, by what a sync takes.
 inline constexpr std::chrono::milliseconds log_sync_period{400};
@@ -673,5 +691,45 @@ inline constexpr std::size_t host_devices = 64;
 inline constexpr std::size_t leak_processes = 400;
 // Series of one question for steps; what would be one more is left out, and said.
 inline constexpr std::size_t trend_series = 1'000;
+
+// ---- the collector's other doors: what metrics are, exemplars, scraping, StatsD, ways out ----
+
+// Metrics of which it is known what they are. Each costs some 200 bytes; a host with everything on
+// it has some 2,000.
+inline constexpr std::size_t metadata_metrics = 20'000;
+// And their names and texts: with the longest help, few of them fit.
+inline constexpr std::size_t metadata_bytes = 4 << 20;
+// The newest exemplars of one series: a bucket needs one, and some of the past for who looks back.
+inline constexpr std::size_t exemplars_per_series = 10;
+// Of all series; each some 300 bytes. The one that came first makes room.
+inline constexpr std::size_t exemplars_kept = 20'000;
+
+// A file of targets.
+inline constexpr std::size_t scrape_file_bytes = 1 << 20;
+// Targets of all jobs: a thousand, each second, are as much as one thread can read.
+inline constexpr std::size_t scrape_targets = 1'000;
+// An answer of one, as it comes and when it is taken out of its gzip.
+inline constexpr Bytes scrape_body_bytes = 16_MiB;
+// Samples of one answer; one with more is none, and says so.
+inline constexpr std::size_t scrape_samples = 50'000;
+// Answers of all targets that are on their way or wait to be read; what is above is a scrape that
+// failed.
+inline constexpr Bytes scrapes_held_bytes = 64_MiB;
+// How soon after another a target may be asked again.
+inline constexpr std::chrono::milliseconds scrape_interval_least{100};
+inline constexpr std::chrono::milliseconds scrape_interval{15'000};
+inline constexpr std::chrono::milliseconds scrape_timeout{10'000};
+
+// An answer of a query as CSV, where each line says its labels again.
+inline constexpr Bytes csv_bytes = 64_MiB;
+
+// A datagram of StatsD, and as many as one call of the system takes: 0.5 MB.
+inline constexpr std::size_t statsd_datagram_bytes = 8'192;
+inline constexpr std::size_t statsd_batch = 64;
+// What the system is asked to hold while that thread does something else; it gives what its own
+// limit allows.
+inline constexpr int statsd_socket_bytes = 8 << 20;
+// How often what came is put into the store.
+inline constexpr std::chrono::milliseconds statsd_flush{1'000};
 
 }  // namespace tallymill::limits

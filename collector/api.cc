@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "collector/answers.h"
+#include "collector/labels_check.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
@@ -74,7 +75,7 @@ Result<Grid> grid_of(const Parameters& said) {
                 fmt::format("exceeded maximum resolution of {} points per timeseries. Try "
                             "decreasing the query resolution (?step=XX)",
                             limits::query_points));
-  return Grid{*start, **step, static_cast<std::size_t>(steps) + 1};
+  return Grid{*start, **step, static_cast<std::size_t>(steps) + 1, *end};
 }
 
 // The selectors of match[]; one that fits every series where there are none.
@@ -259,6 +260,9 @@ void Api::label_values(const Parameters& said, const http::Request& request, htt
   const auto listed = listed_of(said, false);
   if (!listed) return answer.send(failure(listed.error(), Fault::request));
   const std::string name(http::find(request.parts, "name").value_or(""));
+  if (!is_label_name(name))
+    return answer.send(failure({Errc::bad_params, fmt::format("invalid label name: \"{}\"", name)},
+                               Fault::request));
   run(std::move(answer), [this, name, asked = *listed](const std::atomic<bool>&) {
     const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
     if (!all) return failure(all.error(), Fault::execution);
@@ -273,7 +277,7 @@ void Api::format_query(const Parameters& said, const http::Request&, http::Answe
   const auto node = promql::parse(said.get("query"));
   if (!node) return answer.send(failure(in_parameter("query", node.error()), Fault::request));
   std::string data;
-  append_json(data, promql::text(**node));
+  append_json(data, promql::pretty(**node));
   answer.send(success(std::move(data)));
 }
 

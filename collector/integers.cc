@@ -42,10 +42,10 @@ struct Plan {
   std::size_t bytes = 0;
 };
 
-// The cheapest form of these remainders.
+// The cheapest form of these remainders. Varints take a byte each or more: while groups take less
+// than that there is nothing to compare.
 Plan plan_of(std::span<const std::int64_t> left) {
   std::size_t groups = 0;
-  std::size_t varints = 0;
   bool uniform = true;
   for (std::size_t at = 0; at < left.size(); at += group_size) {
     const auto group = left.subspan(at, std::min(group_size, left.size() - at));
@@ -54,12 +54,14 @@ Plan plan_of(std::span<const std::int64_t> left) {
     for (const std::int64_t value : group) {
       least = std::min(least, value);
       most = std::max(most, value);
-      varints += varint_size(zigzag(value));
     }
     uniform = uniform && least == left[0] && most == left[0];
     groups += varint_size(zigzag(least)) + 1 + packed_bytes(group.size(), width_of(least, most));
   }
   if (uniform) return {0, Form::uniform, left.empty() ? 0 : varint_size(zigzag(left[0]))};
+  if (groups <= left.size()) return {0, Form::groups, groups};
+  std::size_t varints = 0;
+  for (const std::int64_t value : left) varints += varint_size(zigzag(value));
   return varints < groups ? Plan{0, Form::varints, varints} : Plan{0, Form::groups, groups};
 }
 
@@ -72,15 +74,23 @@ void append_group(std::span<const std::int64_t> group, std::string& to) {
     for (const std::int64_t value : group) append_word(to, minus(value, least));
     return;
   }
-  // Less than a byte is held between two values, so that 7 + 56 bits fit.
+  // Less than a byte is held between two values, so that 7 + 56 bits fit. Words are written whole,
+  // each over the end of the one before it.
+  const std::size_t size = packed_bytes(group.size(), width);
+  std::array<char, group_size * 8 + 8> packed;
+  char* at = packed.data();
   std::uint64_t held = 0;
   unsigned bits = 0;
   for (const std::int64_t value : group) {
     held |= static_cast<std::uint64_t>(minus(value, least)) << bits;
     bits += width;
-    for (; bits >= 8; bits -= 8, held >>= 8) to += static_cast<char>(held & 0xff);
+    std::memcpy(at, &held, sizeof held);
+    const unsigned whole = bits / 8;
+    at += whole;
+    held >>= 8 * whole;
+    bits -= 8 * whole;
   }
-  if (bits > 0) to += static_cast<char>(held);
+  to.append(packed.data(), size);
 }
 
 // Remainders of one group, or nothing and the reader has failed.

@@ -50,6 +50,9 @@ class Labels {
   [[nodiscard]] std::string_view packed() const {
     return packed_ ? std::string_view(*packed_) : std::string_view();
   }
+  // Those of which `keep(label)` is true.
+  template <class Keep>
+  [[nodiscard]] Labels only(Keep keep) const;
   // As PromQL writes them: metric{a="b"}.
   [[nodiscard]] std::string text() const;
 
@@ -70,6 +73,8 @@ class Labels {
       return *this;
     }
     void operator++(int) { ++*this; }
+    // The label as it is packed.
+    [[nodiscard]] std::string_view packed() const { return rest_.substr(0, size_); }
     friend bool operator==(const Iterator& a, const Iterator& b) {
       return a.rest_.size() == b.rest_.size();
     }
@@ -93,6 +98,16 @@ class Labels {
   friend class LabelsBuilder;
   std::shared_ptr<const std::string> packed_;  // null: there are none
 };
+
+template <class Keep>
+Labels Labels::only(Keep keep) const {
+  Labels labels;
+  std::string packed;
+  for (Iterator at = begin(); at != end(); ++at)
+    if (keep(*at)) packed += at.packed();
+  if (!packed.empty()) labels.packed_ = std::make_shared<const std::string>(std::move(packed));
+  return labels;
+}
 
 // Some labels, made from others.
 class LabelsBuilder {
@@ -121,6 +136,10 @@ struct LabelsHash {
 
 // Of one store: 0, 1, 2, ... in the order in which they came.
 using SeriesId = Quantity<struct SeriesTag, std::uint32_t>;
+
+// Who wrote a series. Of what came over our own bus old samples are thinned (collector/tiers.h);
+// what others wrote is kept as it was sent.
+enum class Origin : std::uint8_t { other, own_bus };
 
 struct Sample {
   std::int64_t t_ms = 0;  // since 1970; any is data, also one before

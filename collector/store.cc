@@ -138,7 +138,7 @@ Status Store::replay() {
 
 // ---- writing ----
 
-Result<SeriesId> Store::series(const Labels& labels) {
+Result<SeriesId> Store::series(const Labels& labels, Origin /*origin*/) {
   const std::lock_guard writer(writer_mutex_);
   if (const auto known = index_.find(labels.packed())) return *known;
   if (labels.packed().size() > limits::series_labels_bytes)

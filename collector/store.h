@@ -87,8 +87,9 @@ class Store final : public Source {
   Store& operator=(const Store&) = delete;
 
   // The id of these labels, a new one if they have none. too_big: there are as many series as there
-  // may be, or these labels are too long; those that are there go on.
-  [[nodiscard]] Result<SeriesId> series(const Labels& labels);
+  // may be, or these labels are too long; those that are there go on. Who made a series first says
+  // whose it is.
+  [[nodiscard]] Result<SeriesId> series(const Labels& labels, Origin origin = Origin::other);
 
   // Acknowledged, and visible to the next read, when it returns. bad_params: a series is none of
   // this store. disk: nothing was stored, there may be room later. busy: nothing could be sealed
