@@ -36,6 +36,7 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   options.http.guard.hosts = config.collector.http_hosts;
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
+  options.bus = {config.collector.bus, config.telemetry.instance, config.collector.insecure};
   return options;
 }
 

@@ -59,8 +59,10 @@ const std::vector<Key<Config>>& table() {
        "places of a worker beyond its threads; the front fills them with short jobs only", 0,
        limits::max_places_per_worker.jobs.raw()},
 
-      {"collector.http", TM_AT(C, collector.http), "", "where it answers HTTP (host:port)"},
-      {"collector.data", TM_AT(C, collector.data), "", "folder of the series store"},
+      {"collector.http", TM_AT(C, collector.http), "",
+       "where it answers HTTP (host:port); off: `up` starts none"},
+      {"collector.data", TM_AT(C, collector.data), "",
+       "folder of the series store (of `up`: DATA_DIR/collector)"},
       {"collector.http_hosts", TM_AT(C, collector.http_hosts), "",
        "names by which clients reach it, beside the loopback ones and its address"},
       {"collector.http_token_file", TM_AT(C, collector.http_token_file), "",
@@ -75,8 +77,15 @@ const std::vector<Key<Config>>& table() {
        "after how long samples of its own bus are thinned to one in 5 minutes; 0: never", 0, 3'650},
       {"collector.max_series", TM_AT(C, collector.max_series), "series",
        "series kept; what would be one more is refused", 1, 10'000'000},
+      {"collector.bus", TM_AT(C, collector.bus), "",
+       "endpoints where processes push what they count (PULL); none: nothing is opened"},
       {"collector.leak_window_s", TM_AT(C, collector.leak_window), "s",
        "how long memory must grow to be called a leak", 20, 86'400},
+
+      {"telemetry.endpoint", TM_AT(C, telemetry.endpoint), "",
+       "a collector's bus, to which what is counted goes each second; none: nowhere"},
+      {"telemetry.instance", TM_AT(C, telemetry.instance), "",
+       "what this process is called there (default: host and pid)"},
 
       {"log.level",
        TM_AT(C, log.level),

@@ -28,6 +28,10 @@ Status Collector::open() {
   api_->add_routes(router);
   writes_->add_routes(router);
   add_own_routes(router);
+  if (!options_.bus.endpoints.empty()) {
+    telemetry_ = std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus);
+    if (auto opened = telemetry_->open(); !opened) return opened;
+  }
   server_ = std::make_unique<http::Server>(std::move(router), options_.http, &registry_);
   return server_->open();
 }
@@ -56,6 +60,7 @@ void Collector::start() {
   watch_->start();
   server_->post([this] { look_after(); });
   server_->start();
+  if (telemetry_) telemetry_->start();
 }
 
 void Collector::drain(std::function<void()> done) {
@@ -63,6 +68,7 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (telemetry_) telemetry_->stop();
   if (watch_) watch_->stop();
   if (server_) server_->stop();
   if (api_) api_->stop();
