@@ -266,6 +266,11 @@ class Bench:
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 
+    def has_statsd(self):
+        said = subprocess.run([self.programs / "tallymill-collector", "--help"], capture_output=True, text=True,
+                              timeout=30, check=True)
+        return "--statsd" in said.stdout
+
     def keep(self, what, unit, who, value):
         self.figures.setdefault((what, unit), {}).setdefault(who, []).append(value)
 
@@ -378,7 +383,7 @@ class Bench:
                 self.kill(kind, home)
         if self.wants("bus"):
             self.bus(home)
-        if self.wants("statsd"):
+        if self.wants("statsd") and self.has_statsd():
             self.events(home)
         shutil.rmtree(home)
 
