@@ -199,8 +199,10 @@ Result<std::vector<Source::Found>> Store::select(std::span<const Matcher> matche
                                                  std::int64_t /*from_ms*/,
                                                  std::int64_t /*to_ms*/) const {
   std::vector<Found> found;
+  const MatchingTime time;
   const Reading lock = reading();
   for (const SeriesId id : index_.select(matchers)) found.push_back({id, index_.labels(id)});
+  if (auto still = time.check(); !still) return std::unexpected(std::move(still).error());
   return found;
 }
 
