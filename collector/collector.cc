@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "collector/store_probe.h"
 
 namespace tallymill::collector {
 namespace {
@@ -22,6 +23,7 @@ Status Collector::open() {
   store_ = std::move(*store);
   api_ = std::make_unique<Api>(*store_);
   writes_ = std::make_unique<WriteDoor>(*store_, registry_);
+  watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
   http::Router router;
   api_->add_routes(router);
   writes_->add_routes(router);
@@ -51,6 +53,7 @@ void Collector::add_own_routes(http::Router& router) {
 void Collector::start() {
   api_->start(*server_);
   writes_->start(*server_);
+  watch_->start();
   server_->post([this] { look_after(); });
   server_->start();
 }
@@ -60,21 +63,14 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (watch_) watch_->stop();
   if (server_) server_->stop();
   if (api_) api_->stop();
   if (writes_) writes_->stop();
 }
 
 void Collector::look_after() {
-  const Store::Stats stats = store_->stats();
-  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
-    registry_.gauge(name, help).set(static_cast<double>(value));
-  };
-  gauge("tallymill_collector_series", "Series that the store has.", stats.series);
-  gauge("tallymill_collector_head_samples", "Samples that are not sealed.", stats.head_samples);
-  gauge("tallymill_collector_sealed_samples", "Samples in sealed parts.", stats.sealed_samples);
-  gauge("tallymill_collector_part_bytes", "Bytes of sealed parts.", stats.part_bytes);
-  gauge("tallymill_collector_log_bytes", "Bytes of the log.", stats.log_bytes);
+  StoreProbe(registry_).set(store_->stats());
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }
 
