@@ -62,9 +62,6 @@ SERIES = series_of(r'''
     odd_bucket{le="+inf", k="hex"} 3x60
     odd_bucket{le="1_0", k="under"} 3x60
     odd_bucket{le="+Inf", k="under"} 3x60
-    odd_bucket{le="nan", k="nan"} 3x60
-    odd_bucket{le="1", k="nan"} 3x60
-    odd_bucket{le="+Inf", k="nan"} 3x60
     odd_bucket{le="-Inf", k="minus"} 1x60
     odd_bucket{le="Infinity", k="minus"} 3x60
     text{name="ä€𝄞", quote="a\"b\\c\nd\te", empty=""} 1x60

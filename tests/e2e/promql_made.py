@@ -265,5 +265,6 @@ class Maker:
         name = self.pick(INSTANT)
         # What jumps, or magnifies the last digit, is asked of what was read, not of what was calculated.
         if name == "timestamp":
-            return f"{name}({self.timed()})"
+            # Since not long ago: of such large numbers a variance has no digits that two orders of adding share.
+            return f"({name}({self.timed()}) - {self.begin // 1000})"
         return f"{name}({self.selector() if name in JUMPY else inner})"
