@@ -231,9 +231,11 @@ Result<std::vector<Source::Found>> Store::select(std::span<const Matcher> matche
                                                  std::int64_t /*to_ms*/) const {
   std::vector<Found> found;
   const std::int64_t step = tiers_.step_ms(from_ms, now_ms());
+  const MatchingTime time;
   const Reading lock = reading();
   for (const SeriesId id : index_.select(matchers))
     found.push_back({id, index_.labels(id), index_.origin(id) == Origin::own_bus ? step : 0});
+  if (auto still = time.check(); !still) return std::unexpected(std::move(still).error());
   return found;
 }
 
