@@ -60,9 +60,9 @@ TEST_F(NotedTest, StepsShorterThanThatAreWarnedOf) {
 
 TEST_F(NotedTest, TheAnswerHasThemAsPrometheusDoes) {
   const std::string warnings[] = {"a \"range\"", "b"};
-  EXPECT_EQ(success("1", warnings).body.text(),
+  EXPECT_EQ(success("1", warnings).body.bytes(),
             R"({"status":"success","data":1,"warnings":["a \"range\"","b"]})");
-  EXPECT_EQ(success("1").body.text(), R"({"status":"success","data":1})");
+  EXPECT_EQ(success("1").body.bytes(), R"({"status":"success","data":1})");
 }
 
 }  // namespace
