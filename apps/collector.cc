@@ -30,6 +30,7 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   options.store.retention = config.collector.retention;
   if (config.collector.long_tier.count() > 0)
     options.store.tiers.push_back({config.collector.long_tier, tallymill::limits::long_tier_step});
+  options.leak_window = config.collector.leak_window;
   options.store.series = static_cast<std::uint32_t>(config.collector.max_series);
   options.http.listen = config.collector.http;
   options.http.guard.hosts = config.collector.http_hosts;

@@ -79,6 +79,7 @@ struct Config {
     std::chrono::days retention{35};
     std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
+    std::chrono::seconds leak_window{600};
   } collector;
 
   struct Log {

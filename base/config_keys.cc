@@ -75,6 +75,8 @@ const std::vector<Key<Config>>& table() {
        "after how long samples of its own bus are thinned to one in 5 minutes; 0: never", 0, 3'650},
       {"collector.max_series", TM_AT(C, collector.max_series), "series",
        "series kept; what would be one more is refused", 1, 10'000'000},
+      {"collector.leak_window_s", TM_AT(C, collector.leak_window), "s",
+       "how long memory must grow to be called a leak", 20, 86'400},
 
       {"log.level",
        TM_AT(C, log.level),

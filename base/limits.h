@@ -192,6 +192,10 @@ inline constexpr std::size_t proc_file_bytes = 1 << 20;
 // CPU used: sooner would be in the way of the next burst, and 30 s after one it is to be back.
 inline constexpr std::chrono::seconds heap_idle{5};
 inline constexpr double heap_idle_cpus = 0.1;
+// The message of a line of the log, and each of its fields, as they are written, with escapes: the
+// whole line stays below child_line_bytes. What is above is cut.
+inline constexpr std::size_t log_message_bytes = 2048;
+inline constexpr std::size_t log_field_bytes = 256;
 // A line that is said again and again, because something is away, comes this often.
 inline constexpr std::chrono::seconds log_again{10};
 

@@ -23,6 +23,7 @@ Status Collector::open() {
   store_ = std::move(*store);
   api_ = std::make_unique<Api>(*store_);
   writes_ = std::make_unique<WriteDoor>(*store_, registry_);
+  watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
   http::Router router;
   api_->add_routes(router);
   writes_->add_routes(router);
@@ -52,6 +53,7 @@ void Collector::add_own_routes(http::Router& router) {
 void Collector::start() {
   api_->start(*server_);
   writes_->start(*server_);
+  watch_->start();
   server_->post([this] { look_after(); });
   server_->start();
 }
@@ -61,6 +63,7 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (watch_) watch_->stop();
   if (server_) server_->stop();
   if (api_) api_->stop();
   if (writes_) writes_->stop();

@@ -7,6 +7,7 @@
 // Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "collector/api.h"
 #include "collector/store.h"
+#include "collector/watch.h"
 #include "collector/write_door.h"
 #include "http/server.h"
 
@@ -24,6 +26,7 @@ struct CollectorOptions {
   http::ServerOptions http;
   std::string folder;  // of the store
   Store::Options store;
+  std::chrono::seconds leak_window{600};
 };
 
 class Collector {
@@ -50,6 +53,7 @@ class Collector {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;
 };
 
