@@ -13,6 +13,7 @@
 #include "apps/programs.h"
 #include "base/code_pages.h"
 #include "base/config.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "collector/collector.h"
 #include "http/tokens.h"
@@ -27,11 +28,23 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   tallymill::collector::CollectorOptions options;
   options.folder = config.collector.data;
   options.store.retention = config.collector.retention;
+  if (config.collector.long_tier.count() > 0)
+    options.store.tiers.push_back({config.collector.long_tier, tallymill::limits::long_tier_step});
+  options.leak_window = config.collector.leak_window;
   options.store.series = static_cast<std::uint32_t>(config.collector.max_series);
   options.http.listen = config.collector.http;
   options.http.guard.hosts = config.collector.http_hosts;
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
+  options.statsd = config.collector.statsd;
+  for (auto& row : tallymill::describe(config)) {
+    constexpr std::string_view section = "collector.";
+    if (row.key.starts_with(section))
+      row.key.erase(0, section.size());
+    else if (!row.key.starts_with("log."))
+      continue;
+    options.flags.emplace(std::move(row.key), std::move(row.value));
+  }
   return options;
 }
 
@@ -60,6 +73,11 @@ int main(int argc, char** argv) {
     return fail({Errc::bad_params, "say where the samples rest: --data DIR"},
                 tallymill::exit_usage);
   auto options = options_of(config);
+  if (!config.collector.scrape.empty()) {
+    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
+    if (!jobs) return fail(jobs.error(), tallymill::info(jobs.error().code).exit);
+    options.scrape = std::move(*jobs);
+  }
   if (!config.collector.http_token_file.empty()) {
     auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
     if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);

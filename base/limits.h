@@ -192,6 +192,10 @@ inline constexpr std::size_t proc_file_bytes = 1 << 20;
 // CPU used: sooner would be in the way of the next burst, and 30 s after one it is to be back.
 inline constexpr std::chrono::seconds heap_idle{5};
 inline constexpr double heap_idle_cpus = 0.1;
+// The message of a line of the log, and each of its fields, as they are written, with escapes: the
+// whole line stays below child_line_bytes. What is above is cut.
+inline constexpr std::size_t log_message_bytes = 2048;
+inline constexpr std::size_t log_field_bytes = 256;
 // A line that is said again and again, because something is away, comes this often.
 inline constexpr std::chrono::seconds log_again{10};
 
@@ -624,6 +628,13 @@ inline constexpr std::size_t merged_parts = 4;
 // retention, since a part goes as a whole.
 inline constexpr std::uint64_t merged_part_bytes = 64 << 20;
 inline constexpr std::int64_t parts_per_retention = 10;
+// A head that is this old is sealed however small it is: what is in it is neither thinned nor too
+// old as long as it is there.
+inline constexpr std::chrono::minutes seal_age{120};
+// What is read of a part at once: some fifty blocks. One block has at most 24 KB: two columns of
+// 1,024 words, and what is beside them.
+inline constexpr std::size_t disk_read_bytes = 64 << 10;
+inline constexpr std::size_t block_bytes = 32 << 10;
 // A log that grows to this, because nothing can be sealed, takes no more: its points are in memory.
 inline constexpr std::uint64_t log_bytes = 64 << 20;
 // How soon a seal that failed is tried again, and how often it is looked what is too old.

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
@@ -45,11 +46,14 @@ spdlog::level::level_enum spdlog_level(Level level) {
 }
 
 // With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what
-// is no text; `quoted` also for what would end a JSON string.
-std::string clean(std::string_view text, bool quoted) {
+// is no text; `quoted` also for what would end a JSON string. Ends in "..." where it would be
+// longer than `most`.
+std::string clean(std::string_view text, bool quoted, std::size_t most) {
+  constexpr std::size_t one = 6;  // bytes that one character becomes, at most
   std::string out;
-  out.reserve(text.size());
+  out.reserve(std::min(text.size(), most));
   while (!text.empty()) {
+    if (out.size() + one > most) return out + "...";
     const std::size_t length = utf8_length(text);
     const auto c = static_cast<unsigned char>(text.front());
     if (length == 0) {
@@ -70,20 +74,22 @@ std::string clean(std::string_view text, bool quoted) {
 // A value as it may stand after "=": a space or a quote in it would begin another field.
 std::string field_value(std::string_view value) {
   const bool plain = value.find_first_of(" =\"\\") == std::string_view::npos;
-  return plain ? clean(value, false) : "\"" + clean(value, true) + "\"";
+  const std::size_t most = limits::log_field_bytes;
+  return plain ? clean(value, false, most) : "\"" + clean(value, true, most) + "\"";
 }
 
 // The part of a line that differs from event to event; the pattern holds the rest.
 std::string body(Format format, std::string_view message, const Fields& fields) {
   const bool json = format == Format::json;
-  std::string out = format == Format::console ? clean(message, false)
-                    : json                    ? fmt::format("\"msg\":\"{}\"", clean(message, true))
-                                              : fmt::format("msg=\"{}\"", clean(message, true));
+  const std::string text = clean(message, format != Format::console, limits::log_message_bytes);
+  std::string out = format == Format::console ? text
+                    : json                    ? fmt::format("\"msg\":\"{}\"", text)
+                                              : fmt::format("msg=\"{}\"", text);
   for (const auto& [name, value] :
        {std::pair<std::string_view, std::string_view>{"job", fields.job},
         {"trace", fields.trace}}) {
     if (value.empty()) continue;
-    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true))
+    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true, limits::log_field_bytes))
                 : fmt::format(" {}={}", name, field_value(value));
   }
   return out;
@@ -143,6 +149,18 @@ Result<Format> format_named(std::string_view name) {
 
 void start(std::string_view program, Level level, Format format) {
   current() = Log(program, level, format);
+}
+
+bool is_line(std::string_view line) {
+  switch (current().format) {
+    case Format::console:
+      return true;
+    case Format::logfmt:
+      return line.starts_with("ts=");
+    case Format::json:
+      return line.starts_with("{\"ts\":") && line.ends_with('}');
+  }
+  std::unreachable();
 }
 
 bool is_on(Level level) {

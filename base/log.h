@@ -5,7 +5,7 @@
 // all lines of a job are found by it over all processes. Data never goes here, only to stdout.
 //
 // What comes from outside (names, messages of libraries) cannot forge a line: control characters
-// are escaped in every form.
+// are escaped in every form, and what is too long is cut.
 //
 // Threads: start() before the others are made; the rest from any. Cost: a write to stderr, on the
 // calling thread; not for the road of a job that goes well.
@@ -36,6 +36,9 @@ struct Fields {
 
 // The trace id of a W3C traceparent, "00-TRACE-PARENT-FLAGS"; empty: it is none.
 [[nodiscard]] std::string_view trace_id(std::string_view traceparent);
+
+// Whether this is a whole line of the format in force, as far as its ends tell; of console any is.
+[[nodiscard]] bool is_line(std::string_view line);
 
 [[nodiscard]] bool is_on(Level level);  // to spare the making of a message
 void write(Level level, std::string_view message, const Fields& fields = {});

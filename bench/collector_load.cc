@@ -7,9 +7,7 @@
 //        open
 // Each says what it did as one JSON object.
 //
-// The samples: 10,000 series of 6 labels, one sample a step of 15 s each: 4,000 counters that grow
-// by less than 100, 3,000 buckets of 150 histograms, 3,000 gauges that walk by up to 1.00. As
-// Prometheus does, a connection has series of its own, and its requests are its samples in their
+// As Prometheus does, a connection has series of its own, and its requests are its samples in their
 // order, 2,000 in each; so what was acknowledged to it is a prefix of them.
 //
 // Threads: one a connection.
@@ -36,6 +34,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "bench/collector_samples.h"
 #include "bench/figures.h"
 #include "collector/mapping.h"
 #include "collector/store.h"
@@ -44,80 +43,19 @@
 namespace tallymill::collector {
 namespace {
 
+using bench::labels_of_series;
+using bench::series_count;
+using bench::step_ms;
+using bench::Values;
 using Stopwatch = std::chrono::steady_clock;
 
-constexpr std::size_t series_count = 10'000;
 constexpr std::size_t request_samples = 2'000;
 constexpr std::size_t connections = 2;
 constexpr std::size_t connection_series = series_count / connections;
-constexpr std::int64_t step_ms = 15'000;
-constexpr unsigned seed = 1;
 
 double seconds_since(Stopwatch::time_point begin) {
   return std::chrono::duration<double>(Stopwatch::now() - begin).count();
 }
-
-// ---- the samples ----
-
-constexpr std::size_t first_bucket = 4'000;
-constexpr std::size_t first_gauge = 7'000;
-constexpr std::size_t buckets = 20;  // of a histogram
-
-TextPairs labels_of_series(std::size_t i) {
-  const auto instance = [](std::size_t k) { return fmt::format("10.1.7.{}:9100", k / 10 % 25); };
-  const auto stage = [](std::size_t k) { return fmt::format("stage-{}", k % 10); };
-  if (i < first_bucket) {
-    const std::size_t k = i % 1000;
-    return {{"__name__", "mill_jobs_total"},
-            {"instance", instance(k)},
-            {"job", "mill"},
-            {"kind", fmt::format("kind-{}", i / 1000)},
-            {"stage", stage(k)},
-            {"worker", fmt::format("{}", k / 250)}};
-  }
-  if (i < first_gauge) {
-    const std::size_t k = (i - first_bucket) % 1000;
-    const std::size_t le = k % buckets;
-    return {{"__name__", "mill_seconds_bucket"},
-            {"job", "mill"},
-            {"kind", fmt::format("kind-{}", (i - first_bucket) / 1000)},
-            {"le", le + 1 == buckets ? "+Inf" : fmt::format("{}", 0.001 * double(1U << le))},
-            {"stage", stage(k / buckets)},
-            {"worker", fmt::format("{}", k / 200)}};
-  }
-  const std::size_t k = i - first_gauge;
-  return {{"__name__", "mill_queue_depth"},
-          {"instance", instance(k)},
-          {"job", "mill"},
-          {"kind", "kind-0"},
-          {"stage", stage(k)},
-          {"worker", fmt::format("{}", k / 250)}};
-}
-
-// The values of all series at one step after another.
-class Values {
- public:
-  Values() : hundredths_(series_count, 5'000) {}
-  void step() {
-    std::uint64_t counted = 0;
-    for (std::size_t i = 0; i < series_count; ++i) {
-      if (i < first_bucket) {
-        hundredths_[i] += std::int64_t(random_() % 100) * 100;
-      } else if (i < first_gauge) {
-        if ((i - first_bucket) % buckets == 0) counted = 0;
-        counted += random_() % 5;
-        hundredths_[i] += std::int64_t(counted) * 100;
-      } else {
-        hundredths_[i] += std::int64_t(random_() % 201) - 100;
-      }
-    }
-  }
-  [[nodiscard]] double of(std::size_t series) const { return double(hundredths_[series]) / 100; }
-
- private:
-  std::mt19937_64 random_{seed};
-  std::vector<std::int64_t> hundredths_;
-};
 
 // ---- make ----
 
@@ -281,7 +219,7 @@ void statsd(std::uint16_t port, double seconds) {
   constexpr unsigned at_once = 32;
   std::vector<std::string> datagrams(1);
   std::vector<std::size_t> lines(1, 0);
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(1);
   for (std::size_t i = 0; i < 20 * names; ++i) {
     const std::string line = fmt::format("mill.requests.{}:1|c\n", random() % names);
     if (datagrams.back().size() + line.size() > datagram_bytes) {

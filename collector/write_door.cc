@@ -17,6 +17,8 @@ http::Response plain(int status, std::string text) {
   return {.status = status, .type = "text/plain; charset=utf-8", .body = std::move(text)};
 }
 
+std::int64_t now_ms() { return to_ns(SystemClock().wall()) / 1'000'000; }
+
 // 5xx: whoever sent it sends it again.
 http::Response not_stored(const Error& error) {
   return plain(info(error.code).http, error.message + "\n");
@@ -31,14 +33,24 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
       no_room(registry.counter("tallymill_collector_refused_samples_total",
                                "Samples that were not stored, and why.", {{"why", "series"}})),
       malformed(registry.counter("tallymill_collector_malformed_requests_total",
-                                 "Pushes that could not be read.")) {}
+                                 "Pushes that could not be read.")),
+      known_labels(registry.gauge("tallymill_collector_known_labels",
+                                  "Ways in which labels are pushed that are known by sight.")) {}
 
 // Ids of series by the bytes that a sender writes their labels in. A sender says its series in the
 // same order again and again, so the one that followed the last one before is tried first: that is
 // one comparison instead of a hash and a search.
 class WriteDoor::Sink final : public WriteSink {
  public:
-  explicit Sink(Store& store) : store_(store) {}
+  Sink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars)
+      : store_(store), metadata_(metadata), exemplars_(exemplars) {}
+  [[nodiscard]] std::size_t known() const { return known_.size(); }
+  // Before each request: series that were forgotten must be asked for again.
+  void begin() {
+    if (store_.drops() == drops_) return;
+    drops_ = store_.drops();
+    forget();
+  }
 
   std::expected<SeriesId, Refused> series(std::string_view raw) override {
     if (last_ != nullptr && last_->second.next != nullptr && last_->second.next->first == raw)
@@ -49,8 +61,10 @@ class WriteDoor::Sink final : public WriteSink {
       return make(raw);
     return last_->second.id;
   }
-  void exemplar(SeriesId, const Exemplar&) override {}
-  void metadata(const Metadata&) override {}
+  void exemplar(SeriesId series, const Exemplar& exemplar) override {
+    exemplars_.add(series, exemplar, now_ms());
+  }
+  void metadata(const Metadata& metadata) override { metadata_.add(metadata); }
 
  private:
   struct Known;
@@ -59,13 +73,6 @@ class WriteDoor::Sink final : public WriteSink {
     SeriesId id;
     Entry* next = nullptr;  // that came after it the last time
   };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-
   std::expected<SeriesId, Refused> make(std::string_view raw) {
     labels_.clear();
     if (!read_raw_labels(raw, labels_)) return std::unexpected(Refused::malformed);
@@ -74,12 +81,13 @@ class WriteDoor::Sink final : public WriteSink {
     if (!id)
       return std::unexpected(id.error().code == Errc::too_big ? Refused::no_room
                                                               : Refused::bad_labels);
-    if (known_.size() >= limits::known_raw_labels) {
-      known_.clear();
-      last_ = nullptr;
-    }
+    if (known_.size() >= limits::known_raw_labels) forget();
     follow(*known_.emplace(std::string(raw), Known{*id}).first);
     return *id;
+  }
+  void forget() {
+    known_.clear();
+    last_ = nullptr;
   }
   void follow(Entry& entry) {
     if (last_ != nullptr) last_->second.next = &entry;
@@ -87,13 +95,22 @@ class WriteDoor::Sink final : public WriteSink {
   }
 
   Store& store_;
-  std::unordered_map<std::string, Known, Hash, std::equal_to<>> known_;  // entries do not move
+  MetadataStore& metadata_;
+  ExemplarStore& exemplars_;
+  std::uint64_t drops_ = 0;
+  std::unordered_map<std::string, Known, SeededHash, std::equal_to<>>
+      known_;  // entries do not move
   Entry* last_ = nullptr;
   std::vector<Label> labels_;
 };
 
-WriteDoor::WriteDoor(Store& store, metrics::Registry& registry)
-    : store_(store), probe_(registry), sink_(std::make_unique<Sink>(store)) {}
+WriteDoor::WriteDoor(Store& store, MetadataStore& metadata, ExemplarStore& exemplars,
+                     metrics::Registry& registry)
+    : store_(store),
+      metadata_(metadata),
+      exemplars_(exemplars),
+      probe_(registry),
+      sink_(std::make_unique<Sink>(store, metadata, exemplars)) {}
 WriteDoor::~WriteDoor() = default;
 
 void WriteDoor::add_routes(http::Router& router) {
@@ -139,12 +156,14 @@ void WriteDoor::run(http::Request&& request, http::Answer answer, Work work) {
 }
 
 http::Response WriteDoor::write(const std::string& body) {
+  sink_->begin();
   const auto counts = reader_.read(body, *sink_);
   if (!counts) {
     probe_.malformed.add();
     return plain(400, counts.error().message + "\n");
   }
   if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
+  probe_.known_labels.set(static_cast<double>(sink_->known()));
   probe_.samples.add(reader_.points().size());
   probe_.bad_labels.add(counts->bad_samples);
   probe_.no_room.add(counts->no_room_samples);
@@ -157,17 +176,23 @@ http::Response WriteDoor::write(const std::string& body) {
 
 namespace {
 
-// All or nothing of a text, but for series that there is no room for.
+// All or nothing of the samples of a text, but for series that there is no room for.
 class ImportSink final : public ExpositionSink {
  public:
-  ImportSink(Store& store, std::int64_t now_ms) : store_(store), now_ms_(now_ms) {}
-  Status metadata(const Metadata&) override { return {}; }
+  ImportSink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars)
+      : store_(store), metadata_(metadata), exemplars_(exemplars), now_ms_(now_ms()) {}
+  Status metadata(const Metadata& metadata) override {
+    metadata_.add(metadata);
+    return {};
+  }
   Status sample(const ExpositionSample& sample) override {
     const auto id = store_.series(labels_of(sample.labels));
-    if (id)
-      points.push_back({*id, sample.t_ms.value_or(now_ms_), sample.value});
-    else
+    if (!id) {
       ++no_room;
+      return {};
+    }
+    points.push_back({*id, sample.t_ms.value_or(now_ms_), sample.value});
+    if (sample.exemplar) exemplars_.add(*id, *sample.exemplar, points.back().t_ms);
     return {};
   }
   std::vector<Point> points;
@@ -175,13 +200,15 @@ class ImportSink final : public ExpositionSink {
 
  private:
   Store& store_;
+  MetadataStore& metadata_;
+  ExemplarStore& exemplars_;
   std::int64_t now_ms_;
 };
 
 }  // namespace
 
 http::Response WriteDoor::import(const std::string& body, const std::string& type) {
-  ImportSink sink(store_, to_ns(SystemClock().wall()) / 1'000'000);
+  ImportSink sink(store_, metadata_, exemplars_);
   if (const auto read = read_exposition(body, exposition_format(type), sink); !read) {
     probe_.malformed.add();
     return plain(400, read.error().message + "\n");

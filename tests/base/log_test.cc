@@ -79,6 +79,32 @@ TEST(Log, NamesAreThoseOfTheConfiguration) {
   EXPECT_EQ(format_named("xml").error().code, Errc::bad_params);
 }
 
+TEST(Log, WhatIsTooLongIsCutAndTheLineIsStillWhole) {
+  const std::size_t most = limits::log_message_bytes;
+  const auto message = [](const std::string& text) {
+    return nlohmann::json::parse(written(Format::json, text, {std::string(9999, '"'), ""}))["msg"]
+        .get<std::string>();
+  };
+  EXPECT_EQ(message(std::string(most, 'x')).size(), most - 5 + 3) << "room for any character";
+  EXPECT_EQ(message(std::string(most - 5, 'x')), std::string(most - 5, 'x'));
+  for (const char* worst : {"\x01", "\xff", "\"", "\xf0\x9f\x98\x80"}) {
+    std::string text;
+    while (text.size() < 99'999) text += worst;
+    for (const Format format : {Format::console, Format::logfmt, Format::json})
+      EXPECT_LT(written(format, text, {text, text}).size(), limits::child_line_bytes);
+  }
+}
+
+TEST(Log, AWholeLineOfTheFormatIsToldFromWhatALibraryPrints) {
+  const std::string json = written(Format::json, "x");
+  EXPECT_TRUE(is_line(json.substr(0, json.size() - 1)));
+  EXPECT_FALSE(is_line(json.substr(0, json.size() - 2))) << "killed while it wrote";
+  EXPECT_FALSE(is_line("terminate called after throwing"));
+  const std::string logfmt = written(Format::logfmt, "x");
+  EXPECT_TRUE(is_line(logfmt));
+  EXPECT_FALSE(is_line(json));
+}
+
 TEST(Log, ATraceIdIsTheSecondPartOfATraceparent) {
   EXPECT_EQ(trace_id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             "0af7651916cd43dd8448eb211c80319c");
