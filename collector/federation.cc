@@ -59,7 +59,11 @@ void append_exposed(std::string& to, double value) {
 Result<std::string> federation_of(const Source& source, const Selections& selections) {
   auto series = series_of(source, selections);
   if (!series) return std::unexpected(std::move(series).error());
-  std::ranges::stable_sort(*series, {}, [](const auto& one) { return one.labels.metric(); });
+  // By their metrics first, which upper case and other labels stand before.
+  std::ranges::sort(*series, [](const Source::Found& a, const Source::Found& b) {
+    const auto metrics = a.labels.metric() <=> b.labels.metric();
+    return metrics != 0 ? metrics < 0 : a.labels < b.labels;
+  });
   std::string text;
   std::string_view metric;
   Column samples;
