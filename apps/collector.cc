@@ -13,6 +13,7 @@
 #include "apps/programs.h"
 #include "base/code_pages.h"
 #include "base/config.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "collector/collector.h"
 #include "http/tokens.h"
@@ -27,12 +28,15 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   tallymill::collector::CollectorOptions options;
   options.folder = config.collector.data;
   options.store.retention = config.collector.retention;
+  if (config.collector.long_tier.count() > 0)
+    options.store.tiers.push_back({config.collector.long_tier, tallymill::limits::long_tier_step});
   options.leak_window = config.collector.leak_window;
   options.store.series = static_cast<std::uint32_t>(config.collector.max_series);
   options.http.listen = config.collector.http;
   options.http.guard.hosts = config.collector.http_hosts;
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
+  options.bus = {config.collector.bus, config.telemetry.instance, config.collector.insecure};
   return options;
 }
 

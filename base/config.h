@@ -77,9 +77,16 @@ struct Config {
     bool http_access_log = false;
     bool insecure = false;
     std::chrono::days retention{35};
+    std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
+    std::vector<std::string> bus;  // where processes push what they count; empty: nowhere
     std::chrono::seconds leak_window{600};
   } collector;
+
+  struct Telemetry {
+    std::string endpoint;  // the collector's bus; empty: nothing is sent
+    std::string instance;  // empty: host and pid
+  } telemetry;
 
   struct Log {
     std::string level = "info";

@@ -2,14 +2,13 @@
 //
 // usage: bench_collector_load make FILE STEPS END_MS     remote write requests, in FILE
 //        bench_collector_load push FILE PORT             sends them over two connections
+//        bench_collector_load bus ENDPOINT STEPS END_MS  the same as telemetry of two processes
 //        bench_collector_load statsd PORT SECONDS        counts, flat out
 //        bench_collector_load seal FOLDER                seals and merges a store that nobody has
 //        open
 // Each says what it did as one JSON object.
 //
-// The samples: 10,000 series of 6 labels, one sample a step of 15 s each: 4,000 counters that grow
-// by less than 100, 3,000 buckets of 150 histograms, 3,000 gauges that walk by up to 1.00. As
-// Prometheus does, a connection has series of its own, and its requests are its samples in their
+// As Prometheus does, a connection has series of its own, and its requests are its samples in their
 // order, 2,000 in each; so what was acknowledged to it is a prefix of them.
 //
 // Threads: one a connection.
@@ -28,7 +27,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -36,88 +35,28 @@
 #include <vector>
 
 #include "base/check.h"
+#include "bench/collector_bus.h"
+#include "bench/collector_samples.h"
 #include "bench/figures.h"
-#include "collector/mapping.h"
 #include "collector/store.h"
 #include "tests/collector/write_request.h"
 
 namespace tallymill::collector {
 namespace {
 
+using bench::labels_of_series;
+using bench::series_count;
+using bench::step_ms;
+using bench::Values;
 using Stopwatch = std::chrono::steady_clock;
 
-constexpr std::size_t series_count = 10'000;
 constexpr std::size_t request_samples = 2'000;
 constexpr std::size_t connections = 2;
 constexpr std::size_t connection_series = series_count / connections;
-constexpr std::int64_t step_ms = 15'000;
-constexpr unsigned seed = 1;
 
 double seconds_since(Stopwatch::time_point begin) {
   return std::chrono::duration<double>(Stopwatch::now() - begin).count();
 }
-
-// ---- the samples ----
-
-constexpr std::size_t first_bucket = 4'000;
-constexpr std::size_t first_gauge = 7'000;
-constexpr std::size_t buckets = 20;  // of a histogram
-
-TextPairs labels_of_series(std::size_t i) {
-  const auto instance = [](std::size_t k) { return fmt::format("10.1.7.{}:9100", k / 10 % 25); };
-  const auto stage = [](std::size_t k) { return fmt::format("stage-{}", k % 10); };
-  if (i < first_bucket) {
-    const std::size_t k = i % 1000;
-    return {{"__name__", "mill_jobs_total"},
-            {"instance", instance(k)},
-            {"job", "mill"},
-            {"kind", fmt::format("kind-{}", i / 1000)},
-            {"stage", stage(k)},
-            {"worker", fmt::format("{}", k / 250)}};
-  }
-  if (i < first_gauge) {
-    const std::size_t k = (i - first_bucket) % 1000;
-    const std::size_t le = k % buckets;
-    return {{"__name__", "mill_seconds_bucket"},
-            {"job", "mill"},
-            {"kind", fmt::format("kind-{}", (i - first_bucket) / 1000)},
-            {"le", le + 1 == buckets ? "+Inf" : fmt::format("{}", 0.001 * double(1U << le))},
-            {"stage", stage(k / buckets)},
-            {"worker", fmt::format("{}", k / 200)}};
-  }
-  const std::size_t k = i - first_gauge;
-  return {{"__name__", "mill_queue_depth"},
-          {"instance", instance(k)},
-          {"job", "mill"},
-          {"kind", "kind-0"},
-          {"stage", stage(k)},
-          {"worker", fmt::format("{}", k / 250)}};
-}
-
-// The values of all series at one step after another.
-class Values {
- public:
-  Values() : hundredths_(series_count, 5'000) {}
-  void step() {
-    std::uint64_t counted = 0;
-    for (std::size_t i = 0; i < series_count; ++i) {
-      if (i < first_bucket) {
-        hundredths_[i] += std::int64_t(random_() % 100) * 100;
-      } else if (i < first_gauge) {
-        if ((i - first_bucket) % buckets == 0) counted = 0;
-        counted += random_() % 5;
-        hundredths_[i] += std::int64_t(counted) * 100;
-      } else {
-        hundredths_[i] += std::int64_t(random_() % 201) - 100;
-      }
-    }
-  }
-  [[nodiscard]] double of(std::size_t series) const { return double(hundredths_[series]) / 100; }
-
- private:
-  std::mt19937_64 random_{seed};
-  std::vector<std::int64_t> hundredths_;
-};
 
 // ---- make ----
 
@@ -245,10 +184,10 @@ Pushed push_over(std::uint16_t port, const std::vector<std::string_view>& bodies
 }
 
 void push(const char* file, std::uint16_t port) {
-  const auto mapped = Mapping::of(file);
-  TM_CHECK(mapped.has_value());
+  std::ifstream in(file, std::ios::binary);
+  const std::string requests{std::istreambuf_iterator<char>(in), {}};
   std::array<std::vector<std::string_view>, connections> bodies;
-  for (std::string_view rest = mapped->bytes(); !rest.empty();) {
+  for (std::string_view rest = requests; !rest.empty();) {
     std::uint32_t head[2];
     std::memcpy(head, rest.data(), sizeof head);
     bodies[head[0]].push_back(rest.substr(sizeof head, head[1]));
@@ -281,7 +220,7 @@ void statsd(std::uint16_t port, double seconds) {
   constexpr unsigned at_once = 32;
   std::vector<std::string> datagrams(1);
   std::vector<std::size_t> lines(1, 0);
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(1);
   for (std::size_t i = 0; i < 20 * names; ++i) {
     const std::string line = fmt::format("mill.requests.{}:1|c\n", random() % names);
     if (datagrams.back().size() + line.size() > datagram_bytes) {
@@ -350,13 +289,16 @@ int main(int argc, char** argv) {
     make(argv[2], number<std::size_t>(argv[3]), number<std::int64_t>(argv[4]));
   } else if (what == "push" && argc == 4) {
     push(argv[2], number<std::uint16_t>(argv[3]));
+  } else if (what == "bus" && argc == 5) {
+    tallymill::bench::push_bus(argv[2], number<std::size_t>(argv[3]),
+                               number<std::int64_t>(argv[4]));
   } else if (what == "statsd" && argc == 4) {
     statsd(number<std::uint16_t>(argv[2]), number<double>(argv[3]));
   } else if (what == "seal" && argc == 3) {
     seal(argv[2]);
   } else {
     fmt::print(stderr,
-               "usage: bench_collector_load make|push|statsd|seal ...; its source says how\n");
+               "usage: bench_collector_load make|push|bus|statsd|seal ...; its source says how\n");
     return 2;
   }
 }

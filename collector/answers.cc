@@ -124,8 +124,14 @@ void append_json(std::string& to, const Labels& labels) {
   to += '}';
 }
 
-http::Response success(std::string data) {
-  return json_text("{\"status\":\"success\",\"data\":" + std::move(data) + "}", 200);
+http::Response success(std::string data, std::span<const std::string> warnings) {
+  std::string text = "{\"status\":\"success\",\"data\":" + std::move(data);
+  if (!warnings.empty()) {
+    text += ",\"warnings\":";
+    append_list(text, warnings,
+                [&](const std::string& warning) { append_json(text, std::string_view(warning)); });
+  }
+  return json_text(text + "}", 200);
 }
 
 http::Response failure(const Error& error, Fault fault) {

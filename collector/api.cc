@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "collector/answers.h"
 #include "collector/labels_check.h"
+#include "collector/noted.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
@@ -171,13 +172,15 @@ void Api::query(const Parameters& said, const http::Request&, http::Answer answe
   auto asked = std::make_shared<Asked>(std::move(*read));
   run(std::move(answer), [this, asked, at = *at](const std::atomic<bool>& cancelled) {
     asked->options.cancelled = &cancelled;
+    const Noted source(source_);
     if (asked->node->type == promql::Type::matrix) {
-      const auto raw = promql::evaluate_raw(*asked->node, at, source_, asked->options);
+      const auto raw = promql::evaluate_raw(*asked->node, at, source, asked->options);
       return raw ? success(data_of(*raw)) : failure(raw.error(), Fault::execution);
     }
     const Grid grid{at, 1, 1};
-    const auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
-    return value ? success(data_of(*value, grid, true)) : failure(value.error(), Fault::execution);
+    const auto value = promql::evaluate(*asked->node, grid, source, asked->options);
+    return value ? success(data_of(*value, grid, true), source.warnings(*asked->node, 0))
+                 : failure(value.error(), Fault::execution);
   });
 }
 
@@ -197,11 +200,12 @@ void Api::query_range(const Parameters& said, const http::Request&, http::Answer
   auto asked = std::make_shared<Asked>(std::move(*read));
   run(std::move(answer), [this, asked, grid = *grid](const std::atomic<bool>& cancelled) {
     asked->options.cancelled = &cancelled;
-    auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
+    const Noted source(source_);
+    auto value = promql::evaluate(*asked->node, grid, source, asked->options);
     if (!value) return failure(value.error(), Fault::execution);
     std::ranges::sort(value->rows,
                       [](const auto& a, const auto& b) { return a.labels < b.labels; });
-    return success(data_of(*value, grid, false));
+    return success(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
   });
 }
 

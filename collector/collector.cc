@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "collector/store_probe.h"
 
 namespace tallymill::collector {
 namespace {
@@ -27,6 +28,10 @@ Status Collector::open() {
   api_->add_routes(router);
   writes_->add_routes(router);
   add_own_routes(router);
+  if (!options_.bus.endpoints.empty()) {
+    telemetry_ = std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus);
+    if (auto opened = telemetry_->open(); !opened) return opened;
+  }
   server_ = std::make_unique<http::Server>(std::move(router), options_.http, &registry_);
   return server_->open();
 }
@@ -55,6 +60,7 @@ void Collector::start() {
   watch_->start();
   server_->post([this] { look_after(); });
   server_->start();
+  if (telemetry_) telemetry_->start();
 }
 
 void Collector::drain(std::function<void()> done) {
@@ -62,6 +68,7 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (telemetry_) telemetry_->stop();
   if (watch_) watch_->stop();
   if (server_) server_->stop();
   if (api_) api_->stop();
@@ -69,15 +76,7 @@ void Collector::stop() {
 }
 
 void Collector::look_after() {
-  const Store::Stats stats = store_->stats();
-  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
-    registry_.gauge(name, help).set(static_cast<double>(value));
-  };
-  gauge("tallymill_collector_series", "Series that the store has.", stats.series);
-  gauge("tallymill_collector_head_samples", "Samples that are not sealed.", stats.head_samples);
-  gauge("tallymill_collector_sealed_samples", "Samples in sealed parts.", stats.sealed_samples);
-  gauge("tallymill_collector_part_bytes", "Bytes of sealed parts.", stats.part_bytes);
-  gauge("tallymill_collector_log_bytes", "Bytes of the log.", stats.log_bytes);
+  StoreProbe(registry_).set(store_->stats());
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }
 

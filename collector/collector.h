@@ -1,6 +1,7 @@
 // Collector: the side path as one process: doors in, the store, doors out.
 //
 //   remote write, text ──▶ WriteDoor ──▶ Store ◀── Api ◀── Grafana, promtool, people
+//   processes ──▶ TelemetryDoor ──▶ Store
 //
 //   invariant: nothing is opened that it was not told to
 //
@@ -16,6 +17,7 @@
 #include "base/result.h"
 #include "collector/api.h"
 #include "collector/store.h"
+#include "collector/telemetry_door.h"
 #include "collector/watch.h"
 #include "collector/write_door.h"
 #include "http/server.h"
@@ -26,6 +28,7 @@ struct CollectorOptions {
   http::ServerOptions http;
   std::string folder;  // of the store
   Store::Options store;
+  TelemetryDoorOptions bus;  // without endpoints: none
   std::chrono::seconds leak_window{600};
 };
 
@@ -53,6 +56,7 @@ class Collector {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<TelemetryDoor> telemetry_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;
 };

@@ -42,10 +42,11 @@ struct Plan {
   std::size_t bytes = 0;
 };
 
-// The cheapest form of these remainders. Varints take a byte each or more: while groups take less
-// than that there is nothing to compare.
-Plan plan_of(std::span<const std::int64_t> left) {
+// The cheapest form of these remainders, as far as it takes less than `most_bytes`. What varints
+// take at least follows from the least and the most of each group, and mostly ends the matter.
+Plan plan_of(std::span<const std::int64_t> left, std::size_t most_bytes) {
   std::size_t groups = 0;
+  std::size_t least_varints = 0;
   bool uniform = true;
   for (std::size_t at = 0; at < left.size(); at += group_size) {
     const auto group = left.subspan(at, std::min(group_size, left.size() - at));
@@ -57,12 +58,16 @@ Plan plan_of(std::span<const std::int64_t> left) {
     }
     uniform = uniform && least == left[0] && most == left[0];
     groups += varint_size(zigzag(least)) + 1 + packed_bytes(group.size(), width_of(least, most));
+    const std::int64_t smallest = std::clamp(std::int64_t{0}, least, most);
+    least_varints += varint_size(zigzag(smallest)) * group.size();
   }
   if (uniform) return {0, Form::uniform, left.empty() ? 0 : varint_size(zigzag(left[0]))};
-  if (groups <= left.size()) return {0, Form::groups, groups};
-  std::size_t varints = 0;
-  for (const std::int64_t value : left) varints += varint_size(zigzag(value));
-  return varints < groups ? Plan{0, Form::varints, varints} : Plan{0, Form::groups, groups};
+  if (least_varints < std::min(groups, most_bytes)) {
+    std::size_t varints = 0;
+    for (const std::int64_t value : left) varints += varint_size(zigzag(value));
+    if (varints < groups) return {0, Form::varints, varints};
+  }
+  return {0, Form::groups, groups};
 }
 
 void append_group(std::span<const std::int64_t> group, std::string& to) {
@@ -140,10 +145,25 @@ void read_remainders(Reader& from, Form form, std::span<std::int64_t> into) {
   }
 }
 
+// A column whose steps are all the same, as are ids of one push, or timestamps of a series: found
+// without its differences. False: it is none.
+bool pack_even(std::span<const std::int64_t> values, std::string& to) {
+  if (values.size() < 2) return false;
+  const std::int64_t step = minus(values[1], values[0]);
+  for (std::size_t i = 2; i < values.size(); ++i)
+    if (minus(values[i], values[i - 1]) != step) return false;
+  const unsigned order = step == 0 ? 0 : 1;
+  to += static_cast<char>(order | static_cast<unsigned>(Form::uniform) << 2);
+  append_varint(to, zigzag(values[0]));
+  if (order == 1) append_varint(to, zigzag(step));
+  return true;
+}
+
 }  // namespace
 
 void pack_integers(std::span<const std::int64_t> values, std::string& to) {
   TM_CHECK(values.size() <= limits::integers_column);
+  if (pack_even(values, to)) return;
   static thread_local std::array<std::vector<std::int64_t>, orders> left;
   std::array<std::int64_t, orders> first{};
   Plan best;
@@ -160,7 +180,8 @@ void pack_integers(std::span<const std::int64_t> values, std::string& to) {
       now.resize(before.size() - 1);
       for (std::size_t i = 0; i < now.size(); ++i) now[i] = minus(before[i + 1], before[i]);
     }
-    Plan plan = plan_of(now);
+    const std::size_t of_use = order == 0 ? SIZE_MAX : best.bytes - std::min(best.bytes, heads);
+    Plan plan = plan_of(now, of_use);
     plan.order = order;
     plan.bytes += heads;
     if (order > 0 && plan.bytes >= best.bytes) break;

@@ -60,6 +60,8 @@ class Source {
   struct Found {
     SeriesId series;
     Labels labels;
+    // In this time there may be one sample in so many milliseconds left; 0: all are as they came.
+    std::int64_t step_ms = 0;
   };
   // The series that all matchers fit, by id. Some of them may have no sample in this time: both
   // ends are in it.
@@ -70,6 +72,11 @@ class Source {
   // markers too. corrupt: what is stored cannot be read.
   [[nodiscard]] virtual Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                     Column& into) const = 0;
+  // As read(), for who wants the last of them only: of the others any may be missing.
+  [[nodiscard]] virtual Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                         Column& into) const {
+    return read(series, from_ms, to_ms, into);
+  }
 };
 
 }  // namespace tallymill::collector

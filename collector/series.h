@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "collector/seeded_hash.h"
 
 namespace tallymill::collector {
 
@@ -128,10 +129,9 @@ void append_quoted(std::string& to, std::string_view value);
 
 struct LabelsHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view packed) const {
-    return std::hash<std::string_view>()(packed);
-  }
-  std::size_t operator()(const Labels& labels) const { return (*this)(labels.packed()); }
+  std::size_t operator()(std::string_view packed) const { return hash(packed); }
+  std::size_t operator()(const Labels& labels) const { return hash(labels.packed()); }
+  SeededHash hash;
 };
 
 // Of one store: 0, 1, 2, ... in the order in which they came.
@@ -140,6 +140,13 @@ using SeriesId = Quantity<struct SeriesTag, std::uint32_t>;
 // Who wrote a series. Of what came over our own bus old samples are thinned (collector/tiers.h);
 // what others wrote is kept as it was sent.
 enum class Origin : std::uint8_t { other, own_bus };
+
+// What makes a series.
+struct Definition {
+  Labels labels;
+  Origin origin = Origin::other;
+  friend bool operator==(const Definition&, const Definition&) = default;
+};
 
 struct Sample {
   std::int64_t t_ms = 0;  // since 1970; any is data, also one before

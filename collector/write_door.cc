@@ -31,7 +31,9 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
       no_room(registry.counter("tallymill_collector_refused_samples_total",
                                "Samples that were not stored, and why.", {{"why", "series"}})),
       malformed(registry.counter("tallymill_collector_malformed_requests_total",
-                                 "Pushes that could not be read.")) {}
+                                 "Pushes that could not be read.")),
+      known_labels(registry.gauge("tallymill_collector_known_labels",
+                                  "Ways in which labels are pushed that are known by sight.")) {}
 
 // Ids of series by the bytes that a sender writes their labels in. A sender says its series in the
 // same order again and again, so the one that followed the last one before is tried first: that is
@@ -39,6 +41,13 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
 class WriteDoor::Sink final : public WriteSink {
  public:
   explicit Sink(Store& store) : store_(store) {}
+  [[nodiscard]] std::size_t known() const { return known_.size(); }
+  // Before each request: series that were forgotten must be asked for again.
+  void begin() {
+    if (store_.drops() == drops_) return;
+    drops_ = store_.drops();
+    forget();
+  }
 
   std::expected<SeriesId, Refused> series(std::string_view raw) override {
     if (last_ != nullptr && last_->second.next != nullptr && last_->second.next->first == raw)
@@ -59,13 +68,6 @@ class WriteDoor::Sink final : public WriteSink {
     SeriesId id;
     Entry* next = nullptr;  // that came after it the last time
   };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-
   std::expected<SeriesId, Refused> make(std::string_view raw) {
     labels_.clear();
     if (!read_raw_labels(raw, labels_)) return std::unexpected(Refused::malformed);
@@ -74,12 +76,13 @@ class WriteDoor::Sink final : public WriteSink {
     if (!id)
       return std::unexpected(id.error().code == Errc::too_big ? Refused::no_room
                                                               : Refused::bad_labels);
-    if (known_.size() >= limits::known_raw_labels) {
-      known_.clear();
-      last_ = nullptr;
-    }
+    if (known_.size() >= limits::known_raw_labels) forget();
     follow(*known_.emplace(std::string(raw), Known{*id}).first);
     return *id;
+  }
+  void forget() {
+    known_.clear();
+    last_ = nullptr;
   }
   void follow(Entry& entry) {
     if (last_ != nullptr) last_->second.next = &entry;
@@ -87,7 +90,9 @@ class WriteDoor::Sink final : public WriteSink {
   }
 
   Store& store_;
-  std::unordered_map<std::string, Known, Hash, std::equal_to<>> known_;  // entries do not move
+  std::uint64_t drops_ = 0;
+  std::unordered_map<std::string, Known, SeededHash, std::equal_to<>>
+      known_;  // entries do not move
   Entry* last_ = nullptr;
   std::vector<Label> labels_;
 };
@@ -139,12 +144,14 @@ void WriteDoor::run(http::Request&& request, http::Answer answer, Work work) {
 }
 
 http::Response WriteDoor::write(const std::string& body) {
+  sink_->begin();
   const auto counts = reader_.read(body, *sink_);
   if (!counts) {
     probe_.malformed.add();
     return plain(400, counts.error().message + "\n");
   }
   if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
+  probe_.known_labels.set(static_cast<double>(sink_->known()));
   probe_.samples.add(reader_.points().size());
   probe_.bad_labels.add(counts->bad_samples);
   probe_.no_room.add(counts->no_room_samples);

@@ -185,13 +185,16 @@ class Evaluator {
 
   // ---- selectors ----
 
+  enum class Wanted : std::uint8_t { all, last };
   Status each_selected(const Selector& selector, std::int64_t from_ms, std::int64_t to_ms,
-                       const Each& each) {
+                       const Each& each, Wanted wanted = Wanted::all) {
     auto found = source_.select(selector.matchers, from_ms, to_ms);
     if (!found) return std::unexpected(std::move(found).error());
     Column samples;
     for (const Source::Found& one : *found) {
-      if (auto read = source_.read(one.series, from_ms, to_ms, samples); !read) return read;
+      auto read = wanted == Wanted::all ? source_.read(one.series, from_ms, to_ms, samples)
+                                        : source_.read_last(one.series, from_ms, to_ms, samples);
+      if (!read) return read;
       if (auto still = patience_.spend(samples.size() + 64); !still) return still;
       if (samples.size() == 0) continue;
       if (auto held = hold(samples.size()); !held) return held;
@@ -213,7 +216,8 @@ class Evaluator {
       rows.push_back(std::move(row));
       return patience_.spend(grid.count);
     };
-    if (auto read = each_selected(selector, begin, moments.last(), add); !read)
+    const Wanted wanted = grid.count == 1 ? Wanted::last : Wanted::all;
+    if (auto read = each_selected(selector, begin, moments.last(), add, wanted); !read)
       return std::unexpected(std::move(read).error());
     std::ranges::sort(rows, [](const Row& a, const Row& b) { return a.labels < b.labels; });
     return rows;

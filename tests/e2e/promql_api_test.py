@@ -260,6 +260,9 @@ class Requests(Both):
             # What vmalert and others say beside it.
             self.check("/api/v1/query", [("query", "up"), ("time", "600"), ("step", "60s"), ("nocache", "1"),
                                          ("dedup", "true"), ("partial_response", "true")], post)
+            # Over lines, as rules are written.
+            self.check("/api/v1/query", {"query": "up # one\n\t+\r\nup", "time": "600"}, post)
+            self.check("/api/v1/series", {"match[]": "up{\n}"}, post)
             self.check("/api/v1/format_query", {}, post)
             for pairs in ([], [("match", "up")], [("match[]", "")], [("match[]", "{}")], [("match[]", "up{")],
                           [("match[]", "up[5m]")], [("match[]", "sum(up)")], [("match[]", "up offset 5m")],
@@ -301,7 +304,10 @@ groups:
   interval: 60s
   rules:
   - record: job:up:sum
-    expr: sum by (job) (up)
+    expr: |
+      sum by (job) (
+        up
+      )
     labels: {from: rule}
   - record: c:rate5m
     expr: rate(c[5m])
