@@ -78,6 +78,8 @@ struct Config {
     bool insecure = false;
     std::chrono::days retention{35};
     std::int64_t max_series = 100'000;
+    std::string front_http;  // what /v1 is forwarded to; empty: nothing
+    std::string front_token_file;
   } collector;
 
   struct Log {

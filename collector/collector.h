@@ -1,8 +1,14 @@
 // Collector: the side path as one process: doors in, the store, doors out.
 //
 //   remote write, text ──▶ WriteDoor ──▶ Store ◀── Api ◀── Grafana, promtool, people
+//                                          ▲ ◀── Live ◀── pages
+//                     front ──waterfalls──▶     Forward ◀── pages, /v1
+//
+// It answers before it is ready: that it lives, that it is not ready, and what is the front's to
+// answer. All else is 503 until what was acknowledged has been read back.
 //
 //   invariant: nothing is opened that it was not told to
+//   invariant: ready means that all that was acknowledged is there
 //
 // Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
 #pragma once
@@ -13,8 +19,12 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "collector/api.h"
+#include "collector/forward.h"
+#include "collector/live.h"
 #include "collector/store.h"
+#include "collector/waterfalls.h"
 #include "collector/write_door.h"
 #include "http/server.h"
 
@@ -24,6 +34,8 @@ struct CollectorOptions {
   http::ServerOptions http;
   std::string folder;  // of the store
   Store::Options store;
+  std::string front_http;  // empty: none
+  Secret front_token;      // of role read, for what is asked of the front here
 };
 
 class Collector {
@@ -33,9 +45,11 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
-  // Replays the store, which is what takes time. Errors as Store::open, http::Server::open.
+  // Listens, and answers that it is not ready. Errors as http::Server::open; bad_params: the
+  // front's URL is none.
   [[nodiscard]] Status open();
-  void start();
+  // Replays the store, which is what takes time, and is ready. Errors as Store::open.
+  [[nodiscard]] Status start();
   // Requests are answered; `done` is called at the end, on the server's thread.
   void drain(std::function<void()> done);
   void stop();
@@ -43,6 +57,8 @@ class Collector {
 
  private:
   void add_own_routes(http::Router& router);
+  void serve();
+  void answer_readiness(http::Answer answer) const;
   void look_after();
 
   CollectorOptions options_;
@@ -50,7 +66,12 @@ class Collector {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<Live> live_;
   std::unique_ptr<http::Server> server_;
+  // On the server's thread, so before it.
+  std::unique_ptr<Forward> forward_;
+  std::unique_ptr<Waterfalls> waterfalls_;
+  bool ready_ = false;  // of the server's thread
 };
 
 }  // namespace tallymill::collector
