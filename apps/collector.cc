@@ -1,5 +1,6 @@
 // tallymill-collector: the side path. Reads its settings, opens the store, answers until a signal.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
+#include "base/code_pages.h"
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -28,6 +30,9 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   tallymill::collector::CollectorOptions options;
   options.folder = config.collector.data;
   options.store.retention = config.collector.retention;
+  if (config.collector.long_tier.count() > 0)
+    options.store.tiers.push_back({config.collector.long_tier, tallymill::limits::long_tier_step});
+  options.leak_window = config.collector.leak_window;
   options.store.series = static_cast<std::uint32_t>(config.collector.max_series);
   options.http.listen = config.collector.http;
   options.http.guard.hosts = config.collector.http_hosts;
@@ -60,6 +65,8 @@ int fail(const tallymill::Error& error, int exit_code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Every thread with memory of its own to give back would hold some MB: few share.
+  ::mallopt(M_ARENA_MAX, 2);
   const tallymill::apps::Program& program = tallymill::apps::program_named("collector");
   const auto loaded = tallymill::load_config(tallymill::apps::sources_of(program, argc, argv));
   log::start("collector", log::Level::info, log::Format::console);
@@ -101,6 +108,7 @@ int main(int argc, char** argv) {
   if (auto started = collector.start(); !started)
     return fail(started.error(), tallymill::exit_cannot_run);
   log::info("ready");
+  tallymill::give_back_code_pages();
   int signal = 0;
   ::sigwait(&signals, &signal);
   collector.stop();

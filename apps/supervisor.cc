@@ -224,9 +224,14 @@ void Supervisor::read_output(Child& child) {
 
 void Supervisor::take_line(Child& child, std::string line) {
   if (line.size() > limits::child_line_bytes) line.resize(limits::child_line_bytes);
-  std::string out = options_.prefix_lines ? child.spec.name + " | " + line : line;
-  out += '\n';
-  (void)!::write(STDERR_FILENO, out.data(), out.size());
+  if (options_.prefix_lines || log::is_line(line)) {
+    std::string out = options_.prefix_lines ? child.spec.name + " | " + line : line;
+    out += '\n';
+    (void)!::write(STDERR_FILENO, out.data(), out.size());
+  } else {
+    // A library's, or the last words of a crash: who reads lines by program reads it too.
+    log::warn(fmt::format("{} said: {}", child.spec.name, line));
+  }
   child.last_lines.push_back(std::move(line));
   if (child.last_lines.size() > limits::child_last_lines) child.last_lines.pop_front();
 }

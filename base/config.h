@@ -77,9 +77,11 @@ struct Config {
     bool http_access_log = false;
     bool insecure = false;
     std::chrono::days retention{35};
+    std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
     std::string front_http;  // what /v1 is forwarded to; empty: nothing
     std::string front_token_file;
+    std::chrono::seconds leak_window{600};
   } collector;
 
   struct Log {

@@ -75,8 +75,12 @@ const std::vector<Key<Config>>& table() {
        "the token of role read with which its waterfalls are asked for"},
       {"collector.retention_days", TM_AT(C, collector.retention), "days",
        "how long samples are kept", 1, 3'650},
+      {"collector.long_tier_days", TM_AT(C, collector.long_tier), "days",
+       "after how long samples of its own bus are thinned to one in 5 minutes; 0: never", 0, 3'650},
       {"collector.max_series", TM_AT(C, collector.max_series), "series",
        "series kept; what would be one more is refused", 1, 10'000'000},
+      {"collector.leak_window_s", TM_AT(C, collector.leak_window), "s",
+       "how long memory must grow to be called a leak", 20, 86'400},
 
       {"log.level",
        TM_AT(C, log.level),

@@ -186,6 +186,19 @@ inline constexpr std::size_t death_files = 256;
 // keeps a process's export below a few megabytes.
 inline constexpr std::size_t series_per_metric = 1000;
 
+// What is read of one file of /proc: /proc/stat of a machine with 256 CPUs is 60 KB.
+inline constexpr std::size_t proc_file_bytes = 1 << 20;
+// A process gives its free memory back to the system after so long with less than this share of a
+// CPU used: sooner would be in the way of the next burst, and 30 s after one it is to be back.
+inline constexpr std::chrono::seconds heap_idle{5};
+inline constexpr double heap_idle_cpus = 0.1;
+// The message of a line of the log, and each of its fields, as they are written, with escapes: the
+// whole line stays below child_line_bytes. What is above is cut.
+inline constexpr std::size_t log_message_bytes = 2048;
+inline constexpr std::size_t log_field_bytes = 256;
+// A line that is said again and again, because something is away, comes this often.
+inline constexpr std::chrono::seconds log_again{10};
+
 // ---- front ----
 
 // Heartbeat of a worker, and how long after the last listing of a token its lease lapses: three
@@ -333,6 +346,9 @@ inline constexpr std::uint32_t held_tokens = 20'480;
 // stack to end.
 inline constexpr Bytes query_bytes = 64_KiB;
 inline constexpr int query_depth = 200;
+// Operators: those of one chain are as deep a tree as there are of them, and a tree is gone through
+// by calls; 5,000 fit into a stack of 8 MiB, fewer with the sanitizers' larger frames.
+inline constexpr int query_operators = 1'000;
 // Numbers that one query may have in memory at once: 400 MB.
 inline constexpr std::size_t query_samples = 50'000'000;
 // Points of one series in an answer: as Prometheus, more than any screen is wide.
@@ -455,6 +471,8 @@ inline constexpr std::size_t params_memo_bytes = 4096;
 
 // The longest that a synthetic job works: an hour.
 inline constexpr std::int64_t synthetic_service_us = 3'600'000'000;
+// And what it may leak: enough to be seen, of one job.
+inline constexpr std::int64_t synthetic_leak_bytes = 1 << 20;
 
 // What handler threads have to say on the control socket and the loop has not sent yet: an end and
 // a preview for each place.
@@ -531,9 +549,9 @@ inline constexpr Bytes http_bytes_per_second = 1_KiB;
 // What is read of a body at once, and of a refused one before the connection is closed: a client
 // that is still sending reads the answer only then.
 inline constexpr Bytes http_piece = 64_KiB;
+inline constexpr Bytes http_drained_body = 256_KiB;
 // What one call hands to the system of an answer: below a millisecond of the server's thread.
 inline constexpr Bytes http_write_bytes = 1_MiB;
-inline constexpr Bytes http_drained_body = 256_KiB;
 // One message of a WebSocket, also when it comes compressed, in as many frames as it likes.
 inline constexpr Bytes http_socket_message_bytes = 1_MiB;
 // Bytes that wait for a reader of a stream or WebSocket: a few seconds of a busy feed.
@@ -620,8 +638,23 @@ inline constexpr std::size_t series_labels_bytes = 16 << 10;
 // Packed labels in one record of the list of series: a push with thousands of new ones compresses
 // them together.
 inline constexpr std::size_t series_list_bytes = 512 << 10;
-// Ids that a store may give out in its life; a replay believes none above.
-inline constexpr std::uint32_t series_ids = 16'000'000;
+// Ids that a store may give out in its life, for none is given twice; a replay believes none above.
+// A million new series a day last for half a year; each costs a bit when it is looked which died.
+inline constexpr std::uint32_t series_ids = 200'000'000;
+// The list of series is written anew when so many in it have died, and more than live.
+inline constexpr std::uint32_t dead_series = 10'000;
+// Metrics of which it is counted how many new series were refused; those of others are counted as
+// one.
+inline constexpr std::size_t overflow_metrics = 100;
+// Samples that are further ahead of the clock are counted: a sender's clock is wrong. They are kept
+// as any other. Prometheus takes nothing further ahead from what it scrapes.
+inline constexpr std::chrono::minutes future{10};
+// Of series of our own bus, samples older than this are thinned to the last one of each so many
+// seconds: an hour at full resolution is what people look at while it happens.
+inline constexpr std::chrono::minutes own_tier_after{60};
+inline constexpr std::chrono::seconds own_tier_step{15};
+// And to one in so many when that is asked for.
+inline constexpr std::chrono::minutes long_tier_step{5};
 // How soon what was acknowledged is synced to the disk: a power cut costs at most this. Below the
 // 500 ms that are promised, by what a sync takes.
 inline constexpr std::chrono::milliseconds log_sync_period{400};
@@ -639,6 +672,13 @@ inline constexpr std::size_t merged_parts = 4;
 // retention, since a part goes as a whole.
 inline constexpr std::uint64_t merged_part_bytes = 64 << 20;
 inline constexpr std::int64_t parts_per_retention = 10;
+// A head that is this old is sealed however small it is: what is in it is neither thinned nor too
+// old as long as it is there.
+inline constexpr std::chrono::minutes seal_age{120};
+// What is read of a part at once: some fifty blocks. One block has at most 24 KB: two columns of
+// 1,024 words, and what is beside them.
+inline constexpr std::size_t disk_read_bytes = 64 << 10;
+inline constexpr std::size_t block_bytes = 32 << 10;
 // A log that grows to this, because nothing can be sealed, takes no more: its points are in memory.
 inline constexpr std::uint64_t log_bytes = 64 << 20;
 // How soon a seal that failed is tried again, and how often it is looked what is too old.
@@ -692,5 +732,55 @@ inline constexpr std::size_t statsd_sets = 64;
 inline constexpr std::size_t statsd_set_values = 16'384;
 // The smallest sample rate: one line then stands for a million.
 inline constexpr double statsd_min_rate = 1e-6;
+
+// ---- the collector: the host and what is made of it ----
+
+// Disks that are told one by one, and network devices: a host of containers has a device for each
+// of them. What is beyond is left out, and counted.
+inline constexpr std::size_t host_devices = 64;
+// Processes that are watched for leaks: two gauges each, of each measure of memory.
+inline constexpr std::size_t leak_processes = 400;
+// Series of one question for steps; what would be one more is left out, and said.
+inline constexpr std::size_t trend_series = 1'000;
+
+// ---- the collector's other doors: what metrics are, exemplars, scraping, StatsD, ways out ----
+
+// Metrics of which it is known what they are. Each costs some 200 bytes; a host with everything on
+// it has some 2,000.
+inline constexpr std::size_t metadata_metrics = 20'000;
+// And their names and texts: with the longest help, few of them fit.
+inline constexpr std::size_t metadata_bytes = 4 << 20;
+// The newest exemplars of one series: a bucket needs one, and some of the past for who looks back.
+inline constexpr std::size_t exemplars_per_series = 10;
+// Of all series; each some 300 bytes. The one that came first makes room.
+inline constexpr std::size_t exemplars_kept = 20'000;
+
+// A file of targets.
+inline constexpr std::size_t scrape_file_bytes = 1 << 20;
+// Targets of all jobs: a thousand, each second, are as much as one thread can read.
+inline constexpr std::size_t scrape_targets = 1'000;
+// An answer of one, as it comes and when it is taken out of its gzip.
+inline constexpr Bytes scrape_body_bytes = 16_MiB;
+// Samples of one answer; one with more is none, and says so.
+inline constexpr std::size_t scrape_samples = 50'000;
+// Answers of all targets that are on their way or wait to be read; what is above is a scrape that
+// failed.
+inline constexpr Bytes scrapes_held_bytes = 64_MiB;
+// How soon after another a target may be asked again.
+inline constexpr std::chrono::milliseconds scrape_interval_least{100};
+inline constexpr std::chrono::milliseconds scrape_interval{15'000};
+inline constexpr std::chrono::milliseconds scrape_timeout{10'000};
+
+// An answer of a query as CSV, where each line says its labels again.
+inline constexpr Bytes csv_bytes = 64_MiB;
+
+// A datagram of StatsD, and as many as one call of the system takes: 0.5 MB.
+inline constexpr std::size_t statsd_datagram_bytes = 8'192;
+inline constexpr std::size_t statsd_batch = 64;
+// What the system is asked to hold while that thread does something else; it gives what its own
+// limit allows.
+inline constexpr int statsd_socket_bytes = 8 << 20;
+// How often what came is put into the store.
+inline constexpr std::chrono::milliseconds statsd_flush{1'000};
 
 }  // namespace tallymill::limits

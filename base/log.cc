@@ -5,12 +5,14 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/utf8.h"
 
 namespace tallymill::log {
@@ -44,11 +46,14 @@ spdlog::level::level_enum spdlog_level(Level level) {
 }
 
 // With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what
-// is no text; `quoted` also for what would end a JSON string.
-std::string clean(std::string_view text, bool quoted) {
+// is no text; `quoted` also for what would end a JSON string. Ends in "..." where it would be
+// longer than `most`.
+std::string clean(std::string_view text, bool quoted, std::size_t most) {
+  constexpr std::size_t one = 6;  // bytes that one character becomes, at most
   std::string out;
-  out.reserve(text.size());
+  out.reserve(std::min(text.size(), most));
   while (!text.empty()) {
+    if (out.size() + one > most) return out + "...";
     const std::size_t length = utf8_length(text);
     const auto c = static_cast<unsigned char>(text.front());
     if (length == 0) {
@@ -69,20 +74,22 @@ std::string clean(std::string_view text, bool quoted) {
 // A value as it may stand after "=": a space or a quote in it would begin another field.
 std::string field_value(std::string_view value) {
   const bool plain = value.find_first_of(" =\"\\") == std::string_view::npos;
-  return plain ? clean(value, false) : "\"" + clean(value, true) + "\"";
+  const std::size_t most = limits::log_field_bytes;
+  return plain ? clean(value, false, most) : "\"" + clean(value, true, most) + "\"";
 }
 
 // The part of a line that differs from event to event; the pattern holds the rest.
 std::string body(Format format, std::string_view message, const Fields& fields) {
   const bool json = format == Format::json;
-  std::string out = format == Format::console ? clean(message, false)
-                    : json                    ? fmt::format("\"msg\":\"{}\"", clean(message, true))
-                                              : fmt::format("msg=\"{}\"", clean(message, true));
+  const std::string text = clean(message, format != Format::console, limits::log_message_bytes);
+  std::string out = format == Format::console ? text
+                    : json                    ? fmt::format("\"msg\":\"{}\"", text)
+                                              : fmt::format("msg=\"{}\"", text);
   for (const auto& [name, value] :
        {std::pair<std::string_view, std::string_view>{"job", fields.job},
         {"trace", fields.trace}}) {
     if (value.empty()) continue;
-    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true))
+    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true, limits::log_field_bytes))
                 : fmt::format(" {}={}", name, field_value(value));
   }
   return out;
@@ -144,6 +151,18 @@ void start(std::string_view program, Level level, Format format) {
   current() = Log(program, level, format);
 }
 
+bool is_line(std::string_view line) {
+  switch (current().format) {
+    case Format::console:
+      return true;
+    case Format::logfmt:
+      return line.starts_with("ts=");
+    case Format::json:
+      return line.starts_with("{\"ts\":") && line.ends_with('}');
+  }
+  std::unreachable();
+}
+
 bool is_on(Level level) {
   return level != Level::off && current().out->should_log(spdlog_level(level));
 }
@@ -152,6 +171,26 @@ void write(Level level, std::string_view message, const Fields& fields) {
   if (!is_on(level)) return;
   const std::string line = body(current().format, message, fields);
   current().out->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+std::string_view trace_id(std::string_view traceparent) {
+  constexpr std::size_t begin = 3;
+  constexpr std::size_t length = 32;
+  const bool whole = traceparent.size() > begin + length && traceparent[begin - 1] == '-' &&
+                     traceparent[begin + length] == '-';
+  return whole ? traceparent.substr(begin, length) : std::string_view{};
+}
+
+void Limited::write(Level level, std::string_view message, Instant now, const Fields& fields) {
+  if (any_ && now - said_ < limits::log_again) {
+    ++left_out_;
+    return;
+  }
+  any_ = true;
+  said_ = now;
+  const std::uint64_t more = std::exchange(left_out_, 0);
+  if (more == 0) return log::write(level, message, fields);
+  log::write(level, fmt::format("{} (and {} such lines before)", message, more), fields);
 }
 
 }  // namespace tallymill::log

@@ -5,7 +5,7 @@
 // all lines of a job are found by it over all processes. Data never goes here, only to stdout.
 //
 // What comes from outside (names, messages of libraries) cannot forge a line: control characters
-// are escaped in every form.
+// are escaped in every form, and what is too long is cut.
 //
 // Threads: start() before the others are made; the rest from any. Cost: a write to stderr, on the
 // calling thread; not for the road of a job that goes well.
@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace tallymill::log {
@@ -33,6 +34,12 @@ struct Fields {
   std::string_view trace = {};  // W3C trace id
 };
 
+// The trace id of a W3C traceparent, "00-TRACE-PARENT-FLAGS"; empty: it is none.
+[[nodiscard]] std::string_view trace_id(std::string_view traceparent);
+
+// Whether this is a whole line of the format in force, as far as its ends tell; of console any is.
+[[nodiscard]] bool is_line(std::string_view line);
+
 [[nodiscard]] bool is_on(Level level);  // to spare the making of a message
 void write(Level level, std::string_view message, const Fields& fields = {});
 
@@ -48,5 +55,20 @@ inline void warn(std::string_view message, const Fields& fields = {}) {
 inline void error(std::string_view message, const Fields& fields = {}) {
   write(Level::error, message, fields);
 }
+
+// What is said again and again while something is away or full: the first time at once, then at
+// most once in limits::log_again, with the number of lines that were left out in between.
+//
+// Threads: one.
+class Limited {
+ public:
+  void write(Level level, std::string_view message, Instant now, const Fields& fields = {});
+  [[nodiscard]] std::uint64_t left_out() const { return left_out_; }  // since the last line
+
+ private:
+  Instant said_{};
+  bool any_ = false;
+  std::uint64_t left_out_ = 0;
+};
 
 }  // namespace tallymill::log

@@ -211,7 +211,9 @@ Snapshot Registry::snapshot() const {
     to.type = from->type;
     to.unit = unit_of(from->name);
     for (const auto& [labels, counter] : from->counters) {
-      to.samples.push_back({labels, static_cast<double>(counter.value())});
+      const std::uint64_t value = counter.value();
+      to.samples.push_back(
+          {labels, to.unit == Unit::seconds ? in_seconds(value) : static_cast<double>(value)});
     }
     for (const auto& [labels, gauge] : from->gauges) to.samples.push_back({labels, gauge.value()});
     for (const auto& [labels, histogram] : from->histograms) {

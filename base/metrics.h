@@ -35,7 +35,7 @@ namespace tallymill::metrics {
 
 inline constexpr std::size_t cache_line = 64;
 
-// Only ever goes up.
+// Only ever goes up. One that is named ..._seconds_total counts nanoseconds; it is told in seconds.
 class alignas(cache_line) Counter {
  public:
   void add(std::uint64_t n = 1) {

@@ -10,8 +10,6 @@ it can send, and only their ratio says something of the front.
 usage: backlog.py PROGRAMS [N]
 """
 
-import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -21,6 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "e2e"))
 import msgpack  # noqa: E402
+from figures import line, machine  # noqa: E402
 from mill import Client, run_job, until  # noqa: E402
 
 JOB_BYTES = 200
@@ -30,23 +29,11 @@ assert len(PARAMS) == JOB_BYTES
 PIECE = 100  # jobs a message
 WINDOW = 3000
 
-
-def machine():
-    cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
-               "unknown")
-    load = os.getloadavg()[0]
-    return {"cores": os.cpu_count(), "cpu": cpu, "kernel": os.uname().release, "load": round(load, 2),
-            "commit": os.environ.get("TALLYMILL_COMMIT", "unknown"),
-            **({"void": "busy machine"} if load > 1 else {})}
-
-
 MACHINE = machine()  # before anything was timed
 
 
 def figure(what, unit, value):
-    value = round(value, 4)
-    print(json.dumps({"bench": "backlog", "what": what, "unit": unit, "n": 1, "median": value, "p90": value,
-                      "min": value, "max": value, **MACHINE}), flush=True)
+    line("backlog", what, unit, [value], MACHINE)
 
 
 class Doors:

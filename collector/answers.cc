@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/utf8.h"
 #include "collector/promql/print.h"
 
 namespace tallymill::collector {
@@ -15,6 +16,17 @@ http::Response json_text(std::string text, int status) {
   http::Response response{.status = status, .type = "application/json", .body = {}};
   response.body = http::Body(std::move(text));
   return response;
+}
+
+// With the sign for no character where it is no UTF-8, as Go's JSON has it.
+std::string as_utf8(std::string_view text) {
+  std::string whole;
+  while (!text.empty()) {
+    const std::size_t size = utf8_length(text);
+    whole += size == 0 ? "\xef\xbf\xbd" : text.substr(0, size);
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return whole;
 }
 
 // Seconds, with milliseconds where there are some.
@@ -87,6 +99,7 @@ int status_of(std::string_view type) {
 }  // namespace
 
 void append_json(std::string& to, std::string_view text) {
+  if (!is_utf8(text)) return append_json(to, as_utf8(text));  // a query may say any bytes
   to += '"';
   for (const char c : text) {
     if (c == '"' || c == '\\')
@@ -111,8 +124,14 @@ void append_json(std::string& to, const Labels& labels) {
   to += '}';
 }
 
-http::Response success(std::string data) {
-  return json_text("{\"status\":\"success\",\"data\":" + std::move(data) + "}", 200);
+http::Response success(std::string data, std::span<const std::string> warnings) {
+  std::string text = "{\"status\":\"success\",\"data\":" + std::move(data);
+  if (!warnings.empty()) {
+    text += ",\"warnings\":";
+    append_list(text, warnings,
+                [&](const std::string& warning) { append_json(text, std::string_view(warning)); });
+  }
+  return json_text(text + "}", 200);
 }
 
 http::Response failure(const Error& error, Fault fault) {

@@ -16,8 +16,8 @@
 
 namespace tallymill::collector {
 
-// {"status":"success","data":DATA}
-[[nodiscard]] http::Response success(std::string data);
+// {"status":"success","data":DATA}, and warnings when there are some.
+[[nodiscard]] http::Response success(std::string data, std::span<const std::string> warnings = {});
 // bad_params of the execution are 422, `execution`; those of the request 400, `bad_data`.
 enum class Fault : std::uint8_t { request, execution };
 [[nodiscard]] http::Response failure(const Error& error, Fault fault);

@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "collector/answers.h"
+#include "collector/labels_check.h"
+#include "collector/noted.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
@@ -74,7 +76,7 @@ Result<Grid> grid_of(const Parameters& said) {
                 fmt::format("exceeded maximum resolution of {} points per timeseries. Try "
                             "decreasing the query resolution (?step=XX)",
                             limits::query_points));
-  return Grid{*start, **step, static_cast<std::size_t>(steps) + 1};
+  return Grid{*start, **step, static_cast<std::size_t>(steps) + 1, *end};
 }
 
 // The selectors of match[]; one that fits every series where there are none.
@@ -170,13 +172,15 @@ void Api::query(const Parameters& said, const http::Request&, http::Answer answe
   auto asked = std::make_shared<Asked>(std::move(*read));
   run(std::move(answer), [this, asked, at = *at](const std::atomic<bool>& cancelled) {
     asked->options.cancelled = &cancelled;
+    const Noted source(source_);
     if (asked->node->type == promql::Type::matrix) {
-      const auto raw = promql::evaluate_raw(*asked->node, at, source_, asked->options);
+      const auto raw = promql::evaluate_raw(*asked->node, at, source, asked->options);
       return raw ? success(data_of(*raw)) : failure(raw.error(), Fault::execution);
     }
     const Grid grid{at, 1, 1};
-    const auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
-    return value ? success(data_of(*value, grid, true)) : failure(value.error(), Fault::execution);
+    const auto value = promql::evaluate(*asked->node, grid, source, asked->options);
+    return value ? success(data_of(*value, grid, true), source.warnings(*asked->node, 0))
+                 : failure(value.error(), Fault::execution);
   });
 }
 
@@ -196,11 +200,12 @@ void Api::query_range(const Parameters& said, const http::Request&, http::Answer
   auto asked = std::make_shared<Asked>(std::move(*read));
   run(std::move(answer), [this, asked, grid = *grid](const std::atomic<bool>& cancelled) {
     asked->options.cancelled = &cancelled;
-    auto value = promql::evaluate(*asked->node, grid, source_, asked->options);
+    const Noted source(source_);
+    auto value = promql::evaluate(*asked->node, grid, source, asked->options);
     if (!value) return failure(value.error(), Fault::execution);
     std::ranges::sort(value->rows,
                       [](const auto& a, const auto& b) { return a.labels < b.labels; });
-    return success(data_of(*value, grid, false));
+    return success(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
   });
 }
 
@@ -259,6 +264,9 @@ void Api::label_values(const Parameters& said, const http::Request& request, htt
   const auto listed = listed_of(said, false);
   if (!listed) return answer.send(failure(listed.error(), Fault::request));
   const std::string name(http::find(request.parts, "name").value_or(""));
+  if (!is_label_name(name))
+    return answer.send(failure({Errc::bad_params, fmt::format("invalid label name: \"{}\"", name)},
+                               Fault::request));
   run(std::move(answer), [this, name, asked = *listed](const std::atomic<bool>&) {
     const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
     if (!all) return failure(all.error(), Fault::execution);
@@ -273,7 +281,7 @@ void Api::format_query(const Parameters& said, const http::Request&, http::Answe
   const auto node = promql::parse(said.get("query"));
   if (!node) return answer.send(failure(in_parameter("query", node.error()), Fault::request));
   std::string data;
-  append_json(data, promql::text(**node));
+  append_json(data, promql::pretty(**node));
   answer.send(success(std::move(data)));
 }
 

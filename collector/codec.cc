@@ -25,61 +25,66 @@ std::uint64_t bits_of(double value) { return std::bit_cast<std::uint64_t>(value)
 
 std::size_t most_exceptions(std::size_t count) { return count / values_per_exception + 1; }
 
-// The fewest digits behind the point with which nearly all values are decimals.
-std::optional<unsigned> decimals_of(std::span<const double> values) {
-  unsigned decimals = 0;
-  std::size_t exceptions = 0;
-  for (const double value : values) {
-    unsigned digits = decimals;
-    while (digits <= most_decimals && !decimal_integer(value, digits)) ++digits;
-    if (digits <= most_decimals)
-      decimals = digits;
-    else if (++exceptions > most_exceptions(values.size()))
-      return std::nullopt;
-  }
-  return decimals;
-}
-
 struct Exception {
   std::size_t index;
   double value;
 };
 
-// False: too many are no decimals with so many digits. An exception takes its neighbour's place in
-// the column.
-bool to_integers(std::span<const double> values, unsigned decimals,
-                 std::vector<std::int64_t>& integers, std::vector<Exception>& exceptions) {
-  integers.clear();
-  exceptions.clear();
-  std::int64_t last = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (const auto integer = decimal_integer(values[i], decimals))
-      last = *integer;
-    else
-      exceptions.push_back({i, values[i]});
-    integers.push_back(last);
+// Values as integers over one power of ten.
+struct Decimals {
+  unsigned digits = 0;
+  std::vector<std::int64_t> integers;
+  std::vector<Exception> exceptions;  // each takes its neighbour's place among the integers
+};
+
+// The fewest digits behind the point, `digits` or more, with which the value is a decimal.
+std::optional<unsigned> digits_of(double value, unsigned digits) {
+  while (digits <= most_decimals && !decimal_integer(value, digits)) ++digits;
+  return digits <= most_decimals ? std::optional(digits) : std::nullopt;
+}
+
+// With the fewest digits with which nearly all are decimals; false: too many are none. A value with
+// more digits than those before it begins anew, which the first few mostly settle.
+bool to_decimals(std::span<const double> values, Decimals& into) {
+  into.digits = 0;
+  for (bool settled = false; !settled;) {
+    into.integers.clear();
+    into.exceptions.clear();
+    settled = true;
+    std::int64_t last = 0;
+    for (std::size_t i = 0; settled && i < values.size(); ++i) {
+      if (const auto integer = decimal_integer(values[i], into.digits)) {
+        last = *integer;
+      } else if (const auto digits = digits_of(values[i], into.digits + 1)) {
+        into.digits = *digits;
+        settled = false;
+      } else {
+        into.exceptions.push_back({i, values[i]});
+        if (into.exceptions.size() > most_exceptions(values.size())) return false;
+      }
+      into.integers.push_back(last);
+    }
   }
   // Before the first decimal there was none.
   std::size_t leading = 0;
-  while (leading < exceptions.size() && exceptions[leading].index == leading) ++leading;
-  if (leading < integers.size()) std::fill_n(integers.begin(), leading, integers[leading]);
-  return exceptions.size() <= most_exceptions(values.size());
+  while (leading < into.exceptions.size() && into.exceptions[leading].index == leading) ++leading;
+  if (leading < into.integers.size())
+    std::fill_n(into.integers.begin(), leading, into.integers[leading]);
+  return true;
 }
 
 bool pack_decimals(std::span<const double> values, std::string& to) {
-  static thread_local std::vector<std::int64_t> integers;
-  static thread_local std::vector<Exception> exceptions;
-  const auto decimals = decimals_of(values);
-  if (!decimals || !to_integers(values, *decimals, integers, exceptions)) return false;
-  to += static_cast<char>(*decimals);
-  append_varint(to, exceptions.size());
+  static thread_local Decimals decimals;
+  if (!to_decimals(values, decimals)) return false;
+  to += static_cast<char>(decimals.digits);
+  append_varint(to, decimals.exceptions.size());
   std::size_t before = 0;
-  for (const Exception& exception : exceptions) {
+  for (const Exception& exception : decimals.exceptions) {
     append_varint(to, exception.index - before);
     append_word(to, exception.value);
     before = exception.index;
   }
-  pack_integers(integers, to);
+  pack_integers(decimals.integers, to);
   return true;
 }
 

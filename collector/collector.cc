@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "collector/answers.h"
+#include "collector/store_probe.h"
 
 namespace tallymill::collector {
 namespace {
@@ -104,6 +105,7 @@ void Collector::serve() {
   api_ = std::make_unique<Api>(*store_);
   writes_ = std::make_unique<WriteDoor>(*store_, registry_);
   live_ = std::make_unique<Live>(*store_, registry_, Live::Options{});
+  watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
   http::Router router;
   api_->add_routes(router);
   writes_->add_routes(router);
@@ -114,6 +116,7 @@ void Collector::serve() {
   api_->start(*server_);
   writes_->start(*server_);
   live_->start(*server_);
+  watch_->start();
   if (waterfalls_) waterfalls_->start();
   look_after();
   ready_ = true;
@@ -125,6 +128,7 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (watch_) watch_->stop();
   if (server_) server_->stop();
   if (forward_) forward_->stop();
   if (waterfalls_) waterfalls_->stop();
@@ -134,15 +138,7 @@ void Collector::stop() {
 }
 
 void Collector::look_after() {
-  const Store::Stats stats = store_->stats();
-  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
-    registry_.gauge(name, help).set(static_cast<double>(value));
-  };
-  gauge("tallymill_collector_series", "Series that the store has.", stats.series);
-  gauge("tallymill_collector_head_samples", "Samples that are not sealed.", stats.head_samples);
-  gauge("tallymill_collector_sealed_samples", "Samples in sealed parts.", stats.sealed_samples);
-  gauge("tallymill_collector_part_bytes", "Bytes of sealed parts.", stats.part_bytes);
-  gauge("tallymill_collector_log_bytes", "Bytes of the log.", stats.log_bytes);
+  StoreProbe(registry_).set(store_->stats());
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }
 

@@ -13,6 +13,7 @@
 // Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@
 #include "collector/forward.h"
 #include "collector/live.h"
 #include "collector/store.h"
+#include "collector/watch.h"
 #include "collector/waterfalls.h"
 #include "collector/write_door.h"
 #include "http/server.h"
@@ -36,6 +38,7 @@ struct CollectorOptions {
   Store::Options store;
   std::string front_http;  // empty: none
   Secret front_token;      // of role read, for what is asked of the front here
+  std::chrono::seconds leak_window{600};
 };
 
 class Collector {
@@ -67,6 +70,7 @@ class Collector {
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
   std::unique_ptr<Live> live_;
+  std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;
   // On the server's thread, so before it.
   std::unique_ptr<Forward> forward_;

@@ -32,6 +32,14 @@ inline constexpr std::array<double, most_decimals + 1> powers_of_ten = {
 
 [[nodiscard]] inline std::optional<std::int64_t> decimal_integer(double value, unsigned decimals) {
   constexpr double largest = 9007199254740992.0;  // 2^53: up to it every integer is a double
+  if (decimals == 0) {  // Most are whole, and a division takes longer than all the rest.
+    if (!(std::fabs(value) <= largest)) return std::nullopt;
+    const auto whole = static_cast<std::int64_t>(value);
+    if (std::bit_cast<std::uint64_t>(static_cast<double>(whole)) !=
+        std::bit_cast<std::uint64_t>(value))
+      return std::nullopt;
+    return whole;
+  }
   const double scaled = value * powers_of_ten[decimals];
   if (!(std::fabs(scaled) <= largest)) return std::nullopt;
   // Half up: cheaper than lround(), and a wrong guess is found below.

@@ -12,8 +12,10 @@
 namespace tallymill::collector {
 
 void Head::add(const Point& point) {
-  if (point.series.raw() >= series_.size()) series_.resize(point.series.raw() + 1);
-  Series& series = series_[point.series.raw()];
+  const std::size_t page = point.series.raw() / page_size;
+  if (page >= pages_.size()) pages_.resize(page + 1);
+  if (!pages_[page]) pages_[page] = std::make_unique<Page>();
+  Series& series = (*pages_[page])[point.series.raw() % page_size];
   if (series.open.size() == limits::open_samples) pack(series);
   series.open.push_back({point.t_ms, point.value});
   ++samples_;
@@ -34,13 +36,22 @@ void Head::pack(Series& series) {
 }
 
 void Head::mark(std::vector<bool>& series) const {
-  for (std::size_t id = 0; id < series_.size(); ++id)
-    if (!series_[id].open.empty()) series[id] = true;
+  for (const SeriesId id : this->series()) series[id.raw()] = true;
+}
+
+std::vector<SeriesId> Head::series() const {
+  std::vector<SeriesId> ids;
+  for (std::size_t page = 0; page < pages_.size(); ++page)
+    for (std::size_t i = 0; pages_[page] && i < page_size; ++i)
+      if (!(*pages_[page])[i].open.empty())
+        ids.emplace_back(static_cast<std::uint32_t>(page * page_size + i));
+  return ids;
 }
 
 void Head::read(SeriesId id, std::int64_t from_ms, std::int64_t to_ms, Column& into) const {
-  if (id.raw() >= series_.size()) return;
-  const Series& series = series_[id.raw()];
+  const std::size_t page = id.raw() / page_size;
+  if (page >= pages_.size() || !pages_[page]) return;
+  const Series& series = (*pages_[page])[id.raw() % page_size];
   for (const Chunk& chunk : series.chunks) {
     if (chunk.first_ms > to_ms || chunk.last_ms < from_ms) continue;
     const std::size_t before = into.size();

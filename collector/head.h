@@ -12,6 +12,7 @@
 // Threads: one that adds, while nobody else reads; between two adds any number that read.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -28,10 +29,10 @@ class Head {
   // Adds the samples from `from_ms` to `to_ms` behind those in `into`, as they came.
   void read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into) const;
 
-  // Sets those of its series. REQUIRES: `series` has series() bits or more.
+  // Sets those of its series. REQUIRES: `series` has a bit for each.
   void mark(std::vector<bool>& series) const;
-  // Ids of its series are below this.
-  [[nodiscard]] std::uint32_t series() const { return static_cast<std::uint32_t>(series_.size()); }
+  // Its series, ascending.
+  [[nodiscard]] std::vector<SeriesId> series() const;
   // As they came: one that came twice counts twice.
   [[nodiscard]] std::uint64_t samples() const { return samples_; }
   [[nodiscard]] bool empty() const { return samples_ == 0; }
@@ -47,9 +48,12 @@ class Head {
     std::vector<Sample> open;
     std::vector<Chunk> chunks;
   };
+  // Ids of series that died leave gaps: so they are held in pages.
+  static constexpr std::size_t page_size = 256;
+  using Page = std::array<Series, page_size>;
   static void pack(Series& series);
 
-  std::vector<Series> series_;  // by id
+  std::vector<std::unique_ptr<Page>> pages_;  // by id
   std::uint64_t samples_ = 0;
 };
 

@@ -15,18 +15,53 @@ bool is_lookup(const Matcher& matcher) {
 
 }  // namespace
 
-SeriesId Index::add(const Labels& labels) {
-  const SeriesId id(static_cast<std::uint32_t>(series_.size()));
-  series_.push_back(labels);
-  TM_CHECK(by_labels_.emplace(labels.packed(), id).second);
+SeriesId Index::add(const Labels& labels, Origin origin) {
+  const SeriesId id(next_);
+  put(id, labels, origin);
+  return id;
+}
+
+void Index::put(SeriesId series, const Labels& labels, Origin origin, bool lost) {
+  const std::size_t page = series.raw() / page_size;
+  if (page >= pages_.size()) pages_.resize(page + 1);
+  if (!pages_[page]) pages_[page] = std::make_unique<Page>();
+  TM_CHECK(!has(series));
+  entry(series) = {labels, origin, true, false};
+  ++pages_[page]->used;
+  ++size_;
+  skip_to(series.raw() + 1);
+  TM_CHECK(by_labels_.emplace(labels.packed(), series).second);
   for (const Label& label : labels) {
     auto name = names_.find(label.name);
     if (name == names_.end()) name = names_.emplace(label.name, Values()).first;
     auto value = name->second.find(label.value);
     if (value == name->second.end()) value = name->second.emplace(label.value, Ids()).first;
-    value->second.push_back(id);
+    Ids& ids = value->second;
+    TM_CHECK(lost || ids.empty() || ids.back() < series);
+    ids.insert(lost ? std::ranges::lower_bound(ids, series) : ids.end(), series);
   }
-  return id;
+}
+
+void Index::remove(std::span<const SeriesId> series) {
+  // The postings of each label that one of them has, once.
+  std::set<std::pair<std::string, std::string>> labels_gone;
+  for (const SeriesId id : series)
+    for (const Label& label : labels(id)) labels_gone.emplace(label.name, label.value);
+  for (const auto& [name, value] : labels_gone) {
+    const auto values = names_.find(name);
+    const auto postings = values->second.find(value);
+    std::erase_if(postings->second,
+                  [&](SeriesId id) { return std::ranges::binary_search(series, id); });
+    if (postings->second.empty()) values->second.erase(postings);
+    if (values->second.empty()) names_.erase(values);
+  }
+  for (const SeriesId id : series) {
+    by_labels_.erase(labels(id).packed());
+    entry(id) = {};
+    auto& page = pages_[id.raw() / page_size];
+    if (--page->used == 0) page.reset();
+    --size_;
+  }
 }
 
 std::optional<SeriesId> Index::find(std::string_view packed) const {
@@ -142,8 +177,11 @@ Index::Ids Index::having(const Values& values, const Matcher& matcher) const {
 
 Index::Ids Index::all() const {
   Ids ids;
-  ids.reserve(series_.size());
-  for (std::uint32_t id = 0; id < series_.size(); ++id) ids.emplace_back(id);
+  ids.reserve(size_);
+  for (std::size_t page = 0; page < pages_.size(); ++page)
+    for (std::size_t i = 0; pages_[page] && i < page_size; ++i)
+      if (pages_[page]->all[i].used)
+        ids.emplace_back(static_cast<std::uint32_t>(page * page_size + i));
   return ids;
 }
 

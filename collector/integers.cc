@@ -42,10 +42,11 @@ struct Plan {
   std::size_t bytes = 0;
 };
 
-// The cheapest form of these remainders.
-Plan plan_of(std::span<const std::int64_t> left) {
+// The cheapest form of these remainders, as far as it takes less than `most_bytes`. What varints
+// take at least follows from the least and the most of each group, and mostly ends the matter.
+Plan plan_of(std::span<const std::int64_t> left, std::size_t most_bytes) {
   std::size_t groups = 0;
-  std::size_t varints = 0;
+  std::size_t least_varints = 0;
   bool uniform = true;
   for (std::size_t at = 0; at < left.size(); at += group_size) {
     const auto group = left.subspan(at, std::min(group_size, left.size() - at));
@@ -54,13 +55,19 @@ Plan plan_of(std::span<const std::int64_t> left) {
     for (const std::int64_t value : group) {
       least = std::min(least, value);
       most = std::max(most, value);
-      varints += varint_size(zigzag(value));
     }
     uniform = uniform && least == left[0] && most == left[0];
     groups += varint_size(zigzag(least)) + 1 + packed_bytes(group.size(), width_of(least, most));
+    const std::int64_t smallest = std::clamp(std::int64_t{0}, least, most);
+    least_varints += varint_size(zigzag(smallest)) * group.size();
   }
   if (uniform) return {0, Form::uniform, left.empty() ? 0 : varint_size(zigzag(left[0]))};
-  return varints < groups ? Plan{0, Form::varints, varints} : Plan{0, Form::groups, groups};
+  if (least_varints < std::min(groups, most_bytes)) {
+    std::size_t varints = 0;
+    for (const std::int64_t value : left) varints += varint_size(zigzag(value));
+    if (varints < groups) return {0, Form::varints, varints};
+  }
+  return {0, Form::groups, groups};
 }
 
 void append_group(std::span<const std::int64_t> group, std::string& to) {
@@ -72,15 +79,23 @@ void append_group(std::span<const std::int64_t> group, std::string& to) {
     for (const std::int64_t value : group) append_word(to, minus(value, least));
     return;
   }
-  // Less than a byte is held between two values, so that 7 + 56 bits fit.
+  // Less than a byte is held between two values, so that 7 + 56 bits fit. Words are written whole,
+  // each over the end of the one before it.
+  const std::size_t size = packed_bytes(group.size(), width);
+  std::array<char, group_size * 8 + 8> packed;
+  char* at = packed.data();
   std::uint64_t held = 0;
   unsigned bits = 0;
   for (const std::int64_t value : group) {
     held |= static_cast<std::uint64_t>(minus(value, least)) << bits;
     bits += width;
-    for (; bits >= 8; bits -= 8, held >>= 8) to += static_cast<char>(held & 0xff);
+    std::memcpy(at, &held, sizeof held);
+    const unsigned whole = bits / 8;
+    at += whole;
+    held >>= 8 * whole;
+    bits -= 8 * whole;
   }
-  if (bits > 0) to += static_cast<char>(held);
+  to.append(packed.data(), size);
 }
 
 // Remainders of one group, or nothing and the reader has failed.
@@ -130,10 +145,25 @@ void read_remainders(Reader& from, Form form, std::span<std::int64_t> into) {
   }
 }
 
+// A column whose steps are all the same, as are ids of one push, or timestamps of a series: found
+// without its differences. False: it is none.
+bool pack_even(std::span<const std::int64_t> values, std::string& to) {
+  if (values.size() < 2) return false;
+  const std::int64_t step = minus(values[1], values[0]);
+  for (std::size_t i = 2; i < values.size(); ++i)
+    if (minus(values[i], values[i - 1]) != step) return false;
+  const unsigned order = step == 0 ? 0 : 1;
+  to += static_cast<char>(order | static_cast<unsigned>(Form::uniform) << 2);
+  append_varint(to, zigzag(values[0]));
+  if (order == 1) append_varint(to, zigzag(step));
+  return true;
+}
+
 }  // namespace
 
 void pack_integers(std::span<const std::int64_t> values, std::string& to) {
   TM_CHECK(values.size() <= limits::integers_column);
+  if (pack_even(values, to)) return;
   static thread_local std::array<std::vector<std::int64_t>, orders> left;
   std::array<std::int64_t, orders> first{};
   Plan best;
@@ -150,7 +180,8 @@ void pack_integers(std::span<const std::int64_t> values, std::string& to) {
       now.resize(before.size() - 1);
       for (std::size_t i = 0; i < now.size(); ++i) now[i] = minus(before[i + 1], before[i]);
     }
-    Plan plan = plan_of(now);
+    const std::size_t of_use = order == 0 ? SIZE_MAX : best.bytes - std::min(best.bytes, heads);
+    Plan plan = plan_of(now, of_use);
     plan.order = order;
     plan.bytes += heads;
     if (order > 0 && plan.bytes >= best.bytes) break;

@@ -11,18 +11,13 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/thread.h"
+#include "collector/disk_file.h"
 #include "collector/log_records.h"
-#include "collector/mapping.h"
 
 namespace tallymill::collector {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A series whose definition is lost, so that its points are not.
-Labels lost_series(std::uint32_t id) {
-  return Labels::of({{std::string(metric_name), "lost_series"}, {"id", std::to_string(id)}});
-}
 
 // Numbers of the segments in the folder, ascending.
 Result<std::vector<std::uint64_t>> segments_in(const fs::path& folder) {
@@ -66,26 +61,13 @@ Log::~Log() {
   (void)sync();
 }
 
-Status Log::append(SeriesId first, std::span<const Labels> labels, std::span<const Point> points) {
+Status Log::append(SeriesId first, std::span<const Definition> fresh,
+                   std::span<const Point> points) {
   if (failed()) return fail(Errc::corrupt, "log: a sync failed; nothing is accepted before a seal");
   TM_CHECK(first.raw() <= series_);
-  const std::size_t known = std::min<std::size_t>(series_ - first.raw(), labels.size());
-  first += SeriesId(static_cast<std::uint32_t>(known));
-  labels = labels.subspan(known);
-  while (!labels.empty()) {
-    std::size_t count = 0;
-    for (std::size_t bytes = 0; count < labels.size(); ++count) {
-      bytes += labels[count].packed().size() + 3;
-      if (count > 0 && bytes > limits::series_list_bytes) break;
-    }
-    packed_.clear();
-    pack_series(first, labels.first(count), packed_);
-    list_->add(packed_);
-    if (auto wrote = list_->flush(); !wrote) return wrote;
-    first += SeriesId(static_cast<std::uint32_t>(count));
-    series_ = first.raw();
-    labels = labels.subspan(count);
-  }
+  const std::size_t known = std::min<std::size_t>(series_ - first.raw(), fresh.size());
+  if (auto wrote = write_list(SeriesId(series_), fresh.subspan(known), *list_); !wrote)
+    return wrote;
   while (!points.empty()) {
     const std::size_t count = std::min(points.size(), limits::integers_column);
     packed_.clear();
@@ -98,6 +80,57 @@ Status Log::append(SeriesId first, std::span<const Labels> labels, std::span<con
   unsynced_ = true;
   changed_.notify_all();
   return wrote;
+}
+
+// Counts in series_ what is written of them.
+Status Log::write_list(SeriesId first, std::span<const Definition> series, RecordFile& list) {
+  while (!series.empty()) {
+    std::size_t count = 0;
+    for (std::size_t bytes = 0; count < series.size(); ++count) {
+      bytes += series[count].labels.packed().size() + 3;
+      if (count > 0 &&
+          (bytes > limits::series_list_bytes || series[count].origin != series[0].origin))
+        break;
+    }
+    packed_.clear();
+    pack_series(first, series.first(count), packed_);
+    list.add(packed_);
+    if (auto wrote = list.flush(); !wrote) return wrote;
+    first += SeriesId(static_cast<std::uint32_t>(count));
+    series_ = std::max(series_, first.raw());
+    series = series.subspan(count);
+  }
+  return {};
+}
+
+Status Log::rewrite_list(const Listed& alive, std::uint32_t next) {
+  auto made = RecordFile::create(folder_ / "series.new");
+  if (!made) return std::unexpected(std::move(made).error());
+  const std::shared_ptr<RecordFile> list = *std::move(made);
+  std::uint32_t at = 0;
+  const auto died_until = [&](std::uint32_t id) -> Status {
+    if (id == at) return {};
+    packed_.clear();
+    pack_dead(SeriesId(at), id - at, packed_);
+    list->add(packed_);
+    at = id;
+    return list->flush();
+  };
+  std::vector<Definition> run;
+  for (std::size_t i = 0; i < alive.size();) {
+    const std::uint32_t first = alive[i].first.raw();
+    if (auto wrote = died_until(first); !wrote) return wrote;
+    run.clear();
+    for (; i < alive.size() && alive[i].first.raw() == first + run.size(); ++i)
+      run.push_back(alive[i].second);
+    if (auto wrote = write_list(SeriesId(first), run, *list); !wrote) return wrote;
+    at = first + static_cast<std::uint32_t>(run.size());
+  }
+  if (auto wrote = died_until(next); !wrote) return wrote;
+  if (auto placed = list->rename(folder_ / "series"); !placed) return placed;
+  const std::lock_guard guard(mutex_);
+  list_ = list;
+  return {};
 }
 
 Result<std::uint64_t> Log::rotate() {
@@ -139,7 +172,11 @@ Status Log::sync() {
 // ---- replay ----
 
 Status Log::replay(const Sealed& sealed, const Listener& listener) {
-  if (auto done = replay_series(sealed.series, listener); !done) return done;
+  if (auto done = replay_series(listener); !done) return done;
+  // No other series may get an id of one whose samples are sealed.
+  const std::uint32_t least = std::min(sealed.series, limits::series_ids);
+  replayed_.lost = replayed_.lost || series_ < least;
+  series_ = std::max(series_, least);
   const auto numbers = segments_in(folder_);
   if (!numbers) return std::unexpected(numbers.error());
   number_ = sealed.segment;
@@ -151,44 +188,45 @@ Status Log::replay(const Sealed& sealed, const Listener& listener) {
       return done;
     }
   }
+  replayed_.next_id = series_;
   auto next = RecordFile::create(path_of(++number_));
   if (!next) return std::unexpected(std::move(next).error());
   segment_ = *std::move(next);
   return {};
 }
 
-Status Log::replay_series(std::uint32_t least, const Listener& listener) {
+Status Log::replay_series(const Listener& listener) {
   const fs::path home = folder_ / "series";
-  const auto mapped = Mapping::of(home);
-  if (!mapped && mapped.error().code != Errc::not_found) return std::unexpected(mapped.error());
-  const std::string_view bytes = mapped ? mapped->bytes() : std::string_view();
-  const Scanned found = scan_records(bytes, [&](std::string_view payload) {
+  ::unlink((folder_ / "series.new").c_str());
+  const auto bytes = DiskFile::whole(home);
+  if (!bytes && bytes.error().code != Errc::not_found) return std::unexpected(bytes.error());
+  const Scanned found = scan_records(bytes ? *bytes : std::string(), [&](std::string_view payload) {
     const auto list = unpack_series(payload);
-    const std::uint32_t first = list ? list->first.raw() : 0;
-    if (!list || first < series_ || first > limits::series_ids) {
+    const std::uint64_t first = list ? list->first.raw() : 0;
+    const std::uint64_t end = list ? first + list->series.size() + list->dead : 0;
+    if (!list || first < series_ || end > limits::series_ids) {
       ++replayed_.damaged;
       return;
     }
-    for (; series_ < first; ++series_) listener.series(SeriesId(series_), lost_series(series_));
-    for (const Labels& labels : list->labels) listener.series(SeriesId(series_++), labels);
+    replayed_.lost = replayed_.lost || first > series_;
+    series_ = list->first.raw();
+    for (const Definition& one : list->series) listener.series(SeriesId(series_++), one);
+    series_ = static_cast<std::uint32_t>(end);
   });
   replayed_.damaged += found.damaged;
   replayed_.torn_bytes += found.torn_bytes;
   auto opened = RecordFile::open(home, found);
   if (!opened) return std::unexpected(std::move(opened).error());
   list_ = *std::move(opened);
-  // No other series may get an id of one whose samples are sealed.
-  least = std::min(least, limits::series_ids);
-  for (; series_ < least; ++series_) listener.series(SeriesId(series_), lost_series(series_));
   return {};
 }
 
 Status Log::replay_segment(std::uint64_t number, const Listener& listener) {
   const fs::path home = path_of(number);
-  const auto mapped = Mapping::of(home);
-  if (!mapped) return std::unexpected(mapped.error());
+  const auto bytes = DiskFile::whole(home);
+  if (!bytes) return std::unexpected(bytes.error());
   std::vector<Point> points;
-  const Scanned found = scan_records(mapped->bytes(), [&](std::string_view payload) {
+  const Scanned found = scan_records(*bytes, [&](std::string_view payload) {
     std::uint32_t most = 0;
     if (unpack_points(payload, points))
       for (const Point& point : points) most = std::max(most, point.series.raw());
@@ -197,7 +235,8 @@ Status Log::replay_segment(std::uint64_t number, const Listener& listener) {
       return;
     }
     // Definitions may be lost with a torn list.
-    for (; series_ <= most; ++series_) listener.series(SeriesId(series_), lost_series(series_));
+    replayed_.lost = replayed_.lost || most >= series_;
+    series_ = std::max(series_, most + 1);
     replayed_.points += points.size();
     listener.points(points);
   });

@@ -1,13 +1,13 @@
 // Log: what the store has acknowledged and not sealed yet, so that kill -9 loses none of it.
 //
-// A folder with `series`, the list of all series, which only grows, and numbered segments with
-// points (*.log). append() returns when the system has the bytes, which a killed process does not
-// take with it; a thread syncs them to the disk soon after, so that a power cut costs at most that
-// time. A segment ends by rotate(), and goes by drop() when its points are sealed elsewhere.
+// A folder with `series`, the list of all series, which grows until many of them have died and it
+// is written anew, and numbered segments with points (*.log). append() returns when the system has
+// the bytes, which a killed process does not take with it; a thread syncs them to the disk soon
+// after, so that a power cut costs at most that time. A segment ends by rotate(), and goes by
+// drop() when its points are sealed elsewhere.
 //
 // Opening replays it. A torn tail is cut, damaged records are skipped, both are counted, and
-// neither is a reason not to start: points of a series whose definition was lost are kept under a
-// name that says so.
+// neither is a reason not to start: points of a series whose definition was lost are replayed too.
 //
 //   invariant: a series is in the list before a point of it is in a segment
 //   invariant: a segment is appended to by the process that made it, never by a later one
@@ -35,9 +35,10 @@ namespace tallymill::collector {
 
 class Log {
  public:
-  // What a replay tells, in the order in which it was appended.
+  // What a replay tells, in the order in which it was appended. Of a series that is told twice the
+  // first id has died.
   struct Listener {
-    std::function<void(SeriesId, const Labels&)> series;
+    std::function<void(SeriesId, const Definition&)> series;
     std::function<void(std::span<const Point>)> points;
   };
   // Of the replay.
@@ -46,6 +47,8 @@ class Log {
     std::uint64_t points = 0;
     std::uint64_t damaged = 0;     // stretches that were skipped
     std::uint64_t torn_bytes = 0;  // that were cut
+    std::uint32_t next_id = 0;     // the first that no series has had
+    bool lost = false;             // ids below it may be missing in the list
   };
 
   // What is sealed elsewhere.
@@ -63,11 +66,16 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // `labels` are new series, the first of which is `first`. disk: nothing was stored, and the
+  // `fresh` are new series, the first of which is `first`. disk: nothing was stored, and the
   // points are not acknowledged. corrupt: an earlier sync failed, see failed(). REQUIRES: the
   // series of all points were given here, in this or an earlier call that succeeded.
-  [[nodiscard]] Status append(SeriesId first, std::span<const Labels> labels,
+  [[nodiscard]] Status append(SeriesId first, std::span<const Definition> fresh,
                               std::span<const Point> points);
+
+  // Writes the list anew: these, and nothing of all others below `next`, which died. Durable when
+  // it returns. disk, corrupt: the old one goes on. REQUIRES: by id; append() had them all.
+  using Listed = std::vector<std::pair<SeriesId, Definition>>;
+  [[nodiscard]] Status rewrite_list(const Listed& alive, std::uint32_t next);
 
   // Begins a new segment; the number of the one that ended. The list of series is on disk when it
   // returns, so that what is sealed can rely on it. disk, corrupt: the old one goes on.
@@ -77,6 +85,7 @@ class Log {
 
   // Bytes of segments that are there.
   [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] std::uint64_t list_bytes() const { return list_->size(); }
   [[nodiscard]] const Replayed& replayed() const { return replayed_; }
   // A sync failed: what was acknowledged since the one before may not be on disk, and nothing is
   // accepted until rotate(); whoever has it in memory seals it.
@@ -91,7 +100,9 @@ class Log {
   };
   explicit Log(std::filesystem::path folder) : folder_(std::move(folder)) {}
   [[nodiscard]] Status replay(const Sealed& sealed, const Listener& listener);
-  [[nodiscard]] Status replay_series(std::uint32_t least, const Listener& listener);
+  [[nodiscard]] Status replay_series(const Listener& listener);
+  [[nodiscard]] Status write_list(SeriesId first, std::span<const Definition> series,
+                                  RecordFile& list);
   [[nodiscard]] Status replay_segment(std::uint64_t number, const Listener& listener);
   [[nodiscard]] std::filesystem::path path_of(std::uint64_t number) const;
   void run();
@@ -101,7 +112,7 @@ class Log {
   Replayed replayed_;
   std::vector<Segment> ended_;
   std::uint64_t number_ = 0;  // of the segment that is written
-  std::uint32_t series_ = 0;  // that the list holds
+  std::uint32_t series_ = 0;  // ids below this are in the list, or were lost
   std::string packed_;
 
   mutable std::mutex mutex_;  // guards what is below

@@ -89,13 +89,16 @@ Status unpack_points(std::string_view untrusted, std::vector<Point>& into) {
   return fail(Errc::corrupt, "these bytes are no record of points");
 }
 
-void pack_series(SeriesId first, std::span<const Labels> labels, std::string& to) {
+void pack_series(SeriesId first, std::span<const Definition> series, std::string& to) {
+  TM_CHECK(!series.empty());
+  const Origin origin = series[0].origin;
   std::string list;
-  for (const Labels& each : labels) {
-    append_varint(list, each.packed().size());
-    list += each.packed();
+  for (const Definition& each : series) {
+    TM_CHECK(each.origin == origin);
+    append_varint(list, each.labels.packed().size());
+    list += each.labels.packed();
   }
-  to += 'S';
+  to += origin == Origin::own_bus ? 'B' : 'S';
   append_varint(to, first.raw());
   append_varint(to, list.size());
   std::string shorter(ZSTD_compressBound(list.size()), '\0');
@@ -107,13 +110,23 @@ void pack_series(SeriesId first, std::span<const Labels> labels, std::string& to
     to += list;
 }
 
+void pack_dead(SeriesId first, std::uint32_t count, std::string& to) {
+  to += 'D';
+  append_varint(to, first.raw());
+  append_varint(to, count);
+}
+
 Result<SeriesList> unpack_series(std::string_view untrusted) {
   const auto refused = fail(Errc::corrupt, "these bytes are no record of series");
   Reader from(untrusted);
-  const bool is_series = from.byte() == 'S';
+  const auto kind = static_cast<char>(from.byte());
   const std::uint64_t first = from.varint();
   const std::uint64_t size = from.varint();
-  if (!is_series || !from.ok() || !std::in_range<std::uint32_t>(first) ||
+  if (kind == 'D' && from.ok() && from.at_end() && std::in_range<std::uint32_t>(first) &&
+      std::in_range<std::uint32_t>(size))
+    return SeriesList{
+        SeriesId(static_cast<std::uint32_t>(first)), {}, static_cast<std::uint32_t>(size)};
+  if ((kind != 'S' && kind != 'B') || !from.ok() || !std::in_range<std::uint32_t>(first) ||
       size > limits::series_list_bytes + limits::series_labels_bytes)
     return refused;
   std::string list(from.rest());
@@ -123,12 +136,13 @@ Result<SeriesList> unpack_series(std::string_view untrusted) {
     if (ZSTD_decompress(list.data(), size, frame.data(), frame.size()) != size) return refused;
   }
   SeriesList found{SeriesId(static_cast<std::uint32_t>(first)), {}};
+  const Origin origin = kind == 'B' ? Origin::own_bus : Origin::other;
   Reader each(list);
   while (!each.at_end()) {
     const std::string_view packed = each.take(each.varint());
     auto labels = unpack_labels(packed);
     if (!each.ok() || !labels) return refused;
-    found.labels.push_back(*std::move(labels));
+    found.series.push_back({*std::move(labels), origin});
   }
   return each.ok() ? Result<SeriesList>(std::move(found)) : refused;
 }

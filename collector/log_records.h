@@ -7,9 +7,10 @@
 //
 // Bytes of points: 'P', count (varint), columns: ids, timestamps, digits behind the point (15: no
 // decimal), integers; then the values that are no decimals (8 bytes each).
-// Bytes of series: 'S', the first one's id (varint), bytes of the list (varint), and the list, as
-// it is or as a zstd frame when that is shorter: for each series the bytes of its packed labels
-// (varint), the labels.
+// Bytes of series: 'S', or 'B' when they are of our own bus; the first one's id (varint), bytes of
+// the list (varint), and the list, as it is or as a zstd frame when that is shorter: for each
+// series the bytes of its packed labels (varint), the labels. Of ids of which the series died: 'D',
+// the first, how many (varints).
 //
 // Threads: pure functions.
 #pragma once
@@ -33,11 +34,14 @@ void pack_points(std::span<const Point> points, std::string& to);
 
 struct SeriesList {
   SeriesId first;
-  std::vector<Labels> labels;  // of the first and those behind it
+  std::vector<Definition> series;  // the first and those behind it
+  std::uint32_t dead = 0;          // or so many of which none is left
 };
 
-// REQUIRES: their packed labels take at most limits::series_list_bytes, or there is only one.
-void pack_series(SeriesId first, std::span<const Labels> labels, std::string& to);
+// REQUIRES: all are of one origin; their packed labels take at most limits::series_list_bytes, or
+// there is only one.
+void pack_series(SeriesId first, std::span<const Definition> series, std::string& to);
+void pack_dead(SeriesId first, std::uint32_t count, std::string& to);
 
 // corrupt: these bytes are no record of series.
 [[nodiscard]] Result<SeriesList> unpack_series(std::string_view untrusted);

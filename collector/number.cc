@@ -17,17 +17,6 @@ bool same_letters(std::string_view text, std::string_view lower) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Whole numbers below 10^15, which are most: the digits are the number.
-std::optional<double> small_whole(std::string_view text) {
-  if (text.empty() || text.size() > 15) return std::nullopt;
-  std::int64_t whole = 0;
-  for (const char c : text) {
-    if (!is_digit(c)) return std::nullopt;
-    whole = whole * 10 + (c - '0');
-  }
-  return static_cast<double>(whole);
-}
-
 // Of a number that no double holds: that is because it is too small, and not too large.
 bool is_tiny(std::string_view text) {
   const std::size_t e = text.find_first_of("eE");
@@ -57,8 +46,7 @@ bool is_tiny(std::string_view text) {
 
 }  // namespace
 
-std::optional<double> parse_number(std::string_view text) {
-  if (const auto whole = small_whole(text)) return whole;
+std::optional<double> parse_any_number(std::string_view text) {
   if (same_letters(text, "nan")) return std::numeric_limits<double>::quiet_NaN();
   bool negative = false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {

@@ -7,11 +7,23 @@
 // Threads: plain functions.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
 namespace tallymill::collector {
 
-[[nodiscard]] std::optional<double> parse_number(std::string_view text);
+[[nodiscard]] std::optional<double> parse_any_number(std::string_view text);
+
+[[nodiscard]] inline std::optional<double> parse_number(std::string_view text) {
+  // Whole numbers below 10^15, which are most: the digits are the number.
+  std::int64_t whole = 0;
+  std::size_t at = 0;
+  while (at < text.size() && at < 15 && text[at] >= '0' && text[at] <= '9')
+    whole = whole * 10 + (text[at++] - '0');
+  if (at == text.size() && at > 0) return static_cast<double>(whole);
+  return parse_any_number(text);
+}
 
 }  // namespace tallymill::collector

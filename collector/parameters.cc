@@ -7,18 +7,11 @@
 #include <cmath>
 #include <utility>
 
+#include "collector/promql/go_text.h"
 #include "collector/promql/lexer.h"
 
 namespace tallymill::collector {
 namespace {
-
-std::optional<double> seconds_of(std::string_view text) {
-  double seconds = 0;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) return std::nullopt;
-  return seconds;
-}
 
 std::optional<std::int64_t> ms_of(double seconds) {
   const double ms = std::round(seconds * 1000);
@@ -68,7 +61,7 @@ std::optional<std::int64_t> rfc3339(std::string_view text) {
   if (text.starts_with('.')) {
     const std::size_t end = text.find_first_not_of("0123456789", 1);
     if (end == std::string_view::npos || end == 1) return std::nullopt;
-    fraction = seconds_of(fmt::format("0{}", text.substr(0, end))).value_or(0);
+    fraction = promql::go_float(fmt::format("0{}", text.substr(0, end))).value_or(0);
     text.remove_prefix(end);
   }
   const auto zone = zone_of(text);
@@ -83,17 +76,19 @@ std::optional<std::int64_t> rfc3339(std::string_view text) {
 }  // namespace
 
 std::optional<std::int64_t> time_ms_of(std::string_view text) {
-  if (const auto seconds = seconds_of(text)) return ms_of(*seconds);
+  if (const auto seconds = promql::go_float(text)) return ms_of(*seconds);
   return rfc3339(text);
 }
 
 Result<Parameters> Parameters::of(const http::Request& request) {
   Parameters parameters;
-  parameters.pairs_ = request.query;
-  if (request.body.empty()) return parameters;
-  auto form = http::parse_form(request.body);
-  if (!form) return std::unexpected(std::move(form).error());
-  for (auto& pair : *form) parameters.pairs_.push_back(std::move(pair));
+  if (!request.body.empty()) {
+    auto form = http::parse_form(request.body);
+    if (!form) return std::unexpected(std::move(form).error());
+    for (auto& pair : *form) parameters.pairs_.push_back(std::move(pair));
+  }
+  // What a form says goes before what the address says.
+  parameters.pairs_.insert(parameters.pairs_.end(), request.query.begin(), request.query.end());
   return parameters;
 }
 
@@ -121,8 +116,9 @@ Result<std::int64_t> Parameters::time_ms(std::string_view name,
 Result<std::optional<std::int64_t>> Parameters::duration_ms(std::string_view name) const {
   const std::string_view text = get(name);
   if (text.empty()) return std::nullopt;
-  if (const auto seconds = seconds_of(text))
-    if (const auto ms = ms_of(*seconds)) return ms;
+  // No longer than Prometheus can count in nanoseconds.
+  if (const auto seconds = promql::go_float(text); seconds && std::abs(*seconds) <= 9'223'372'036.0)
+    return ms_of(*seconds);
   if (const auto ms = promql::duration_ms(text)) return *ms;
   return fail(Errc::bad_params,
               fmt::format("invalid parameter \"{0}\": cannot parse \"{1}\" to a valid duration",

@@ -60,6 +60,8 @@ class Source {
   struct Found {
     SeriesId series;
     Labels labels;
+    // In this time there may be one sample in so many milliseconds left; 0: all are as they came.
+    std::int64_t step_ms = 0;
   };
   // The series that all matchers fit, by id. Some of them may have no sample in this time: both
   // ends are in it.

@@ -147,6 +147,12 @@ Status RecordFile::flush() {
   return wrote;
 }
 
+Status RecordFile::rename(const std::filesystem::path& home) {
+  auto placed = store::put_in_place(file_.fd(), path_, home);
+  if (placed) path_ = home;
+  return placed;
+}
+
 Status RecordFile::sync() const { return store::sync_file(file_.fd(), path_); }
 
 }  // namespace tallymill::collector

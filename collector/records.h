@@ -58,6 +58,8 @@ class RecordFile {
   [[nodiscard]] Status flush();
   // What was flushed is on disk. corrupt: it is not, see store::sync_file().
   [[nodiscard]] Status sync() const;
+  // Syncs it and puts it in the place of `home`, durably; see store::put_in_place().
+  [[nodiscard]] Status rename(const std::filesystem::path& home);
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "collector/bytes.h"
+
 namespace tallymill::collector {
 namespace {
 
@@ -16,16 +18,32 @@ void append(std::string& to, std::string_view text) {
 
 // The text at `at`, which goes on behind it.
 std::string_view take(std::string_view bytes, std::size_t& at) {
-  std::size_t size = 0;
-  int shift = 0;
-  while ((static_cast<unsigned char>(bytes[at]) & 0x80) != 0) {
-    size |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[at++]) & 0x7f) << shift;
-    shift += 7;
+  const char* const data = bytes.data();
+  std::size_t size = static_cast<unsigned char>(data[at++]);
+  if (size >= 0x80) {
+    size &= 0x7f;
+    for (int shift = 7;; shift += 7) {
+      const auto byte = static_cast<unsigned char>(data[at++]);
+      size |= static_cast<std::size_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
   }
-  size |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[at++])) << shift;
-  const std::string_view text = bytes.substr(at, size);
+  const std::string_view text(data + at, size);
   at += size;
   return text;
+}
+
+// How many bytes both begin with.
+std::size_t same_bytes(std::string_view a, std::string_view b) {
+  const std::size_t size = std::min(a.size(), b.size());
+  std::size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    const auto differ =
+        load_word<std::uint64_t>(a.data() + at) ^ load_word<std::uint64_t>(b.data() + at);
+    if (differ != 0) return at + static_cast<std::size_t>(std::countr_zero(differ)) / 8;
+  }
+  while (at < size && a[at] == b[at]) ++at;
+  return at;
 }
 
 }  // namespace
@@ -79,9 +97,18 @@ std::string Labels::text() const {
   return said.empty() ? "{}" : said;
 }
 
+// Before the first byte in which they differ both are the same, so that one walk over the lengths
+// of one of them finds the texts that differ.
 std::strong_ordering operator<=>(const Labels& a, const Labels& b) {
-  if (a.packed_ == b.packed_) return std::strong_ordering::equal;
-  return std::lexicographical_compare_three_way(a.begin(), Labels::end(), b.begin(), Labels::end());
+  const std::string_view left = a.packed();
+  const std::string_view right = b.packed();
+  const std::size_t same = same_bytes(left, right);
+  if (same == left.size() || same == right.size()) return left.size() <=> right.size();
+  for (std::size_t at = 0;;) {
+    std::size_t begin = at;
+    const std::string_view text = take(left, at);
+    if (at > same) return text <=> take(right, begin);
+  }
 }
 
 LabelsBuilder::LabelsBuilder(const Labels& from) {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "collector/seeded_hash.h"
 
 namespace tallymill::collector {
 
@@ -50,6 +51,9 @@ class Labels {
   [[nodiscard]] std::string_view packed() const {
     return packed_ ? std::string_view(*packed_) : std::string_view();
   }
+  // Those of which `keep(label)` is true.
+  template <class Keep>
+  [[nodiscard]] Labels only(Keep keep) const;
   // As PromQL writes them: metric{a="b"}.
   [[nodiscard]] std::string text() const;
 
@@ -70,6 +74,8 @@ class Labels {
       return *this;
     }
     void operator++(int) { ++*this; }
+    // The label as it is packed.
+    [[nodiscard]] std::string_view packed() const { return rest_.substr(0, size_); }
     friend bool operator==(const Iterator& a, const Iterator& b) {
       return a.rest_.size() == b.rest_.size();
     }
@@ -94,6 +100,16 @@ class Labels {
   std::shared_ptr<const std::string> packed_;  // null: there are none
 };
 
+template <class Keep>
+Labels Labels::only(Keep keep) const {
+  Labels labels;
+  std::string packed;
+  for (Iterator at = begin(); at != end(); ++at)
+    if (keep(*at)) packed += at.packed();
+  if (!packed.empty()) labels.packed_ = std::make_shared<const std::string>(std::move(packed));
+  return labels;
+}
+
 // Some labels, made from others.
 class LabelsBuilder {
  public:
@@ -113,14 +129,24 @@ void append_quoted(std::string& to, std::string_view value);
 
 struct LabelsHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view packed) const {
-    return std::hash<std::string_view>()(packed);
-  }
-  std::size_t operator()(const Labels& labels) const { return (*this)(labels.packed()); }
+  std::size_t operator()(std::string_view packed) const { return hash(packed); }
+  std::size_t operator()(const Labels& labels) const { return hash(labels.packed()); }
+  SeededHash hash;
 };
 
 // Of one store: 0, 1, 2, ... in the order in which they came.
 using SeriesId = Quantity<struct SeriesTag, std::uint32_t>;
+
+// Who wrote a series. Of what came over our own bus old samples are thinned (collector/tiers.h);
+// what others wrote is kept as it was sent.
+enum class Origin : std::uint8_t { other, own_bus };
+
+// What makes a series.
+struct Definition {
+  Labels labels;
+  Origin origin = Origin::other;
+  friend bool operator==(const Definition&, const Definition&) = default;
+};
 
 struct Sample {
   std::int64_t t_ms = 0;  // since 1970; any is data, also one before

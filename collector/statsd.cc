@@ -84,11 +84,14 @@ bool fits_as_distribution(const Labels& labels) {
 Statsd::Statsd() : table_(1024) {
   std::random_device random;
   seed_ = (static_cast<std::uint64_t>(random()) << 32 | random()) | 1;
+  hash_of_nothing_ = hash({});
 }
 
 void Statsd::take(std::string_view datagram) {
   while (!datagram.empty()) {
-    std::string_view text = take_until(datagram, '\n');
+    const std::size_t end = datagram.find('\n');
+    std::string_view text = datagram.substr(0, end);
+    datagram.remove_prefix(std::min(text.size() + 1, datagram.size()));
     if (text.ends_with('\r')) text.remove_suffix(1);
     if (text.empty()) continue;
     if (const Outcome outcome = line(text)) {
@@ -138,8 +141,8 @@ std::uint64_t Statsd::hash(std::string_view text) const {
 }
 
 Statsd::Found Statsd::find(const StatsdLine& line) {
-  const std::uint64_t key =
-      mixed(hash(line.name) + static_cast<std::uint64_t>(line.type), hash(line.tags) | 1);
+  const std::uint64_t key = mixed(hash(line.name) + static_cast<std::uint64_t>(line.type),
+                                  (line.tags.empty() ? hash_of_nothing_ : hash(line.tags)) | 1);
   const auto upper = static_cast<std::uint32_t>(key >> 32);
   for (std::size_t at = key & (table_.size() - 1);; at = (at + 1) & (table_.size() - 1)) {
     const auto& [tag, number] = table_[at];

@@ -109,6 +109,7 @@ class Statsd {
   [[nodiscard]] const Series& owner(std::uint32_t slot) const;
 
   std::uint64_t seed_;  // nobody who sends names shall know which ones collide
+  std::uint64_t hash_of_nothing_ = 0;
   std::vector<Series> series_;
   std::uint32_t slots_ = 0;
   std::size_t histograms_ = 0;

@@ -18,20 +18,28 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool read_type(std::string_view text, StatsdType& type) {
   using enum StatsdType;
-  if (text == "c") {
-    type = counter;
-  } else if (text == "g") {
-    type = gauge;
-  } else if (text == "ms") {
+  if (text.size() == 2) {
     type = timing;
-  } else if (text == "h" || text == "d") {
-    type = histogram;
-  } else if (text == "s") {
-    type = set;
-  } else {
-    return false;
+    return text == "ms";
   }
-  return true;
+  if (text.size() != 1) return false;
+  switch (text[0]) {
+    case 'c':
+      type = counter;
+      return true;
+    case 'g':
+      type = gauge;
+      return true;
+    case 'h':
+    case 'd':
+      type = histogram;
+      return true;
+    case 's':
+      type = set;
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string made_name(std::string_view from, bool colons) {
@@ -42,13 +50,6 @@ std::string made_name(std::string_view from, bool colons) {
 }
 
 }  // namespace
-
-std::string_view take_until(std::string_view& text, char end) {
-  const std::size_t at = text.find(end);
-  const std::string_view taken = text.substr(0, at);
-  text.remove_prefix(std::min(taken.size() + 1, text.size()));
-  return taken;
-}
 
 std::string_view name_of(StatsdFault fault) {
   constexpr std::string_view names[statsd_faults] = {

@@ -54,7 +54,14 @@ inline constexpr std::size_t statsd_faults = 12;
 [[nodiscard]] std::string_view name_of(StatsdFault fault);
 
 // Off the front of `text`: up to `end`, which is taken too, or all of it when there is none.
-[[nodiscard]] std::string_view take_until(std::string_view& text, char end);
+// What is taken is short as a rule: a loop is done before a search has begun.
+[[nodiscard]] inline std::string_view take_until(std::string_view& text, char end) {
+  std::size_t at = 0;
+  while (at < text.size() && text[at] != end) ++at;
+  const std::string_view taken(text.data(), at);
+  text.remove_prefix(at < text.size() ? at + 1 : at);
+  return taken;
+}
 
 // Views into `line`, which is without its end. Values are not looked at.
 [[nodiscard]] std::expected<StatsdLine, StatsdFault> read_statsd_line(std::string_view line);

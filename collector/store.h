@@ -11,17 +11,27 @@
 // their full length and a read meets few parts. The merged one takes the name of the newest of
 // them, so that at any moment the files say what they said before.
 //
-// A part is dropped when its newest sample is older than the retention, and itself too: what
-// somebody imports today with old timestamps is kept as long as anything else that came today.
+// A part is dropped when the newest that is in it came longer ago than the retention: what somebody
+// imports today with old timestamps is kept as long as anything else that came today, and what has
+// a timestamp far in the future goes like everything else. A series of which no sample is left is
+// forgotten; its id is never given again.
+//
+// Of series of our own bus old samples are thinned (collector/tiers.h) when a part is written:
+// sealed, merged, or written anew for this alone when all that is in it is old enough.
+//
+// There is no limit of series for one metric: a histogram of a large fleet is many, and a mistake
+// of one sender meets the limit of all. What is refused is counted by metric; the values are not
+// summed up in a series of their own, since a sum over what is a gauge to one and a counter to
+// another is a number that means nothing.
 //
 //   invariant: what append() acknowledged is in the log or in a part, whenever the process dies
-//   invariant: a series' id never changes, over restarts too
+//   invariant: a series' id never changes, over restarts too, as long as it has a sample
 //   invariant: what cannot be read is left out and counted, see stats(); it stops neither a start
 //              nor the reads of the rest
 //
-// Threads: any. One writes at a time (series, append, seal, expire wait for one another, but for
-// the long part of a seal); readers go on together, and wait for a writer only while it puts points
-// into memory. A thread of its own seals, another merges and expires.
+// Threads: any; stats() too. One writes at a time (series, append, seal, expire wait for one
+// another, but for the long part of a seal); readers go on together, and wait for a writer only
+// while it puts points into memory. A thread of its own seals, another merges and expires.
 #pragma once
 
 #include <atomic>
@@ -29,8 +39,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -47,6 +59,7 @@
 #include "collector/log.h"
 #include "collector/part.h"
 #include "collector/query.h"
+#include "collector/tiers.h"
 #include "store/durable.h"
 
 namespace tallymill::collector {
@@ -58,21 +71,33 @@ class Store final : public Source {
     std::chrono::hours retention = limits::retention;
     std::uint64_t seal_log_bytes = limits::seal_log_bytes;
     std::uint64_t log_bytes = limits::log_bytes;
+    std::uint32_t ids = limits::series_ids;
+    std::uint64_t part_bytes = limits::part_bytes;
+    std::uint64_t merged_part_bytes = limits::merged_part_bytes;
+    std::vector<Tier> tiers = {{limits::own_tier_after, limits::own_tier_step}};
     bool background = true;        // false: who calls seals and expires
     const Clock* clock = nullptr;  // null: the system's. REQUIRES: it outlives the store
   };
   struct Stats {
     std::uint64_t series = 0;
-    std::uint64_t empty_series = 0;    // of these, no sample was left at the last look
-    std::uint64_t refused_series = 0;  // asked for above the limit
+    std::uint64_t series_ids = 0;            // that were given, which is bounded for ever
+    std::uint64_t largest_labels_bytes = 0;  // of one series, so far
+    std::uint64_t dropped_series = 0;        // of which no sample was left
+    // Asked for above the limit, by metric; those of too many metrics under "".
+    std::map<std::string, std::uint64_t> refused_series;
+    std::uint64_t future_samples = 0;  // further ahead than limits::future; they are kept
     std::uint64_t head_samples = 0;    // not sealed
     std::uint64_t sealed_samples = 0;
     std::uint64_t parts = 0;
     std::uint64_t part_bytes = 0;
+    std::uint64_t largest_part_bytes = 0;
     std::uint64_t log_bytes = 0;
+    std::uint64_t list_bytes = 0;  // of the list of series
     std::uint64_t seals = 0;
     std::uint64_t failed_seals = 0;
     std::uint64_t merges = 0;
+    std::uint64_t failed_merges = 0;
+    std::uint64_t thinned_parts = 0;
     std::uint64_t damaged_parts = 0;   // put aside at the start, as FILE.damaged
     std::uint64_t damaged_blocks = 0;  // each time one is left out of a read
     Log::Replayed replayed;
@@ -87,13 +112,17 @@ class Store final : public Source {
   Store& operator=(const Store&) = delete;
 
   // The id of these labels, a new one if they have none. too_big: there are as many series as there
-  // may be, or these labels are too long; those that are there go on.
-  [[nodiscard]] Result<SeriesId> series(const Labels& labels);
+  // may be, or these labels are too long; those that are there go on. Who made a series first says
+  // whose it is. Who keeps the id asks again when drops() has changed.
+  [[nodiscard]] Result<SeriesId> series(const Labels& labels, Origin origin = Origin::other);
 
-  // Acknowledged, and visible to the next read, when it returns. bad_params: a series is none of
-  // this store. disk: nothing was stored, there may be room later. busy: nothing could be sealed
-  // for long, and what is not sealed would not fit into memory. corrupt: a sync failed; nothing is
-  // accepted until the head is sealed.
+  // Changes when series were forgotten.
+  [[nodiscard]] std::uint64_t drops() const { return drops_.load(std::memory_order_acquire); }
+
+  // Acknowledged, and visible to the next read, when it returns; else nothing of it is stored.
+  // bad_params: a series is none of this store. disk: there may be room later. busy: nothing could
+  // be sealed for long, and what is not sealed would not fit into memory; or a series was forgotten
+  // since it was asked for. corrupt: a sync failed; nothing is accepted until the head is sealed.
   [[nodiscard]] Status append(std::span<const Point> points);
 
   // Source. read(): not_found for a series that is none of this store.
@@ -113,9 +142,11 @@ class Store final : public Source {
   // Merges parts while there are some to merge; how many went. `whole`: all into one, as far as
   // sizes allow. Parts with damage are left as they are. disk, corrupt: as seal(); no part is lost.
   [[nodiscard]] Result<std::size_t> merge(bool whole = false);
-  // Drops parts that are too old; how many. Series of which no sample is left do not count for the
-  // limit from then on; they keep their ids, in case they come again.
+  // Drops parts that are too old; how many. Forgets series of which no sample is left, unless they
+  // were asked for since the last time.
   std::size_t expire();
+  // Writes parts anew that a tier is to thin; how many. disk, corrupt: as seal(); no part is lost.
+  [[nodiscard]] Result<std::size_t> thin();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
 
@@ -129,27 +160,37 @@ class Store final : public Source {
   Store(std::filesystem::path folder, const Options& options, store::File lock);
   [[nodiscard]] Status open_parts();
   [[nodiscard]] Status replay();
+  void name_lost();
+  [[nodiscard]] Error refused(const Labels& labels);  // REQUIRES: writer_mutex_ is held
+  [[nodiscard]] Status check(std::span<const Point> points) const;  // as above
+
   [[nodiscard]] Status freeze();
-  [[nodiscard]] Result<std::shared_ptr<const Part>> write_part(const Head& head,
-                                                               std::uint64_t segment);
+  [[nodiscard]] Result<std::shared_ptr<const Part>> write_part(const Head& head);
+  [[nodiscard]] Status add(PartWriter& writer, SeriesId series, Column& samples,
+                           std::int64_t now_ms) const;
+  [[nodiscard]] PartSource joined(std::span<const std::shared_ptr<const Part>> parts) const;
   [[nodiscard]] std::size_t mergeable(const Parts& parts, bool whole) const;
-  [[nodiscard]] Status merge_last(const Parts& parts, std::size_t count);
+  [[nodiscard]] Result<bool> rewrite(std::span<const std::shared_ptr<const Part>> parts);
   [[nodiscard]] std::shared_ptr<const Parts> parts() const;
-  void count_empty();  // REQUIRES: merge_mutex_ is held
+  void drop_dead();  // REQUIRES: merge_mutex_ is held
+  [[nodiscard]] std::vector<SeriesId> dead(std::vector<bool>& used);
+  void shorten_list();
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
   void run_seals();
   void run_merges();
+  void look_after();
 
   const std::filesystem::path folder_;
   const Options options_;
+  const Tiers tiers_;
   const SystemClock system_clock_;
   store::File lock_;  // held as long as this process has the folder open
 
   // Whoever takes several takes them in this order.
-  std::mutex merge_mutex_;      // guards merging and expiring
-  std::uint64_t unmerged_ = 0;  // parts up to this number have damage among them
+  std::mutex merge_mutex_;           // guards merging, thinning and expiring
+  std::set<std::uint64_t> damaged_;  // numbers of parts that have damage and stay as they are
 
   std::mutex seal_mutex_;  // guards sealing: next_part_, frozen_segment_
   std::uint64_t next_part_ = 1;
@@ -158,8 +199,11 @@ class Store final : public Source {
   mutable std::mutex writer_mutex_;  // guards the log and which series it has
   std::unique_ptr<Log> log_;
   SeriesId pending_first_;
-  std::vector<Labels> pending_;  // series that no append() has written yet
-  std::size_t empty_series_ = 0;
+  std::vector<Definition> pending_;  // series that no append() has written yet
+  std::map<std::string, std::uint64_t> refused_series_;
+  std::uint64_t largest_labels_bytes_ = 0;
+  std::uint64_t dead_in_list_ = 0;  // at least so many series in it have died
+  std::int64_t head_since_ms_ = 0;  // its first sample came then
 
   // The system's lock lets readers pass a writer that waits, for ever if they never pause: a writer
   // holds the turn while it waits, and a reader must have had it.
@@ -170,11 +214,15 @@ class Store final : public Source {
   std::shared_ptr<const Head> frozen_;  // is being sealed
   std::shared_ptr<const Parts> parts_;  // the oldest first
 
-  std::atomic<std::uint64_t> refused_series_ = 0;
+  std::atomic<std::uint64_t> drops_ = 0;
+  std::atomic<std::uint64_t> dropped_series_ = 0;
+  std::atomic<std::uint64_t> future_samples_ = 0;
   mutable std::atomic<std::uint64_t> damaged_blocks_ = 0;
   std::atomic<std::uint64_t> seals_ = 0;
   std::atomic<std::uint64_t> failed_seals_ = 0;
   std::atomic<std::uint64_t> merges_ = 0;
+  std::atomic<std::uint64_t> failed_merges_ = 0;
+  std::atomic<std::uint64_t> thinned_parts_ = 0;
   std::uint64_t damaged_parts_ = 0;
 
   std::mutex wake_mutex_;  // guards the three below

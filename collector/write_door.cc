@@ -31,17 +31,44 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
       no_room(registry.counter("tallymill_collector_refused_samples_total",
                                "Samples that were not stored, and why.", {{"why", "series"}})),
       malformed(registry.counter("tallymill_collector_malformed_requests_total",
-                                 "Pushes that could not be read.")) {}
+                                 "Pushes that could not be read.")),
+      known_labels(registry.gauge("tallymill_collector_known_labels",
+                                  "Ways in which labels are pushed that are known by sight.")) {}
 
-// Ids of series by the bytes that a sender writes their labels in: a hash that hits is compared
-// with the labels, so that no collision goes unseen.
+// Ids of series by the bytes that a sender writes their labels in. A sender says its series in the
+// same order again and again, so the one that followed the last one before is tried first: that is
+// one comparison instead of a hash and a search.
 class WriteDoor::Sink final : public WriteSink {
  public:
   explicit Sink(Store& store) : store_(store) {}
+  [[nodiscard]] std::size_t known() const { return known_.size(); }
+  // Before each request: series that were forgotten must be asked for again.
+  void begin() {
+    if (store_.drops() == drops_) return;
+    drops_ = store_.drops();
+    forget();
+  }
 
   std::expected<SeriesId, Refused> series(std::string_view raw) override {
-    const auto known = known_.find(raw);
-    if (known != known_.end()) return known->second;
+    if (last_ != nullptr && last_->second.next != nullptr && last_->second.next->first == raw)
+      last_ = last_->second.next;
+    else if (const auto known = known_.find(raw); known != known_.end())
+      follow(*known);
+    else
+      return make(raw);
+    return last_->second.id;
+  }
+  void exemplar(SeriesId, const Exemplar&) override {}
+  void metadata(const Metadata&) override {}
+
+ private:
+  struct Known;
+  using Entry = std::pair<const std::string, Known>;
+  struct Known {
+    SeriesId id;
+    Entry* next = nullptr;  // that came after it the last time
+  };
+  std::expected<SeriesId, Refused> make(std::string_view raw) {
     labels_.clear();
     if (!read_raw_labels(raw, labels_)) return std::unexpected(Refused::malformed);
     if (settle(labels_) != LabelFault::none) return std::unexpected(Refused::bad_labels);
@@ -49,22 +76,24 @@ class WriteDoor::Sink final : public WriteSink {
     if (!id)
       return std::unexpected(id.error().code == Errc::too_big ? Refused::no_room
                                                               : Refused::bad_labels);
-    if (known_.size() >= limits::known_raw_labels) known_.clear();
-    known_.emplace(std::string(raw), *id);
+    if (known_.size() >= limits::known_raw_labels) forget();
+    follow(*known_.emplace(std::string(raw), Known{*id}).first);
     return *id;
   }
-  void exemplar(SeriesId, const Exemplar&) override {}
-  void metadata(const Metadata&) override {}
+  void forget() {
+    known_.clear();
+    last_ = nullptr;
+  }
+  void follow(Entry& entry) {
+    if (last_ != nullptr) last_->second.next = &entry;
+    last_ = &entry;
+  }
 
- private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
   Store& store_;
-  std::unordered_map<std::string, SeriesId, Hash, std::equal_to<>> known_;
+  std::uint64_t drops_ = 0;
+  std::unordered_map<std::string, Known, SeededHash, std::equal_to<>>
+      known_;  // entries do not move
+  Entry* last_ = nullptr;
   std::vector<Label> labels_;
 };
 
@@ -115,12 +144,14 @@ void WriteDoor::run(http::Request&& request, http::Answer answer, Work work) {
 }
 
 http::Response WriteDoor::write(const std::string& body) {
+  sink_->begin();
   const auto counts = reader_.read(body, *sink_);
   if (!counts) {
     probe_.malformed.add();
     return plain(400, counts.error().message + "\n");
   }
   if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
+  probe_.known_labels.set(static_cast<double>(sink_->known()));
   probe_.samples.add(reader_.points().size());
   probe_.bad_labels.add(counts->bad_samples);
   probe_.no_room.add(counts->no_room_samples);

@@ -32,6 +32,7 @@ class WriteProbe {
   metrics::Counter& bad_labels;
   metrics::Counter& no_room;
   metrics::Counter& malformed;
+  metrics::Gauge& known_labels;
 };
 
 class WriteDoor {

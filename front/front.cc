@@ -28,6 +28,12 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
+// Of the submit that a job came with; for its lines in the log.
+std::string traceparent_of(const Body& body) {
+  const auto submit = bus::read<bus::Submit>({bus::Verb::submit, body.header, {}, {}});
+  return submit ? std::string(submit->trace) : "";
+}
+
 // What a worker says of an error, whatever it was written in.
 std::string short_text(std::string_view said) {
   std::string text(said);
@@ -497,6 +503,9 @@ void Front::act(const Append& append) {
   job.parent = hand_.parent;
   job.body = pack_body(hand_.header, hand_.params, hand_.blobs);
   job.digests = hand_.digests;
+  if (log::is_on(log::Level::debug))
+    log::debug(fmt::format("{} of {} goes to the ledger", job.kind, job.client),
+               {.job = std::to_string(job.id.raw()), .trace = log::trace_id(job.trace)});
   commit(std::move(job));
 }
 
@@ -583,7 +592,8 @@ void Front::act(const Dispatch& dispatch) {
   }
   const auto body = read_body(*kept);
   TM_CHECK(body.has_value());
-  if (auto sent = stages_->dispatch(dispatch, *body); !sent) give_up(dispatch, sent.error());
+  if (auto sent = stages_->dispatch(dispatch, *body); !sent)
+    give_up(dispatch, sent.error(), traceparent_of(*body));
   bodies_.drop(JobId(dispatch.token.job));
 }
 
@@ -614,12 +624,15 @@ void Front::send_read(const Dispatch& dispatch, const Result<NewJob>& job) {
   if (!job && job.error().code != Errc::corrupt && job.error().code != Errc::not_found)
     return machine_->not_sent(dispatch.token, clock_.now());
   const auto body = job ? read_body(job->body) : std::unexpected(job.error());
-  if (!body) return give_up(dispatch, body.error());
-  if (auto sent = stages_->dispatch(dispatch, *body); !sent) give_up(dispatch, sent.error());
+  const std::string_view trace = job ? std::string_view(job->trace) : std::string_view{};
+  if (!body) return give_up(dispatch, body.error(), trace);
+  if (auto sent = stages_->dispatch(dispatch, *body); !sent) give_up(dispatch, sent.error(), trace);
 }
 
-void Front::give_up(const Dispatch& dispatch, const Error& error) {
-  log::error(fmt::format("job {} cannot be sent: {}", dispatch.token.job, error.message));
+void Front::give_up(const Dispatch& dispatch, const Error& error, std::string_view traceparent) {
+  const std::string job = std::to_string(dispatch.token.job);
+  log::error(fmt::format("job {} cannot be sent: {}", job, error.message),
+             {.job = job, .trace = log::trace_id(traceparent)});
   machine_->unreadable(dispatch.token, error, clock_.now());
 }
 

@@ -198,7 +198,7 @@ class Front {
   void count_end(const Announce& announce, const StoredEnd& end, Duration whole, Instant settled);
   void read_bodies();
   void send_read(const Dispatch& dispatch, const Result<NewJob>& job);
-  void give_up(const Dispatch& dispatch, const Error& error);
+  void give_up(const Dispatch& dispatch, const Error& error, std::string_view traceparent);
   void end_turn();
   void judge();
   void plan_judgement();

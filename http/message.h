@@ -124,7 +124,8 @@ struct Response {
 // a space. No step of the path holds a slash, so that splitting it yields the steps as they came;
 // only the last may be empty. bad_frame: no leading slash ("*", "http://..."), a bad escape, a "."
 // or ".." step, an empty one, a slash or backslash that was escaped, a raw space, '#' or backslash,
-// NUL or another control character, not UTF-8. too_big: longer than a header may be.
+// NUL or another control character (but for escaped lines and tabs in the values of `query` and
+// `match[]`, which are PromQL), not UTF-8. too_big: longer than a header may be.
 struct Target {
   std::string path;
   Pairs query;

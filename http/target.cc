@@ -75,7 +75,9 @@ std::optional<Pairs> query_decoded(std::string_view untrusted, bool lines) {
     if (pair.empty()) continue;
     const std::size_t equals = std::min(pair.find('='), pair.size());
     auto name = form_decoded(pair.substr(0, equals), lines);
-    auto value = form_decoded(pair.substr(std::min(equals + 1, pair.size())), lines);
+    // PromQL is written over lines, and vmalert and others send it in the address.
+    const bool promql = name == "query" || name == "match[]";
+    auto value = form_decoded(pair.substr(std::min(equals + 1, pair.size())), lines || promql);
     if (!name || !value) return std::nullopt;
     pairs.emplace_back(std::move(*name), std::move(*value));
   }
@@ -88,7 +90,9 @@ Result<Target> parse_target(std::string_view untrusted) {
   if (untrusted.size() > static_cast<std::size_t>(limits::http_header_bytes.raw()))
     return fail(Errc::too_big, "the request's target is longer than a header may be");
   // What no client sends unescaped, and what another reader on the way may have understood else.
-  if (!untrusted.starts_with('/') || untrusted.find_first_of(" #\\") != std::string_view::npos)
+  const auto is_raw = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (!untrusted.starts_with('/') || untrusted.find_first_of(" #\\") != std::string_view::npos ||
+      std::ranges::any_of(untrusted, is_raw))
     return fail(Errc::bad_frame, "the request's target is not a path with a query");
   const std::size_t end = std::min(untrusted.find('?'), untrusted.size());
   auto path = path_decoded(untrusted.substr(0, end));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "bus/codec_json.h"
 #include "stages/carried_params.h"
@@ -76,6 +77,7 @@ Outcome Runner::run(HeldPtr held) {
   job.started_ns.store(outcome.started_ns, std::memory_order_relaxed);
   job.phase.store(Phase::started, std::memory_order_relaxed);
   slot_.job.store(job.token.job, std::memory_order_relaxed);
+  slot_.set_trace(log::trace_id(job.work.trace));
   slot_.stall_ns.store(job.work.stall_ms * 1'000'000, std::memory_order_relaxed);
   slot_.started_ns.store(outcome.started_ns, std::memory_order_relaxed);
   slot_.sign_ns.store(outcome.started_ns, std::memory_order_release);
@@ -126,7 +128,17 @@ Outcome Runner::run(HeldPtr held) {
   slot_.sign_ns.store(0, std::memory_order_relaxed);
   if (outcome.what == Outcome::What::error) probe_.failed();
   if (outcome.what == Outcome::What::stopped) probe_.stopped();
+  if (log::is_on(log::Level::debug)) say_end(job, outcome, service);
   return outcome;
+}
+
+void Runner::say_end(const HeldJob& job, const Outcome& outcome, Duration service) {
+  const std::string id = std::to_string(job.token.job);
+  const bool done = outcome.what == Outcome::What::ok;
+  log::debug(fmt::format("{} {} after {} us{}{}", job.work.kind, done ? "is done" : "ended",
+                         std::chrono::duration_cast<std::chrono::microseconds>(service).count(),
+                         done ? "" : ": ", done ? "" : outcome.error.message),
+             {.job = id, .trace = log::trace_id(job.work.trace)});
 }
 
 Result<const json*> Runner::checked_params(std::size_t kind, std::string_view raw) {

@@ -70,6 +70,7 @@ class Runner {
                                   std::vector<std::shared_ptr<const void>>& holds,
                                   std::vector<Input>& out);
   [[nodiscard]] Status store_output(Output&& output, Outcome& outcome, RunContext& context);
+  static void say_end(const HeldJob& job, const Outcome& outcome, Duration service);
 
   Shared& shared_;
   Slot& slot_;

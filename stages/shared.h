@@ -3,9 +3,12 @@
 // Threads: as each member says; all outlive the handler threads.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 #include <zmq.hpp>
 
@@ -29,6 +32,26 @@ struct alignas(64) Slot {
   std::atomic<std::int64_t> stall_ns{0};  // its bound on silence; 0: none
   std::atomic<std::int64_t> job{0};
   std::atomic<std::int64_t> busy_ns{0};  // sum over the jobs that ended here
+
+  // The trace id of the job, 32 characters or none: for the line that says that it hangs.
+  void set_trace(std::string_view id) {
+    for (std::size_t i = 0; i < trace_.size(); ++i) {
+      std::uint64_t part = 0;
+      if (id.size() == sizeof trace_) std::memcpy(&part, id.data() + i * sizeof part, sizeof part);
+      trace_[i].store(part, std::memory_order_relaxed);
+    }
+  }
+  [[nodiscard]] std::string trace() const {
+    std::string id(sizeof trace_, '\0');
+    for (std::size_t i = 0; i < trace_.size(); ++i) {
+      const std::uint64_t part = trace_[i].load(std::memory_order_relaxed);
+      std::memcpy(id.data() + i * sizeof part, &part, sizeof part);
+    }
+    return id.front() == '\0' ? std::string() : id;
+  }
+
+ private:
+  std::array<std::atomic<std::uint64_t>, 4> trace_{};
 };
 
 // What a handler thread has to say on the control socket.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,7 @@ struct Plan {
   bool spin = false;
   std::int64_t bytes_out = 0;
   std::int64_t alloc_bytes = 0;
+  std::int64_t leak_bytes = 0;
   std::int64_t progress_every_ms = 0;
   std::string_view outcome = "ok";
   std::int64_t fail_first_n = 0;
@@ -41,6 +44,8 @@ constexpr Bound numbers[] = {
     {"bytes_out", &Plan::bytes_out, limits::max_job_bytes.raw(), "B", "Size of its result file."},
     {"alloc_bytes", &Plan::alloc_bytes, limits::max_places_per_worker.bytes.raw(), "B",
      "Memory that it holds while it works."},
+    {"leak_bytes", &Plan::leak_bytes, limits::synthetic_leak_bytes, "B",
+     "Memory that it never frees: a planted leak."},
     {"progress_every_ms", &Plan::progress_every_ms, 60'000, "ms",
      "How often it says how far it is; 0: never."},
     {"fail_first_n", &Plan::fail_first_n, 1000, "attempts",
@@ -123,6 +128,14 @@ bool work(const Plan& plan, Context& context) {
   }
 }
 
+// Reachable, so that only its growth tells it; written, so that it is in RAM.
+void leak(std::int64_t bytes) {
+  static std::mutex mutex;  // guards kept: handler threads leak into the same list
+  static std::vector<std::string> kept;
+  const std::lock_guard lock(mutex);
+  kept.emplace_back(static_cast<std::size_t>(bytes), 'x');
+}
+
 // The same bytes in each attempt of a job, others for another job.
 std::string bytes_of(std::int64_t job, std::int64_t n) {
   std::string out(static_cast<std::size_t>(n), '\0');
@@ -152,6 +165,7 @@ Result<Output> run(const Job& job, Context& context, std::string_view stage) {
   if (job.attempt.raw() <= plan->fail_first_n)
     return fail(Errc::away, fmt::format("planned failure of attempt {}", job.attempt.raw()));
   std::vector<char> held(static_cast<std::size_t>(plan->alloc_bytes));
+  if (plan->leak_bytes > 0) leak(plan->leak_bytes);
   std::int64_t input_bytes = 0;
   std::uint64_t input_sum = 0;
   for (const Input& input : job.inputs) {

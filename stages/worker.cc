@@ -439,9 +439,10 @@ void Worker::State::watch_stalls() {
     const std::int64_t bound = slot.stall_ns.load(std::memory_order_relaxed);
     if (sign == 0 || bound == 0 || now - sign <= bound) continue;
     const std::string job = std::to_string(slot.job.load(std::memory_order_relaxed));
+    const std::string trace = slot.trace();
     log::error(fmt::format("the handler of job {} gave no sign of life for {} ms: {} ends", job,
                            (now - sign) / 1'000'000, shared_.incarnation),
-               {.job = job});
+               {.job = job, .trace = trace});
     ::_exit(stalled_exit);
   }
 }

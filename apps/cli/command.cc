@@ -43,9 +43,6 @@ std::string server_of(const Common& common) {
   return loaded->config.front.listen;
 }
 
-namespace {
-
-// bad_params: no such file, or none that holds a token.
 Result<Secret> token_of(const Common& common) {
   std::string text;
   if (common.token_file.empty()) {
@@ -71,8 +68,6 @@ Result<Secret> token_of(const Common& common) {
                   ? "TALLYMILL_TOKEN is no token: it is one word"
                   : fmt::format("'{}' holds no token, which is one word", common.token_file));
 }
-
-}  // namespace
 
 Result<Session> connect(const Common& common, Duration timeout) {
   const std::string server = server_of(common);

@@ -18,6 +18,7 @@
 #include "apps/exit_codes.h"
 #include "base/result.h"
 #include "base/schema.h"
+#include "base/secret.h"
 #include "bus/client.h"
 
 namespace tallymill::cli {
@@ -87,6 +88,15 @@ struct SnapshotArgs {
 };
 int snapshot(const SnapshotArgs& args);
 
+struct TrendsArgs {
+  Common common;
+  std::string collector;  // URL; empty: the configured one
+  std::string query;
+  double last_s = 86'400;  // how far back
+  double window_s = 0;     // 0: a 48th of it
+};
+int trends(const TrendsArgs& args);
+
 int ledger_check(const Common& common, const std::string& folder, bool read_blobs);
 int doctor(const Common& common);
 int config_check(const Common& common, const std::string& file);
@@ -125,6 +135,8 @@ int man(const ManArgs& args, const std::vector<Command>& commands);
 [[nodiscard]] std::string data_folder(const std::string& said);
 // The address that was said, or of the front in the run directory, or the configured one.
 [[nodiscard]] std::string server_of(const Common& common);
+// bad_params: no such file, or none that holds a token.
+[[nodiscard]] Result<Secret> token_of(const Common& common);
 // Connected, or the exit code, with the reason said. `timeout`: of questions.
 struct Session {
   std::unique_ptr<Tunnel> tunnel;  // outlives the client

@@ -68,6 +68,7 @@ class Commands {
     // Not by the option's own `envname`: that one writes over what another command's flag said.
     if (common_.server.empty()) common_.server = variable("TALLYMILL_SERVER");
     if (common_.client.empty()) common_.client = variable("TALLYMILL_CLIENT");
+    if (trends_.collector.empty()) trends_.collector = variable("TALLYMILL_COLLECTOR");
     common_.command = app_.get_subcommands().front()->get_name();
     return chosen_();
   }
@@ -184,8 +185,32 @@ class Commands {
     });
     snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text")
         ->excludes(snapshot->get_option("--json"));
+    trends_command();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
+  }
+
+  void trends_command() {
+    CLI::App* trends = command(
+        "trends", "when series of a collector changed their level",
+        [this] {
+          trends_.common = common_;
+          return cli::trends(trends_);
+        },
+        false);
+    trends->add_option("query", trends_.query, "PromQL, as 'rate(jobs_total[5m])'")->required();
+    trends->add_option("--collector", trends_.collector,
+                       "its URL (default: TALLYMILL_COLLECTOR,\nelse http:// and collector.http)");
+    trends->add_option("--token-file", common_.token_file,
+                       "file with the token for it\n(default: TALLYMILL_TOKEN holds it)");
+    trends->add_option("--ca-file", common_.ca_file,
+                       "PEM file with who vouches for an https\nserver (default: the system's)");
+    trends->add_option("--last", trends_.last_s, "how many seconds back (default 86400)")
+        ->check(seconds);
+    trends
+        ->add_option("--window", trends_.window_s,
+                     "seconds that a new level must last to be\none (default: a 48th of --last)")
+        ->check(seconds);
   }
 
   void upkeep_group() {
@@ -263,6 +288,7 @@ class Commands {
   IdArgs ids_;
   JobsArgs list_;
   SnapshotArgs snapshot_;
+  TrendsArgs trends_;
   TokenArgs token_;
   ConfigShowArgs show_;
   ManArgs man_;

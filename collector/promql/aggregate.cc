@@ -16,13 +16,10 @@ namespace tallymill::promql {
 namespace {
 
 Labels group_of(const Labels& labels, bool without, const std::vector<std::string>& names) {
-  Labels::Pairs kept;
-  for (const Label& label : labels) {
+  return labels.only([&](const Label& label) {
     const bool named = std::ranges::find(names, label.name) != names.end();
-    if (without ? named || label.name == collector::metric_name : !named) continue;
-    kept.emplace_back(label.name, label.value);
-  }
-  return Labels::of(std::move(kept));
+    return without ? !named && label.name != collector::metric_name : named;
+  });
 }
 
 struct Group {
@@ -45,19 +42,17 @@ std::vector<Group> groups_of(const Rows& rows, bool without,
 
 // ---- one number of many, member by member ----
 
-// sum, count, group, min, max: `add` takes a further number to what is there.
-template <class Add>
-std::vector<double> folded(const Rows& rows, const Group& group, std::size_t steps, double first,
+// sum, count, group, min, max: `start` makes the first number what is there, `add` takes a further
+// one to it.
+template <class Start, class Add>
+std::vector<double> folded(const Rows& rows, const Group& group, std::size_t steps, Start start,
                            Add add) {
   std::vector<double> into(steps, absent);
   for (const std::size_t member : group.members) {
-    const auto& values = rows[member].values;
+    const double* const values = rows[member].values.data();
     for (std::size_t step = 0; step < steps; ++step) {
       if (is_absent(values[step])) continue;
-      // `first` NaN: the first number itself.
-      into[step] = is_absent(into[step]) && std::isnan(first)
-                       ? values[step]
-                       : add(is_absent(into[step]) ? first : into[step], values[step]);
+      into[step] = is_absent(into[step]) ? start(values[step]) : add(into[step], values[step]);
     }
   }
   return into;
@@ -105,11 +100,13 @@ std::vector<double> variances(const Rows& rows, const Group& group, std::size_t 
   return squares;
 }
 
-std::vector<double> quantiles(const Rows& rows, const Group& group, std::size_t steps,
-                              std::span<const double> q) {
+Result<std::vector<double>> quantiles(const Rows& rows, const Group& group, std::size_t steps,
+                                      std::span<const double> q, Patience& patience) {
   std::vector<double> into(steps, absent);
   std::vector<double> values;
   for (std::size_t step = 0; step < steps; ++step) {
+    if (auto still = patience.spend(group.members.size() * 8); !still)
+      return std::unexpected(std::move(still).error());
     values.clear();
     for (const std::size_t member : group.members)
       if (!is_absent(rows[member].values[step])) values.push_back(rows[member].values[step]);
@@ -118,20 +115,23 @@ std::vector<double> quantiles(const Rows& rows, const Group& group, std::size_t 
   return into;
 }
 
-std::vector<double> one_of(Aggregation op, const Rows& rows, const Group& group, std::size_t steps,
-                           std::span<const double> parameters) {
+Result<std::vector<double>> one_of(Aggregation op, const Rows& rows, const Group& group,
+                                   std::size_t steps, std::span<const double> parameters,
+                                   Patience& patience) {
+  constexpr auto itself = [](double value) { return value; };
+  constexpr auto one = [](double) { return 1.0; };
   switch (op) {
     case Aggregation::sum:
-      return folded(rows, group, steps, nan_value, [](double a, double b) { return a + b; });
+      return folded(rows, group, steps, itself, [](double a, double b) { return a + b; });
     case Aggregation::count:
-      return folded(rows, group, steps, 0, [](double a, double) { return a + 1; });
+      return folded(rows, group, steps, one, [](double a, double) { return a + 1; });
     case Aggregation::group:
-      return folded(rows, group, steps, 1, [](double a, double) { return a; });
+      return folded(rows, group, steps, one, [](double a, double) { return a; });
     case Aggregation::min:
-      return folded(rows, group, steps, nan_value,
+      return folded(rows, group, steps, itself,
                     [](double a, double b) { return a > b || std::isnan(a) ? b : a; });
     case Aggregation::max:
-      return folded(rows, group, steps, nan_value,
+      return folded(rows, group, steps, itself,
                     [](double a, double b) { return a < b || std::isnan(a) ? b : a; });
     case Aggregation::avg:
       return means(rows, group, steps);
@@ -139,7 +139,7 @@ std::vector<double> one_of(Aggregation op, const Rows& rows, const Group& group,
     case Aggregation::stdvar:
       return variances(rows, group, steps, op == Aggregation::stddev);
     default:
-      return quantiles(rows, group, steps, parameters);
+      return quantiles(rows, group, steps, parameters, patience);
   }
 }
 
@@ -153,16 +153,18 @@ bool before(double a, double b, bool top) {
 }
 
 Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Group>& groups,
-                  std::size_t steps, std::span<const double> parameters) {
+                  std::size_t steps, std::span<const double> parameters, Patience& patience) {
   const bool top = how.op == Aggregation::topk;
   Rows chosen(rows.size());
   std::vector<std::size_t> order;  // of rows, as they are first chosen
   std::vector<std::size_t> members;
   for (std::size_t step = 0; step < steps; ++step) {
     const double k = parameters[step];
-    if (std::isnan(k) || std::abs(k) >= 9.2233720368547758e18)
+    if (std::isnan(k) || k >= 9223372036854775808.0 || k < -9223372036854775808.0)
       return fail(Errc::bad_params, fmt::format("Scalar value {} overflows int64", number_text(k)));
     for (const Group& group : groups) {
+      if (auto still = patience.spend(group.members.size() * 8); !still)
+        return std::unexpected(std::move(still).error());
       members.clear();
       for (const std::size_t member : group.members)
         if (!is_absent(rows[member].values[step])) members.push_back(member);
@@ -188,7 +190,7 @@ Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Grou
 }
 
 Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t steps,
-                          const std::string& name) {
+                          const std::string& name, Patience& patience) {
   if (!collector::is_label_name(name))
     return fail(Errc::bad_params, fmt::format("invalid label name \"{}\"", name));
   std::vector<std::string> names = how.labels;
@@ -198,6 +200,7 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
   for (const Row& row : rows) {
     for (std::size_t step = 0; step < steps; ++step) {
       if (is_absent(row.values[step])) continue;
+      if (auto still = patience.spend(64); !still) return std::unexpected(std::move(still).error());
       LabelsBuilder builder(row.labels);
       builder.set(name, number_text(row.values[step]));
       Labels labels = group_of(builder.build(), how.without, names);
@@ -213,14 +216,20 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
 }  // namespace
 
 Result<Rows> aggregated(const Aggregate& how, Rows&& rows, std::size_t steps,
-                        std::span<const double> parameters, const std::string& name) {
-  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name);
+                        std::span<const double> parameters, const std::string& name,
+                        Patience& patience) {
+  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name, patience);
   const std::vector<Group> groups = groups_of(rows, how.without, how.labels);
   if (how.op == Aggregation::topk || how.op == Aggregation::bottomk)
-    return best(how, rows, groups, steps, parameters);
+    return best(how, rows, groups, steps, parameters, patience);
   Rows result;
-  for (const Group& group : groups)
-    result.push_back({group.labels, one_of(how.op, rows, group, steps, parameters)});
+  for (const Group& group : groups) {
+    if (auto still = patience.spend(steps); !still)
+      return std::unexpected(std::move(still).error());
+    auto values = one_of(how.op, rows, group, steps, parameters, patience);
+    if (!values) return std::unexpected(std::move(values).error());
+    result.push_back({group.labels, std::move(*values)});
+  }
   return result;
 }
 

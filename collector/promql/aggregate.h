@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "collector/promql/patience.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
@@ -13,6 +14,7 @@ namespace tallymill::promql {
 // `parameters`: one a step, of those that take a number; `name`: the label of count_values.
 // bad_params: a k that is no number of elements, a label that is no name.
 [[nodiscard]] Result<Rows> aggregated(const Aggregate& how, Rows&& rows, std::size_t steps,
-                                      std::span<const double> parameters, const std::string& name);
+                                      std::span<const double> parameters, const std::string& name,
+                                      Patience& patience);
 
 }  // namespace tallymill::promql

@@ -51,6 +51,7 @@ struct Text {
   std::string value;
 };
 struct Selector {
+  std::string metric;             // as it stands before the braces
   std::vector<Matcher> matchers;  // __name__ among them
   Shift shift;
   std::int64_t range_ms = 0;  // 0: an instant vector
@@ -126,15 +127,16 @@ struct Binary {
   bool return_bool = false;
   Matching matching;  // of two vectors
 };
-struct Negation {  // a plus sign is nothing
+struct Signed {  // a plus sign says nothing, but what it stands before is no selector any more
   NodePtr of;
+  bool minus = true;
 };
 struct Paren {
   NodePtr of;
 };
 
 struct Node {
-  std::variant<Number, Text, Selector, Subquery, Call, Aggregate, Binary, Negation, Paren> is;
+  std::variant<Number, Text, Selector, Subquery, Call, Aggregate, Binary, Signed, Paren> is;
   Type type = Type::scalar;
   std::size_t at = 0;  // where it begins in the text
 };

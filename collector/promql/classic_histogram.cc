@@ -7,11 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <optional>
 #include <unordered_map>
 
+#include "collector/promql/go_text.h"
 #include "collector/promql/mutant.h"
 
 namespace tallymill::promql {
@@ -28,21 +27,11 @@ struct Histogram {
   std::vector<Bucket> buckets;  // by their bounds
 };
 
-// As Go parses it: "+Inf", "0.5", "1e3".
-std::optional<double> bound_of(std::string_view le) {
-  if (le.empty()) return std::nullopt;
-  std::string text(le);
-  char* end = nullptr;
-  const double bound = std::strtod(text.c_str(), &end);
-  if (end != text.c_str() + text.size() || le.front() == ' ') return std::nullopt;
-  return bound;
-}
-
 std::vector<Histogram> histograms_of(const Rows& rows) {
   std::vector<Histogram> all;
   std::unordered_map<std::string, std::size_t> known;
   for (const Row& row : rows) {
-    const auto bound = bound_of(row.labels.get("le"));
+    const auto bound = go_float(row.labels.get("le"));
     if (!bound) continue;
     LabelsBuilder builder(row.labels);
     builder.erase("le");

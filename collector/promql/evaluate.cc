@@ -22,6 +22,7 @@
 #include "collector/promql/match.h"
 #include "collector/promql/mutant.h"
 #include "collector/promql/over_time.h"
+#include "collector/promql/patience.h"
 
 namespace tallymill::promql {
 namespace {
@@ -56,7 +57,7 @@ bool is_constant(const Node& node) {
     bool operator()(const Binary& binary) const {
       return is_constant(*binary.left) && is_constant(*binary.right);
     }
-    bool operator()(const Negation& negation) const { return is_constant(*negation.of); }
+    bool operator()(const Signed& node) const { return is_constant(*node.of); }
     bool operator()(const Paren& paren) const { return is_constant(*paren.of); }
   } visitor;
   return std::visit(visitor, node.is);
@@ -69,18 +70,24 @@ class Moments {
     if (shift.at) {
       std::int64_t at = shift.at->t_ms;
       if (shift.at->kind == At::Kind::start) at = query.at(0);
-      if (shift.at->kind == At::Kind::end) at = query.at(query.count - 1);
-      fixed_ = at - (plants(Mutant::offset_after_at) ? 0 : shift.offset_ms);
+      if (shift.at->kind == At::Kind::end) at = query.end_ms();
+      fixed_ = before(at, plants(Mutant::offset_after_at) ? 0 : shift.offset_ms);
     }
     offset_ = shift.offset_ms;
   }
   [[nodiscard]] std::int64_t at(std::size_t step) const {
-    return fixed_ ? *fixed_ : grid_.at(step) - offset_;
+    return fixed_ ? *fixed_ : before(grid_.at(step), offset_);
   }
   [[nodiscard]] std::int64_t first() const { return at(0); }
   [[nodiscard]] std::int64_t last() const { return at(grid_.count - 1); }
 
  private:
+  // Never so far away that a range or a step beyond it would be no time any more.
+  static std::int64_t before(std::int64_t at_ms, std::int64_t offset_ms) {
+    constexpr std::int64_t most = std::int64_t{1} << 61;
+    return std::clamp(at_ms, -most, most) - std::clamp(offset_ms, -most, most);
+  }
+
   const Grid& grid_;
   std::optional<std::int64_t> fixed_;
   std::int64_t offset_ = 0;
@@ -89,10 +96,13 @@ class Moments {
 class Evaluator {
  public:
   Evaluator(const Source& source, const EvaluateOptions& options, const Grid& query)
-      : source_(source), options_(options), query_(query) {}
+      : source_(source),
+        options_(options),
+        query_(query),
+        patience_(options.until, options.cancelled) {}
 
   Result<Value> of(const Node& node, const Grid& grid) {
-    if (auto still = still_wanted(); !still) return std::unexpected(std::move(still).error());
+    if (auto still = patience_.check(); !still) return std::unexpected(std::move(still).error());
     if (grid.count == 1 || !is_constant(node)) return step_by_step(node, grid);
     auto once = step_by_step(node, Grid{grid.start_ms, 1, 1});
     if (!once) return once;
@@ -120,13 +130,6 @@ class Evaluator {
   }
 
  private:
-  Status still_wanted() const {
-    if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed))
-      return fail(Errc::cancelled, "query was canceled in expression evaluation");
-    if (std::chrono::steady_clock::now() > options_.until)
-      return fail(Errc::deadline, "query timed out in expression evaluation");
-    return {};
-  }
   Status hold(std::size_t samples) {
     held_ += samples;
     if (held_ <= options_.samples) return {};
@@ -166,9 +169,9 @@ class Evaluator {
   Result<Value> value_of(const Subquery&, const Node&, const Grid&) {
     return fail(Errc::bad_params, "a range vector stands where it cannot");
   }
-  Result<Value> value_of(const Negation& negation, const Node&, const Grid& grid) {
-    auto value = of(*negation.of, grid);
-    if (!value) return value;
+  Result<Value> value_of(const Signed& node, const Node&, const Grid& grid) {
+    auto value = of(*node.of, grid);
+    if (!value || !node.minus) return value;
     for (double& number : value->scalars) number = -number;
     for (Row& row : value->rows) {
       row.labels = without_name(row.labels);
@@ -189,6 +192,7 @@ class Evaluator {
     Column samples;
     for (const Source::Found& one : *found) {
       if (auto read = source_.read(one.series, from_ms, to_ms, samples); !read) return read;
+      if (auto still = patience_.spend(samples.size() + 64); !still) return still;
       if (samples.size() == 0) continue;
       if (auto held = hold(samples.size()); !held) return held;
       if (auto done = each(one.labels, samples); !done) return done;
@@ -207,7 +211,7 @@ class Evaluator {
       if (is_all_absent(row.values)) return {};
       if (auto held = hold(grid.count); !held) return held;
       rows.push_back(std::move(row));
-      return still_wanted();
+      return patience_.spend(grid.count);
     };
     if (auto read = each_selected(selector, begin, moments.last(), add); !read)
       return std::unexpected(std::move(read).error());
@@ -257,6 +261,7 @@ class Evaluator {
     Column samples;
     for (const Row& row : value->rows) {
       samples.clear();
+      if (auto still = patience_.spend(grid.count); !still) return still;
       for (std::size_t i = 0; i < grid.count; ++i)
         if (!is_absent(row.values[i])) samples.add(grid.at(i), row.values[i]);
       if (auto done = each(row.labels, samples); !done) return done;
@@ -301,8 +306,9 @@ class Evaluator {
       std::vector<std::string> texts;
       for (std::size_t i = 1; i < arguments.size(); ++i)
         texts.push_back(std::move(arguments[i].text));
-      return vector(name == "label_join" ? label_joined(std::move(arguments[0].rows), texts)
-                                         : label_replaced(std::move(arguments[0].rows), texts));
+      auto& rows = arguments[0].rows;
+      return vector(name == "label_join" ? label_joined(std::move(rows), texts)
+                                         : label_replaced(std::move(rows), texts, patience_));
     }
     return elementwise(elementwise_named(name), arguments, grid);
   }
@@ -404,39 +410,24 @@ class Evaluator {
     const auto function = over_time_named(absence ? "present_over_time" : name);
     auto scalars = scalars_of(call, grid);
     if (!scalars) return std::unexpected(std::move(scalars).error());
-    std::vector<double> arguments(scalars->size());
     const Moments moments = moments_of(matrix, grid);
-    const std::int64_t range = range_of(matrix);
+    const Windows windows{.grid = grid,
+                          .end_ms = moments.first(),
+                          .step_ms = grid.count > 1 ? moments.at(1) - moments.at(0) : 0,
+                          .range_ms = range_of(matrix),
+                          .arguments = *scalars,
+                          .patience = &patience_};
     Column live;
+    std::vector<double> values(grid.count);
     Rows rows;
     auto done = each_series(
         matrix, grid, moments, [&](const Labels& labels, const Column& samples) -> Status {
-          const Column& kept = without_stale(samples, live);
-          function->begin(kept);
-          Row row{name == "last_over_time" ? labels : without_name(labels),
-                  std::vector<double>(grid.count, absent)};
-          bool any = false;
-          Window window{.samples = &kept};
-          for (std::size_t step = 0; step < grid.count; ++step) {
-            window.end_ms = moments.at(step);
-            window.begin_ms = window.end_ms - range;
-            while (window.last < kept.size() && kept.t_ms[window.last] <= window.end_ms)
-              ++window.last;
-            while (window.first < window.last && kept.t_ms[window.first] < window.begin_ms)
-              ++window.first;
-            if (window.size() == 0) continue;
-            for (std::size_t i = 0; i < arguments.size(); ++i) arguments[i] = (*scalars)[i][step];
-            if (auto refused = arguments_refused(name, arguments))
-              return std::unexpected(std::move(*refused));
-            window.now_ms = grid.at(step);
-            window.arguments = arguments;
-            row.values[step] = function->of(window);
-            any = any || !is_absent(row.values[step]);
-          }
-          if (!any) return {};
+          if (auto had = function->of(without_stale(samples, live), windows, values); !had)
+            return had;
+          if (is_all_absent(values)) return {};
           if (auto held = hold(grid.count); !held) return held;
-          rows.push_back(std::move(row));
-          return still_wanted();
+          rows.push_back({name == "last_over_time" ? labels : without_name(labels), values});
+          return {};
         });
     if (!done) return std::unexpected(std::move(done).error());
     if (absence) return absents(rows, matrix, grid.count);
@@ -470,7 +461,7 @@ class Evaluator {
     auto value = of(*aggregate.of, grid);
     if (!value) return value;
     return vector(aggregated(aggregate, std::move(value->rows), grid.count, parameter.scalars,
-                             parameter.text));
+                             parameter.text, patience_));
   }
 
   Result<Value> value_of(const Binary& binary, const Node&, const Grid& grid) {
@@ -488,12 +479,14 @@ class Evaluator {
       return vector(with_scalar(binary, std::move(right->rows), left->scalars, true));
     if (right->type == Type::scalar)
       return vector(with_scalar(binary, std::move(left->rows), right->scalars, false));
-    return vector(matched(binary, std::move(left->rows), std::move(right->rows), grid.count));
+    return vector(
+        matched(binary, std::move(left->rows), std::move(right->rows), grid.count, patience_));
   }
 
   const Source& source_;
   const EvaluateOptions& options_;
   const Grid& query_;
+  Patience patience_;
   std::size_t held_ = 0;
 };
 

@@ -18,8 +18,12 @@ Result<Rows> distinct(Rows&& rows) {
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_char(char c) {
-  return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+// As much of the text's front as Go would take for a group's name.
+std::size_t name_size(std::string_view text) {
+  static const RE2 letters("[_\\pL\\p{Nd}]*");
+  re2::StringPiece rest(text.data(), text.size());
+  return RE2::Consume(&rest, letters) ? text.size() - rest.size() : 0;
 }
 
 // $1, ${1}, $name, ${name}: as Go's Expand. A group that is not there is empty; $$ is one $.
@@ -58,16 +62,15 @@ class Template {
   static std::string_view take_name(std::string_view& rest) {
     const bool braced = rest.size() > 1 && rest[1] == '{';
     const std::size_t begin = braced ? 2 : 1;
-    std::size_t end = begin;
-    while (end < rest.size() && (is_name_char(rest[end]))) ++end;
+    const std::size_t end = begin + name_size(rest.substr(begin));
     if (end == begin || (braced && (end >= rest.size() || rest[end] != '}'))) return {};
     const std::string_view name = rest.substr(begin, end - begin);
     rest.remove_prefix(end + (braced ? 1 : 0));
     return name;
   }
   static std::optional<std::size_t> index_of(const RE2& expression, std::string_view name) {
-    if (std::ranges::all_of(name, is_digit) && name.size() < 4)
-      return static_cast<std::size_t>(std::stoul(std::string(name)));
+    const bool number = std::ranges::all_of(name, is_digit) && (name.size() == 1 || name[0] != '0');
+    if (number && name.size() < 4) return static_cast<std::size_t>(std::stoul(std::string(name)));
     const auto& names = expression.NamedCapturingGroups();
     const auto at = names.find(std::string(name));
     if (at == names.end()) return std::nullopt;
@@ -78,7 +81,8 @@ class Template {
 
 }  // namespace
 
-Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments) {
+Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
+                            const Patience& patience) {
   const std::string& destination = arguments[0];
   const std::string& source = arguments[2];
   const RE2 expression("^(?:" + arguments[3] + ")$", RE2::Quiet);
@@ -92,6 +96,8 @@ Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments)
   std::vector<re2::StringPiece> groups(
       static_cast<std::size_t>(expression.NumberOfCapturingGroups()) + 1);
   for (Row& row : rows) {
+    // An expression may take long over each of them.
+    if (auto still = patience.check(); !still) return std::unexpected(std::move(still).error());
     const std::string_view value = row.labels.get(source);
     const re2::StringPiece text(value.data(), value.size());
     if (!expression.Match(text, 0, text.size(), RE2::UNANCHORED, groups.data(),

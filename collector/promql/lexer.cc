@@ -233,8 +233,12 @@ Result<Token> Lexer::next() {
   if (const std::size_t size = word_size(); size > 0) return take(Token::Kind::word, size);
   for (const std::string_view sign : {"==", "!=", "<=", ">=", "=~", "!~"})
     if (query_.substr(at_).starts_with(sign)) return take(Token::Kind::sign, 2);
-  if (!std::string_view("+-*/%^<>=(){}[],@:").contains(c))
-    return std::unexpected(parse_error(query_, at_, fmt::format("unexpected character: '{}'", c)));
+  if (!std::string_view("+-*/%^<>=(){}[],@:").contains(c)) {
+    std::size_t size = 1;  // of all that belongs to the character
+    while ((static_cast<unsigned char>(peek(size)) & 0xc0U) == 0x80) ++size;
+    return std::unexpected(parse_error(
+        query_, at_, fmt::format("unexpected character: '{}'", query_.substr(at_, size))));
+  }
   if (c == '[' || c == ']') in_brackets_ = c == '[';
   if (c == '{' || c == '}') in_braces_ = c == '{';
   return take(Token::Kind::sign, 1);

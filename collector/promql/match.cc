@@ -35,8 +35,8 @@ bool drops_name(const Binary& how) {
   return !(is_comparison(how.op) || how.op == Operator::atan2);
 }
 
-// The labels by which two elements find one another, packed.
-std::string signature(const Labels& labels, const Matching& matching) {
+// The labels by which two elements find one another.
+Labels match_group(const Labels& labels, const Matching& matching) {
   Labels::Pairs kept;
   for (const Label& label : labels) {
     const bool named = std::ranges::find(matching.labels, label.name) != matching.labels.end();
@@ -44,7 +44,10 @@ std::string signature(const Labels& labels, const Matching& matching) {
     if (matching.on ? !named : named || is_name) continue;
     kept.emplace_back(label.name, label.value);
   }
-  return std::string(Labels::of(std::move(kept)).packed());
+  return Labels::of(std::move(kept));
+}
+std::string signature(const Labels& labels, const Matching& matching) {
+  return std::string(match_group(labels, matching).packed());
 }
 
 using Members = std::vector<std::size_t>;
@@ -107,7 +110,7 @@ Result<Rows> set_operation(const Binary& how, Rows&& left, Rows&& right, std::si
 // The "one" side of a match: at each step, which of its rows each signature has.
 class OneSide {
  public:
-  OneSide(const Rows& rows, const Matching& matching) : rows_(rows) {
+  OneSide(const Rows& rows, const Matching& matching) : rows_(rows), matching_(matching) {
     by_ = by_signature(rows, matching);
   }
   // Two of one signature at a step at which the other side is there at all.
@@ -120,10 +123,11 @@ class OneSide {
         if (count > 1 && other_there[step])
           return fail(
               Errc::bad_params,
-              fmt::format("found duplicate series for the match group on the {} hand-side "
+              fmt::format("found duplicate series for the match group {} on the {} hand-side "
                           "of the operation: [{}, {}];many-to-many matching not allowed: "
                           "matching labels must be unique on one side",
-                          side, rows_[members[0]].labels.text(), rows_[members[1]].labels.text()));
+                          match_group(rows_[members[0]].labels, matching_).text(), side,
+                          rows_[members[0]].labels.text(), rows_[members[1]].labels.text()));
       }
     }
     return {};
@@ -135,6 +139,7 @@ class OneSide {
 
  private:
   const Rows& rows_;
+  const Matching& matching_;
   BySignature by_;
 };
 
@@ -175,8 +180,10 @@ class Made {
 
 class Arithmetic {
  public:
-  Arithmetic(const Binary& how, const Rows& many, const Rows& one, std::size_t steps)
+  Arithmetic(const Binary& how, const Rows& many, const Rows& one, std::size_t steps,
+             Patience& patience)
       : how_(how),
+        patience_(patience),
         many_(many),
         one_(one),
         steps_(steps),
@@ -196,6 +203,8 @@ class Arithmetic {
       const Members* others = sides_.of(sign);
       if (others == nullptr) continue;
       for (const std::size_t other : *others) {
+        if (auto still = patience_.spend(steps_ + 64); !still)
+          return std::unexpected(std::move(still).error());
         auto made = pair(sign, row, one_[other]);
         if (!made) return std::unexpected(std::move(made).error());
         if (!is_all_absent(made->values)) result.push_back(std::move(*made));
@@ -228,6 +237,7 @@ class Arithmetic {
   }
 
   const Binary& how_;
+  Patience& patience_;
   const Rows& many_;
   const Rows& one_;
   std::size_t steps_;
@@ -281,10 +291,11 @@ Result<Rows> with_scalar(const Binary& how, Rows&& rows, std::span<const double>
   return std::move(rows);
 }
 
-Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps) {
+Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps,
+                     Patience& patience) {
   if (is_set(how.op)) return set_operation(how, std::move(left), std::move(right), steps);
   const bool swapped = how.matching.card == Matching::Card::one_to_many;
-  return Arithmetic(how, swapped ? right : left, swapped ? left : right, steps).run();
+  return Arithmetic(how, swapped ? right : left, swapped ? left : right, steps, patience).run();
 }
 
 }  // namespace tallymill::promql

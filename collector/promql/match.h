@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "collector/promql/patience.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
@@ -21,6 +22,7 @@ namespace tallymill::promql {
                                        std::span<const double> scalars, bool scalar_left);
 
 // bad_params: a match that is not one-to-one where it has to be.
-[[nodiscard]] Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps);
+[[nodiscard]] Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps,
+                                   Patience& patience);
 
 }  // namespace tallymill::promql

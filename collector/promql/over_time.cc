@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "collector/promql/sums.h"
 
@@ -15,47 +16,110 @@ namespace {
 
 double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
 
+// `into[step] = of(window)` for each window that is not empty. `each_sample`: that takes the longer
+// the more samples it has.
+template <class Of>
+Status slide(const Column& samples, const Windows& windows, std::span<double> into,
+             bool each_sample, Of of) {
+  const std::size_t size = samples.size();
+  const std::int64_t* const t_ms = samples.t_ms.data();
+  Window window{.samples = &samples, .end_ms = windows.end_ms};
+  for (std::size_t step = 0; step < into.size(); ++step, window.end_ms += windows.step_ms) {
+    window.begin_ms = window.end_ms - windows.range_ms;
+    while (window.last < size && t_ms[window.last] <= window.end_ms) ++window.last;
+    while (window.first < window.last && t_ms[window.first] < window.begin_ms) ++window.first;
+    if (auto still = windows.patience->spend(each_sample ? window.size() + 1 : 1); !still)
+      return still;
+    into[step] = window.size() == 0 ? absent : of(window, step);
+  }
+  return {};
+}
+
 // rate, increase, delta: the change over the samples, stretched to the window's ends as far as they
 // are likely to have gone on.
 class Extrapolated final : public OverTime {
  public:
   Extrapolated(bool counter, bool per_second) : counter_(counter), per_second_(per_second) {}
-  void begin(const Column& samples) override {
-    if (!counter_) return;
-    resets_.resize(samples.size());
+  Status of(const Column& samples, const Windows& windows, std::span<double> into) override {
+    if (counter_) sum_resets(samples.value);
+    return slide(samples, windows, into, !summed_,
+                 [this](const Window& window, std::size_t) { return change_over(window); });
+  }
+
+ private:
+  // What follows from the times in a window alone. It is mostly that of the window before.
+  struct Times {
+    std::int64_t before_ms = -1;  // from the begin to the first sample
+    std::int64_t between_ms = 0;  // from the first to the last
+    std::int64_t after_ms = 0;    // from the last to the end
+    std::size_t count = 0;
+    double sampled = 0;  // seconds
+    double gap = 0;
+    double to_start = 0;
+    double behind = 0;  // that it is stretched by at the end
+    double factor = 0;  // of the change
+  };
+
+  void sum_resets(std::span<const double> values) {
+    has_resets_ = false;
+    for (std::size_t i = 1; i < values.size(); ++i)
+      has_resets_ = has_resets_ || values[i] < values[i - 1];
+    if (!has_resets_) return;
+    resets_.resize(values.size());
     double lost = 0;
-    for (std::size_t i = 0; i < samples.size(); ++i) {
-      if (i > 0 && samples.value[i] < samples.value[i - 1]) lost += samples.value[i - 1];
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i > 0 && values[i] < values[i - 1]) lost += values[i - 1];
       resets_[i] = lost;
     }
     summed_ = std::isfinite(lost);
   }
-  double of(const Window& window) override {
+
+  double change_over(const Window& window) {
     const std::size_t count = window.size();
     if (count < 2) return absent;
     const double first = window.value(0);
     double change = window.value(count - 1) - first;
-    if (counter_ && !plants(Mutant::reset_not_seen)) change += lost_in(window);
-    const double sampled = seconds(window.t_ms(count - 1) - window.t_ms(0));
-    const double gap = sampled / static_cast<double>(count - 1);
-    double to_start = seconds(window.t_ms(0) - window.begin_ms);
-    const double to_end = seconds(window.end_ms - window.t_ms(count - 1));
-    // A counter was not below zero.
-    if (counter_ && change > 0 && first >= 0 && !plants(Mutant::counter_below_zero))
-      to_start = std::min(to_start, sampled * (first / change));
-    const double threshold = gap * 1.1;
-    double covered = sampled;
-    const bool far = plants(Mutant::extrapolates_to_the_edge);
-    covered += far || to_start < threshold ? to_start : gap / 2;
-    covered += far || to_end < threshold ? to_end : gap / 2;
-    double factor = covered / sampled;
-    if (per_second_) factor /= seconds(window.end_ms - window.begin_ms);
-    return change * factor;
+    if (has_resets_ && !plants(Mutant::reset_not_seen)) change += lost_in(window);
+    const std::int64_t before_ms = window.t_ms(0) - window.begin_ms;
+    const std::int64_t between_ms = window.t_ms(count - 1) - window.t_ms(0);
+    const std::int64_t after_ms = window.end_ms - window.t_ms(count - 1);
+    if (before_ms != times_.before_ms || between_ms != times_.between_ms ||
+        after_ms != times_.after_ms || count != times_.count)
+      read_times(window, {before_ms, between_ms, after_ms, count});
+    // A counter was not below zero. When it was at its change or above, it has not been there for
+    // as long as the samples last.
+    if (counter_ && change > 0 && first >= 0 && !plants(Mutant::counter_below_zero) &&
+        (first < change || times_.to_start > times_.sampled)) {
+      const double to_zero = times_.sampled * (first / change);
+      if (to_zero < times_.to_start) return change * factor_of(window, to_zero);
+    }
+    return change * times_.factor;
   }
 
- private:
+  void read_times(const Window& window, const Times& ms) {
+    times_ = ms;
+    times_.sampled = seconds(ms.between_ms);
+    times_.gap = times_.sampled / static_cast<double>(ms.count - 1);
+    times_.to_start = seconds(ms.before_ms);
+    times_.behind = stretch(seconds(ms.after_ms));
+    times_.factor = factor_of(window, times_.to_start);
+  }
+  // By the distance to the end, unless that is far: then by half of what lies between two samples.
+  [[nodiscard]] double stretch(double seconds) const {
+    const bool far = plants(Mutant::extrapolates_to_the_edge);
+    return far || seconds < times_.gap * 1.1 ? seconds : times_.gap / 2;
+  }
+  [[nodiscard]] double factor_of(const Window& window, double to_start) const {
+    double covered = times_.sampled;
+    covered += stretch(to_start);
+    covered += times_.behind;
+    double factor = covered / times_.sampled;
+    if (per_second_) factor /= seconds(window.end_ms - window.begin_ms);
+    return factor;
+  }
+
   // Infinity less infinity is not what was lost between them.
-  double lost_in(const Window& window) const {
+  [[nodiscard]] double lost_in(const Window& window) const {
     if (summed_) return resets_[window.last - 1] - resets_[window.first];
     double lost = 0;
     for (std::size_t i = 1; i < window.size(); ++i)
@@ -65,8 +129,10 @@ class Extrapolated final : public OverTime {
 
   bool counter_;
   bool per_second_;
+  bool has_resets_ = false;
   bool summed_ = true;
   std::vector<double> resets_;  // what was lost to resets up to each sample
+  Times times_;                 // of the window before; its range is that of all
 };
 
 // irate, idelta: between the last two samples.
@@ -191,16 +257,43 @@ double predicted(const Window& window) {
 class Plain final : public OverTime {
  public:
   using Of = double (*)(const Window&);
-  explicit Plain(Of function) : of_(function) {}
-  double of(const Window& window) override { return of_(window); }
+  using Refused = std::optional<Error> (*)(std::span<const double> arguments);
+  explicit Plain(Of function, Refused refused) : of_(function), refused_(refused) {}
+  Status of(const Column& samples, const Windows& windows, std::span<double> into) override {
+    std::optional<Error> error;
+    const auto one = [&](Window& window, std::size_t step) {
+      arguments_.clear();
+      for (const std::vector<double>& argument : windows.arguments)
+        arguments_.push_back(argument[step]);
+      if (refused_ != nullptr && !error) error = refused_(arguments_);
+      window.arguments = arguments_;
+      window.now_ms = windows.grid.at(step);
+      return of_(window);
+    };
+    if (auto still = slide(samples, windows, into, true, one); !still) return still;
+    return error ? std::unexpected(std::move(*error)) : Status();
+  }
 
  private:
   Of of_;
+  Refused refused_;  // may be null
+  std::vector<double> arguments_;
 };
+
+std::optional<Error> factors_refused(std::span<const double> arguments) {
+  constexpr std::string_view factors[] = {"smoothing", "trend"};
+  for (std::size_t i = 0; i < 2; ++i)
+    if (arguments[i] <= 0 || arguments[i] >= 1)  // NaN is taken
+      return Error{Errc::bad_params,
+                   fmt::format("invalid {} factor. Expected: 0 < factor < 1, got: {}", factors[i],
+                               arguments[i])};
+  return std::nullopt;
+}
 
 struct Named {
   std::string_view name;
   Plain::Of of;
+  Plain::Refused refused = nullptr;
 };
 constexpr Named plain[] = {
     {"avg_over_time", mean_of},
@@ -210,7 +303,7 @@ constexpr Named plain[] = {
      }},
     {"count_over_time", [](const Window& w) { return static_cast<double>(w.size()); }},
     {"deriv", slope_of},
-    {"holt_winters", smoothed},
+    {"holt_winters", smoothed, factors_refused},
     {"idelta", [](const Window& w) { return between_last(w, false); }},
     {"irate", [](const Window& w) { return between_last(w, true); }},
     {"last_over_time", [](const Window& w) { return w.value(w.size() - 1); }},
@@ -235,18 +328,7 @@ std::unique_ptr<OverTime> over_time_named(std::string_view name) {
   if (name == "increase") return std::make_unique<Extrapolated>(true, false);
   if (name == "delta") return std::make_unique<Extrapolated>(false, false);
   const auto* found = std::ranges::find(plain, name, &Named::name);
-  return found == std::end(plain) ? nullptr : std::make_unique<Plain>(found->of);
-}
-
-std::optional<Error> arguments_refused(std::string_view name, std::span<const double> arguments) {
-  if (name != "holt_winters") return std::nullopt;
-  constexpr std::string_view factors[] = {"smoothing", "trend"};
-  for (std::size_t i = 0; i < 2; ++i)
-    if (!(arguments[i] > 0 && arguments[i] < 1))
-      return Error{Errc::bad_params,
-                   fmt::format("invalid {} factor. Expected: 0 < factor < 1, got: {}", factors[i],
-                               arguments[i])};
-  return std::nullopt;
+  return found == std::end(plain) ? nullptr : std::make_unique<Plain>(found->of, found->refused);
 }
 
 double quantile(double q, std::vector<double>& values) {

@@ -9,15 +9,25 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "collector/promql/patience.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
+
+// Where a range vector looks at each step of a query.
+struct Windows {
+  Grid grid;                 // the steps
+  std::int64_t end_ms = 0;   // of the first window
+  std::int64_t step_ms = 0;  // from one to the next; 0: @ holds all of them at one place
+  std::int64_t range_ms = 0;
+  std::span<const std::vector<double>> arguments = {};  // the scalars, each with one a step
+  Patience* patience = nullptr;
+};
 
 // The samples [first, last) of a series that lie in [begin_ms, end_ms].
 struct Window {
@@ -37,18 +47,14 @@ struct Window {
 class OverTime {
  public:
   virtual ~OverTime() = default;
-  // Before its windows: the series.
-  virtual void begin(const Column& samples) { (void)samples; }
-  // `absent`: it is nothing there. REQUIRES: the window is not empty.
-  [[nodiscard]] virtual double of(const Window& window) = 0;
+  // What it is of a series at each step, `absent` where that is nothing, into `into`, which has one
+  // place a step. bad_params: it cannot be had with these arguments; and the errors of patience.
+  [[nodiscard]] virtual Status of(const Column& samples, const Windows& windows,
+                                  std::span<double> into) = 0;
 };
 
 // nullptr: no such function, or one that is not over time.
 [[nodiscard]] std::unique_ptr<OverTime> over_time_named(std::string_view name);
-// Why the function cannot be had with these scalars, or nothing.
-[[nodiscard]] std::optional<Error> arguments_refused(std::string_view name,
-                                                     std::span<const double> arguments);
-
 // The q-quantile of the values, which are sorted here; NaN of none.
 [[nodiscard]] double quantile(double q, std::vector<double>& values);
 

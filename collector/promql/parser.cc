@@ -135,6 +135,7 @@ class Parser {
       const auto level = operator_of(next_);
       if (!level || level->precedence < precedence) return left;
       const Token at = next_;
+      if (++operators_ > limits::query_operators) return wrong(at, "too many operators");
       if (auto gone = advance(); !gone) return std::unexpected(std::move(gone).error());
       Binary binary;
       binary.op = level->op;
@@ -163,13 +164,13 @@ class Parser {
       return wrong(sign, fmt::format("unary expression only allowed on expressions of type scalar "
                                      "or instant vector, got \"{}\"",
                                      name_of(type)));
-    if (sign.text == "+") return of;
+    const bool minus = sign.text == "-";
     if (auto* number = std::get_if<Number>(&(*of)->is)) {
-      number->value = -number->value;
+      if (minus) number->value = -number->value;
       (*of)->at = sign.at;
       return of;
     }
-    return node(Negation{std::move(*of)}, type, sign.at);
+    return node(Signed{std::move(*of), minus}, type, sign.at);
   }
 
   // bool, on, ignoring, group_left, group_right
@@ -272,12 +273,17 @@ class Parser {
     return {};
   }
 
-  // Of a range: more than nothing.
+  // More than nothing.
+  Result<std::int64_t> duration_of(const Token& token) const {
+    auto ms = placed(token, duration_ms(token.text));
+    if (ms && *ms == 0) return wrong(token, "duration must be greater than 0");
+    return ms;
+  }
+  // Of a range.
   Result<std::int64_t> duration() {
     const Token token = next_;
     if (token.kind != Kind::duration) return unexpected_token("duration");
-    auto ms = placed(token, duration_ms(token.text));
-    if (ms && *ms == 0) return wrong(token, "duration must be greater than 0");
+    auto ms = duration_of(token);
     if (auto gone = advance(); !gone) return std::unexpected(std::move(gone).error());
     return ms;
   }
@@ -298,7 +304,7 @@ class Parser {
       if (auto gone = advance(); !gone) return gone;
     const Token token = next_;
     if (token.kind != Kind::duration) return unexpected_token("offset, expected duration");
-    const auto ms = placed(token, duration_ms(token.text));
+    const auto ms = duration_of(token);
     if (!ms) return std::unexpected(ms.error());
     if (auto gone = advance(); !gone) return gone;
     Shift* shift = shift_of(of);
@@ -338,9 +344,12 @@ class Parser {
     if (!number) return unexpected_token("@, expected timestamp");
     const auto seconds = placed(token, number_of(token.text));
     if (!seconds) return std::unexpected(seconds.error());
+    constexpr double most = 9223372036854775808.0;
+    if (!(std::abs(*seconds) < most)) return wrong(token, "timestamp out of bounds for @ modifier");
     const double ms = std::round((minus ? -*seconds : *seconds) * 1000);
-    if (!(std::abs(ms) < 9.2e18)) return wrong(token, "timestamp out of bounds for @ modifier");
-    when.t_ms = static_cast<std::int64_t>(ms);
+    // As a processor makes an integer of what none can be.
+    when.t_ms = std::abs(ms) < most ? static_cast<std::int64_t>(ms)
+                                    : std::numeric_limits<std::int64_t>::min();
     if (auto gone = advance(); !gone) return std::unexpected(std::move(gone).error());
     return when;
   }
@@ -467,6 +476,7 @@ class Parser {
         if (matcher.name() == collector::metric_name)
           return wrong(place, fmt::format("metric name must not be set twice: \"{}\" or \"{}\"",
                                           metric, matcher.value()));
+      made.metric = metric;
       made.matchers.push_back(*Matcher::of(Matcher::Kind::equal,
                                            std::string(collector::metric_name), std::move(metric)));
     }
@@ -508,6 +518,7 @@ class Parser {
   Lexer lexer_;
   Token next_;
   int depth_ = 0;
+  int operators_ = 0;
 };
 
 Status short_enough(std::string_view query) {

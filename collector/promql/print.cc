@@ -2,29 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 
 #include "collector/promql/function_table.h"
+#include "collector/promql/go_text.h"
 #include "collector/promql/lexer.h"
-#include "collector/promql/parser.h"
 
 namespace tallymill::promql {
 namespace {
 
 std::string joined(const std::vector<std::string>& names) {
   return fmt::format("{}", fmt::join(names, ", "));
-}
-
-// What the parser takes for a metric's name when it stands alone.
-bool is_plain_name(std::string_view name) {
-  Lexer lexer(name);
-  const auto token = lexer.next();
-  if (!token || token->kind != Token::Kind::word || token->text.size() != name.size()) return false;
-  const auto again = parse(name);
-  return again && std::holds_alternative<Selector>((*again)->is);
 }
 
 std::string text_of(const Shift& shift) {
@@ -47,42 +39,32 @@ std::string text_of(const Shift& shift) {
   return said;
 }
 
-// As Go's %v: by exponent where it is large or small.
-std::string text_of(const Number& number) {
-  const double size = std::abs(number.value);
-  if (!std::isfinite(size) || size == 0 || (size >= 1e-4 && size < 1e21))
-    return number_text(number.value);
-  std::array<char, 40> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number.value,
-                                 std::chars_format::scientific);
-  return {digits.data(), end.ptr};
-}
-std::string text_of(const Text& string) {
-  std::string said;
-  collector::append_quoted(said, string.value);
-  return said;
+std::string text_of(const Number& number) { return go_number(number.value); }
+std::string text_of(const Text& string) { return go_quoted(string.value); }
+std::string text_of(const Matcher& matcher) {
+  constexpr std::array<std::string_view, 4> signs = {"=", "!=", "=~", "!~"};
+  return fmt::format("{}{}{}", matcher.name(), signs.at(static_cast<std::size_t>(matcher.kind())),
+                     go_quoted(matcher.value()));
 }
 std::string text_of(const Selector& selector) {
-  std::string name;
-  std::string rest;
+  std::vector<std::string> matchers;
   for (const Matcher& matcher : selector.matchers) {
-    // A name that is no identifier stands among the others.
-    if (name.empty() && matcher.name() == collector::metric_name &&
-        matcher.kind() == Matcher::Kind::equal && is_plain_name(matcher.value())) {
-      name = matcher.value();
-      continue;
-    }
-    rest += (rest.empty() ? "" : ",") + matcher.text();
+    const bool before = !selector.metric.empty() && matcher.name() == collector::metric_name &&
+                        matcher.kind() == Matcher::Kind::equal;
+    if (!before) matchers.push_back(text_of(matcher));
   }
-  std::string said = name + (rest.empty() ? "" : "{" + rest + "}");
+  std::ranges::sort(matchers);
+  std::string said = selector.metric;
+  if (!matchers.empty()) said += fmt::format("{{{}}}", fmt::join(matchers, ","));
   if (selector.range_ms != 0) said += "[" + duration_text(selector.range_ms) + "]";
   return said + text_of(selector.shift);
 }
-std::string text_of(const Subquery& subquery) {
-  return fmt::format("{}[{}:{}]{}", text(*subquery.of), duration_text(subquery.range_ms),
+std::string suffix_of(const Subquery& subquery) {
+  return fmt::format("[{}:{}]{}", duration_text(subquery.range_ms),
                      subquery.step_ms == 0 ? "" : duration_text(subquery.step_ms),
                      text_of(subquery.shift));
 }
+std::string text_of(const Subquery& subquery) { return text(*subquery.of) + suffix_of(subquery); }
 std::string text_of(const Call& call) {
   std::string said(call.function->name);
   said += '(';
@@ -90,17 +72,23 @@ std::string text_of(const Call& call) {
     said += (i == 0 ? "" : ", ") + text(*call.arguments[i]);
   return said + ')';
 }
-std::string text_of(const Aggregate& aggregate) {
+// Up to its arguments.
+std::string head_of(const Aggregate& aggregate) {
   std::string said(name_of(aggregate.op));
   if (aggregate.without || !aggregate.labels.empty())
     said +=
         fmt::format(" {} ({}) ", aggregate.without ? "without" : "by", joined(aggregate.labels));
-  said += '(';
+  return said;
+}
+std::string text_of(const Aggregate& aggregate) {
+  std::string said = head_of(aggregate) + '(';
   if (aggregate.parameter) said += text(*aggregate.parameter) + ", ";
   return said + text(*aggregate.of) + ')';
 }
-std::string text_of(const Binary& binary) {
-  std::string how = binary.return_bool ? " bool" : "";
+// The operator, and how its sides find one another.
+std::string operator_of(const Binary& binary) {
+  std::string how(name_of(binary.op));
+  if (binary.return_bool) how += " bool";
   const Matching& matching = binary.matching;
   const bool many = matching.card == Matching::Card::many_to_one;
   const bool grouped = many || matching.card == Matching::Card::one_to_many;
@@ -108,11 +96,67 @@ std::string text_of(const Binary& binary) {
     how += fmt::format(" {} ({})", matching.on ? "on" : "ignoring", joined(matching.labels));
   if (grouped)
     how += fmt::format(" {} ({})", many ? "group_left" : "group_right", joined(matching.include));
-  return fmt::format("{} {}{} {}", text(*binary.left), name_of(binary.op), how,
-                     text(*binary.right));
+  return how;
 }
-std::string text_of(const Negation& negation) { return "-" + text(*negation.of); }
+std::string text_of(const Binary& binary) {
+  return fmt::format("{} {} {}", text(*binary.left), operator_of(binary), text(*binary.right));
+}
+std::string text_of(const Signed& node) { return (node.minus ? "-" : "+") + text(*node.of); }
 std::string text_of(const Paren& paren) { return "(" + text(*paren.of) + ")"; }
+
+// ---- over several lines ----
+
+constexpr std::size_t line_length = 100;
+
+std::string indent(int level) { return std::string(static_cast<std::size_t>(level) * 2, ' '); }
+
+// Each node that is longer than a line, with its parts a level deeper.
+class Pretty {
+ public:
+  static std::string of(const Node& node, int level) {
+    if (const auto* subquery = std::get_if<Subquery>(&node.is))
+      return split(*subquery, node, level);
+    if (const auto* sign = std::get_if<Signed>(&node.is)) return split(*sign, level);
+    const std::string whole = text(node);
+    if (whole.size() <= line_length) return indent(level) + whole;
+    return std::visit([&](const auto& is) { return split(is, whole, level); }, node.is);
+  }
+
+ private:
+  template <class Leaf>
+  static std::string split(const Leaf&, const std::string& whole, int level) {
+    return indent(level) + whole;
+  }
+  static std::string split(const Aggregate& aggregate, const std::string&, int level) {
+    std::string said = indent(level) + head_of(aggregate) + "(\n";
+    if (aggregate.parameter) said += of(*aggregate.parameter, level + 1) + ",\n";
+    return said + of(*aggregate.of, level + 1) + "\n" + indent(level) + ")";
+  }
+  static std::string split(const Binary& binary, const std::string&, int level) {
+    return fmt::format("{}\n{}{}\n{}", of(*binary.left, level + 1), indent(level),
+                       operator_of(binary), of(*binary.right, level + 1));
+  }
+  static std::string split(const Call& call, const std::string&, int level) {
+    std::string said = fmt::format("{}{}(\n", indent(level), call.function->name);
+    for (std::size_t i = 0; i < call.arguments.size(); ++i)
+      said += (i == 0 ? "" : ",\n") + of(*call.arguments[i], level + 1);
+    return said + "\n" + indent(level) + ")";
+  }
+  static std::string split(const Paren& paren, const std::string&, int level) {
+    return fmt::format("{0}(\n{1}\n{0})", indent(level), of(*paren.of, level + 1));
+  }
+  static std::string split(const Subquery& subquery, const Node& node, int level) {
+    // As it is there: what is short is not moved.
+    std::string whole = text(node);
+    if (whole.size() <= line_length) return whole;
+    return of(*subquery.of, level) + suffix_of(subquery);
+  }
+  static std::string split(const Signed& node, int level) {
+    const std::string operand = of(*node.of, level);
+    return indent(level) + (node.minus ? '-' : '+') +
+           operand.substr(std::min(operand.find_first_not_of(" \n"), operand.size()));
+  }
+};
 
 }  // namespace
 
@@ -120,14 +164,36 @@ std::string text(const Node& node) {
   return std::visit([](const auto& is) { return text_of(is); }, node.is);
 }
 
-// As Go's 'f' with the fewest digits, which Prometheus shows.
+std::string pretty(const Node& node) { return Pretty::of(node, 0); }
+
+namespace {
+
+// Digits and an exponent, "1.25e+20", written out: 125000000000000000000.
+std::string written_out(std::string_view scientific) {
+  const std::size_t e = scientific.find('e');
+  std::string digits(scientific.substr(0, e));
+  const bool minus = digits.starts_with('-');
+  std::erase_if(digits, [](char c) { return c == '.' || c == '-'; });
+  std::size_t exponent = 0;
+  std::from_chars(scientific.data() + e + 2, scientific.data() + scientific.size(), exponent);
+  digits.resize(std::max(digits.size(), exponent + 1), '0');
+  return (minus ? "-" : "") + digits;
+}
+
+}  // namespace
+
+// As Go's 'f' with the fewest digits that tell it from every other number.
 std::string number_text(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
   std::array<char, 400> digits{};
-  const auto end =
-      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
-  return {digits.data(), end.ptr};
+  char* const begin = digits.data();
+  char* const end = begin + digits.size();
+  // Up to here every whole number has no fewer digits than it is written with.
+  if (std::abs(value) < 1e15)
+    return {begin, std::to_chars(begin, end, value, std::chars_format::fixed).ptr};
+  const auto written = std::to_chars(begin, end, value, std::chars_format::scientific);
+  return written_out({begin, written.ptr});
 }
 
 }  // namespace tallymill::promql

@@ -1,6 +1,6 @@
 // Print: an expression as text again, in the one form that is PromQL's own.
 //
-// Threads: pure function.
+// Threads: pure functions.
 #pragma once
 
 #include <string>
@@ -10,7 +10,10 @@
 namespace tallymill::promql {
 
 [[nodiscard]] std::string text(const Node& node);
-// A number as results and expressions show it: 1, 0.5, 1e+21, NaN, +Inf.
+// The same; what is longer than 100 bytes with its parts on lines of their own, as Prometheus'
+// format_query has it.
+[[nodiscard]] std::string pretty(const Node& node);
+// A number as results show it: 1, 0.5, NaN, +Inf.
 [[nodiscard]] std::string number_text(double value);
 
 }  // namespace tallymill::promql

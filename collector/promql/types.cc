@@ -64,7 +64,7 @@ std::optional<Aggregation> aggregation_named(std::string_view lower_case) {
   return static_cast<Aggregation>(at - aggregation_names.begin());
 }
 
-Result<Type> check(const Binary& binary) {
+Result<Type> check(Binary& binary) {
   const Type left = binary.left->type;
   const Type right = binary.right->type;
   const auto fits = [](Type type) { return type == Type::scalar || type == Type::vector; };
@@ -79,10 +79,9 @@ Result<Type> check(const Binary& binary) {
   if (is_set(binary.op) && !vectors)
     return no(fmt::format("set operator \"{}\" not allowed in binary scalar expression",
                           name_of(binary.op)));
-  const Matching& matching = binary.matching;
-  const bool asked = matching.on || !matching.labels.empty() ||
-                     (!is_set(binary.op) && matching.card != Matching::Card::one_to_one);
-  if (!vectors && asked) return no("vector matching only allowed between instant vectors");
+  if (!vectors && !binary.matching.labels.empty())
+    return no("vector matching only allowed between instant vectors");
+  if (!vectors) binary.matching = {};
   if (auto checked = check_matching(binary); !checked)
     return std::unexpected(std::move(checked).error());
   return scalars ? Type::scalar : Type::vector;

@@ -17,8 +17,8 @@ namespace tallymill::promql {
 
 [[nodiscard]] std::optional<Aggregation> aggregation_named(std::string_view lower_case);
 
-// What it gives.
-[[nodiscard]] Result<Type> check(const Binary& binary);
+// What it gives. How elements find one another is forgotten where they need not.
+[[nodiscard]] Result<Type> check(Binary& binary);
 // Takes its parameter and what it is of from the arguments.
 [[nodiscard]] Status check(Aggregate& aggregate, std::vector<NodePtr>&& arguments);
 [[nodiscard]] Status check(const Function& function, const std::vector<NodePtr>& arguments);

@@ -16,9 +16,7 @@ void drop_absent(Rows& rows) {
 
 Labels without_name(const Labels& labels) {
   if (labels.metric().empty()) return labels;
-  LabelsBuilder builder(labels);
-  builder.erase(collector::metric_name);
-  return builder.build();
+  return labels.only([](const Label& label) { return label.name != collector::metric_name; });
 }
 
 Error same_labelset() {

@@ -13,6 +13,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,9 +43,12 @@ struct Grid {
   std::int64_t start_ms = 0;
   std::int64_t step_ms = 1;
   std::size_t count = 1;
+  std::optional<std::int64_t> asked_end_ms = {};  // which need not be one of them
   [[nodiscard]] std::int64_t at(std::size_t i) const {
     return start_ms + static_cast<std::int64_t>(i) * step_ms;
   }
+  // What end() is.
+  [[nodiscard]] std::int64_t end_ms() const { return asked_end_ms.value_or(at(count - 1)); }
 };
 
 struct Row {

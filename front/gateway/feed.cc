@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "bus/codec_json.h"
 
 namespace tallymill::gateway {
@@ -88,22 +88,23 @@ Feed::Feed(Line& line, http::Server& server) : line_(line), server_(server) {
 
 void Feed::watch() {
   // A line that ends gives up its questions, and may outlive this.
-  line_.watch({.all = true},
-              [this, alive = std::weak_ptr(alive_)](const Result<const bus::Item*>& said) {
-                if (alive.expired()) return;
-                const auto told = said ? bus::json_of_msgpack((*said)->params)
-                                       : Result<json>(std::unexpected(said.error()));
-                if (!told) {
-                  log::warn("events are not watched yet: " + told.error().message);
-                  server_.once(try_again, [this, alive] {
-                    if (!alive.expired()) watch();
-                  });
-                  return;
-                }
-                ledger_ = told->value("ledger", "");
-                head_ = ring_since_ = told->value("seq", std::int64_t{0});
-                if (ended_) ended_(0);
-              });
+  line_.watch(
+      {.all = true}, [this, alive = std::weak_ptr(alive_)](const Result<const bus::Item*>& said) {
+        if (alive.expired()) return;
+        const auto told = said ? bus::json_of_msgpack((*said)->params)
+                               : Result<json>(std::unexpected(said.error()));
+        if (!told) {
+          away_.write(log::Level::warn, "events are not watched yet: " + told.error().message,
+                      SystemClock().now());
+          server_.once(try_again, [this, alive] {
+            if (!alive.expired()) watch();
+          });
+          return;
+        }
+        ledger_ = told->value("ledger", "");
+        head_ = ring_since_ = told->value("seq", std::int64_t{0});
+        if (ended_) ended_(0);
+      });
 }
 
 std::shared_ptr<Feed::Follower> Feed::follow(Interest interest, std::optional<std::int64_t> since,
@@ -219,7 +220,8 @@ void Feed::read_back(Follower& follower, const std::string& ledger) {
                 return take_page(*at, **said);
               }
               // Busy, or slow: what the ledger has is no gap.
-              log::warn("ends are not read back yet: " + said.error().message);
+              away_.write(log::Level::warn, "ends are not read back yet: " + said.error().message,
+                          SystemClock().now());
               server_.once(try_again, [this, at, ledger, alive] {
                 if (alive.expired()) return;
                 at->asking_ = false;

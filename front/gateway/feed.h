@@ -29,6 +29,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "base/units.h"
 #include "bus/messages.h"
 #include "front/gateway/line.h"
@@ -122,6 +123,7 @@ class Feed {
 
   Line& line_;
   http::Server& server_;
+  log::Limited away_;  // of questions that the front does not answer
   std::string ledger_;
   std::int64_t head_ = 0;  // the last end that is in the ring, or was when the feed began
   std::deque<Happening> ring_;

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/limits.h"
+
 namespace tallymill::log {
 namespace {
 
@@ -75,6 +77,63 @@ TEST(Log, NamesAreThoseOfTheConfiguration) {
   EXPECT_EQ(format_named("json").value(), Format::json);
   EXPECT_EQ(level_named("loud").error().field, "/log/level");
   EXPECT_EQ(format_named("xml").error().code, Errc::bad_params);
+}
+
+TEST(Log, WhatIsTooLongIsCutAndTheLineIsStillWhole) {
+  const std::size_t most = limits::log_message_bytes;
+  const auto message = [](const std::string& text) {
+    return nlohmann::json::parse(written(Format::json, text, {std::string(9999, '"'), ""}))["msg"]
+        .get<std::string>();
+  };
+  EXPECT_EQ(message(std::string(most, 'x')).size(), most - 5 + 3) << "room for any character";
+  EXPECT_EQ(message(std::string(most - 5, 'x')), std::string(most - 5, 'x'));
+  for (const char* worst : {"\x01", "\xff", "\"", "\xf0\x9f\x98\x80"}) {
+    std::string text;
+    while (text.size() < 99'999) text += worst;
+    for (const Format format : {Format::console, Format::logfmt, Format::json})
+      EXPECT_LT(written(format, text, {text, text}).size(), limits::child_line_bytes);
+  }
+}
+
+TEST(Log, AWholeLineOfTheFormatIsToldFromWhatALibraryPrints) {
+  const std::string json = written(Format::json, "x");
+  EXPECT_TRUE(is_line(json.substr(0, json.size() - 1)));
+  EXPECT_FALSE(is_line(json.substr(0, json.size() - 2))) << "killed while it wrote";
+  EXPECT_FALSE(is_line("terminate called after throwing"));
+  const std::string logfmt = written(Format::logfmt, "x");
+  EXPECT_TRUE(is_line(logfmt));
+  EXPECT_FALSE(is_line(json));
+}
+
+TEST(Log, ATraceIdIsTheSecondPartOfATraceparent) {
+  EXPECT_EQ(trace_id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            "0af7651916cd43dd8448eb211c80319c");
+  EXPECT_EQ(trace_id(""), "");
+  EXPECT_EQ(trace_id("00-0af7651916cd43dd8448eb211c80319c"), "");
+  EXPECT_EQ(trace_id("0000af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), "");
+}
+
+TEST(Limited, SaysTheFirstLineAtOnceThenOneAPeriodWithTheNumberOfThoseLeftOut) {
+  start("front", Level::info, Format::logfmt);
+  Limited limited;
+  testing::internal::CaptureStderr();
+  for (int ms = 0; ms < 25'000; ms += 100)
+    limited.write(Level::warn, "the collector is away", Instant(std::chrono::milliseconds(ms)));
+  const std::string text = testing::internal::GetCapturedStderr();
+  const auto lines = std::count(text.begin(), text.end(), '\n');
+  EXPECT_EQ(lines, 3) << text;  // at 0, 10 and 20 s
+  EXPECT_NE(text.find("away (and 99 such lines before)"), std::string::npos) << text;
+  EXPECT_EQ(limited.left_out(), 49U);
+}
+
+TEST(Limited, AfterAPauseItSaysTheNextLineAtOnce) {
+  Limited limited;
+  testing::internal::CaptureStderr();
+  limited.write(Level::warn, "full", Instant(std::chrono::seconds(1)));
+  limited.write(Level::warn, "full", Instant(std::chrono::seconds(1)) + limits::log_again);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  EXPECT_EQ(text.find("such lines"), std::string::npos) << text;
 }
 
 }  // namespace

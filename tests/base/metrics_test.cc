@@ -52,6 +52,12 @@ TEST(ToPrometheus, AHistogramIsCumulativeBucketsSumAndCount) {
   EXPECT_EQ(buckets, static_cast<int>(le_bound_count) + 1);
 }
 
+TEST(ToPrometheus, ACounterOfSecondsCountsNanosecondsAndIsToldInSeconds) {
+  Registry registry;
+  registry.counter("tallymill_process_cpu_seconds_total", "CPU time.").add(1'250'000'000);
+  EXPECT_NE(to_prometheus(registry.snapshot()).find("cpu_seconds_total 1.25\n"), std::string::npos);
+}
+
 TEST(ToPrometheus, LabelValuesAndHelpAreEscaped) {
   Registry registry;
   registry.counter("tallymill_a_total", "A \"b\" \\ c\nd.", {{"reason", "x\"\\\ny"}}).add();

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iostream>
 #include <limits>
+#include <random>
+#include <string>
 
 namespace tallymill::collector {
 namespace {
@@ -53,6 +57,41 @@ TEST(Labels, ComeLabelByLabelAndTheShorterFirst) {
       EXPECT_EQ(row[i] < row[j], i < j) << i << " " << j;
       EXPECT_EQ(row[i] == row[j], i == j) << i << " " << j;
     }
+}
+
+TEST(Labels, OfManyTheOrderIsThatOfTheirNamesAndValuesWhateverTheirLengths) {
+  const unsigned seed = std::random_device()();
+  std::cout << "seed " << seed << "\n";
+  std::mt19937 random(seed);
+  // Alike to their ends, so that what differs is far behind.
+  const auto text = [&] {
+    constexpr std::size_t sizes[] = {1, 2, 7, 8, 9, 127, 128, 129, 300};
+    std::string made(sizes[random() % std::size(sizes)], 'x');
+    for (int i = 0; i < 2; ++i)
+      if (random() % 2 == 0) made[random() % made.size()] = "\x01y\xc3"[random() % 3];
+    return made;
+  };
+  std::vector<std::vector<std::pair<std::string, std::string>>> sets(200);
+  for (auto& set : sets) {
+    if (&set != &sets[0] && random() % 2 == 0) set = sets[random() % sets.size()];
+    for (std::size_t i = random() % 3; i > 0; --i) set.emplace_back(text(), text());
+    std::ranges::sort(set);
+    const auto again = std::ranges::unique(set, {}, [](const auto& pair) { return pair.first; });
+    set.erase(again.begin(), again.end());
+  }
+  for (const auto& a : sets)
+    for (const auto& b : sets)
+      ASSERT_TRUE((Labels::of(a) <=> Labels::of(b)) == (a <=> b)) << Labels::of(a).text() << "\n"
+                                                                  << Labels::of(b).text();
+}
+
+TEST(Labels, OnlyThoseThatAreKeptAreLeft) {
+  const std::string longer(200, 'v');
+  const Labels labels = Labels::of({{"a", "1"}, {"b", longer}, {"c", "3"}});
+  EXPECT_EQ(labels.only([](const Label& label) { return label.name != "a"; }),
+            Labels::of({{"b", longer}, {"c", "3"}}));
+  EXPECT_EQ(labels.only([](const Label&) { return true; }), labels);
+  EXPECT_TRUE(labels.only([](const Label&) { return false; }).empty());
 }
 
 TEST(Labels, TextIsWhatPromqlReads) {

@@ -20,10 +20,11 @@ KEPT = 20
 NUMBER = r"[-+]?(?:\d[\d.e+-]*|Inf|NaN)"
 
 
-def documented(section=0):
-    """{name: (type, labels)} of a section's table: the front's, or that of its HTTP server."""
+def documented(section="Metrics"):
+    """{name: (type, labels)} of a section's table: the front's is under the title."""
     rows = re.findall(r"^\| `(tallymill_\w+)` \| (\w+) \|([^|]*)\|([^|]+)\|$",
-                      DOCS.read_text().split("\n## ")[section], re.MULTILINE)
+                      re.split(rf"^#+ {section}$", DOCS.read_text(), flags=re.MULTILINE)[1]
+                      .split("\n## ")[0], re.MULTILINE)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
 
 
@@ -94,11 +95,11 @@ class Metrics(unittest.TestCase):
         self.addCleanup(mill.__exit__, None, None, None)
         http = Http(mill.http_port)  # which asks once
         families = exposition(http.ask("GET", "/metrics").body.decode())
-        self.assertEqual({name: kind for name, (kind, _) in documented(1).items()},
+        self.assertEqual({name: kind for name, (kind, _) in documented("HTTP").items()},
                          {name: family[0] for name, family in families.items()
                           if name.startswith(("tallymill_http_", "tallymill_gateway_", "tallymill_wire_"))})
         self.assertIn("tallymill_jobs_accepted_total", families)
-        for name, (_, labels) in documented(1).items():
+        for name, (_, labels) in documented("HTTP").items():
             for sample, found, _ in families[name][2]:
                 self.assertEqual(set(found) - {"le"}, labels, sample)
 

@@ -28,9 +28,9 @@ def is_sanitized(program):
     return b"__asan_init" in pathlib.Path(program).read_bytes()
 
 
-def free_ports(n):
+def free_ports(n, kind=socket.SOCK_STREAM):
     """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(n)]
+    sockets = [socket.socket(type=kind) for _ in range(n)]
     for s in sockets:
         s.bind(("127.0.0.1", 0))
     ports = [s.getsockname()[1] for s in sockets]

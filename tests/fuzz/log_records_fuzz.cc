@@ -33,11 +33,15 @@ void check_points(std::string_view input) {
 
 void check_series(std::string_view input) {
   const auto list = unpack_series(input);
-  if (!list || list->labels.empty()) return;
+  if (!list) return;
   std::string bytes;
-  pack_series(list->first, list->labels, bytes);
+  if (list->series.empty())
+    pack_dead(list->first, list->dead, bytes);
+  else
+    pack_series(list->first, list->series, bytes);
   const auto again = unpack_series(bytes);
-  TM_CHECK(again.has_value() && again->first == list->first && again->labels == list->labels);
+  TM_CHECK(again.has_value() && again->first == list->first && again->series == list->series &&
+           again->dead == list->dead);
 }
 
 void check_file(std::string_view input) {

@@ -18,7 +18,7 @@
 namespace tallymill::collector {
 namespace {
 
-constexpr std::size_t footer_bytes = 68;
+constexpr std::size_t footer_bytes = 88;
 constexpr std::size_t entry_bytes = 16;
 
 void set_word(std::string& file, std::size_t at, std::uint32_t word) {
@@ -28,7 +28,7 @@ void set_word(std::string& file, std::size_t at, std::uint32_t word) {
 void make_right(std::string& file) {
   if (file.size() < footer_bytes) return;
   const std::size_t footer = file.size() - footer_bytes;
-  const std::size_t blocks = load_word<std::uint32_t>(file.data() + footer + 48);
+  const std::size_t blocks = load_word<std::uint32_t>(file.data() + footer + 64);
   if (blocks > footer / entry_bytes) return;
   const std::size_t directory = footer - blocks * entry_bytes;
   for (std::size_t i = 0; i < blocks; ++i) {
@@ -40,9 +40,9 @@ void make_right(std::string& file) {
     if (begin <= end && end <= directory)
       set_word(file, entry + 8, crc32(std::string_view(file).substr(begin, end - begin)));
   }
-  set_word(file, footer + 60,
+  set_word(file, footer + 80,
            crc32(std::string_view(file).substr(directory, blocks * entry_bytes)));
-  set_word(file, footer + 64, crc32(std::string_view(file).substr(footer, footer_bytes - 4)));
+  set_word(file, footer + 84, crc32(std::string_view(file).substr(footer, footer_bytes - 4)));
 }
 
 }  // namespace

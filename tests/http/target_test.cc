@@ -31,7 +31,9 @@ TEST(ParseTarget, RefusesWhatIsNotAPlainPathOfThisServer) {
         // control characters, raw and escaped
         "/a\0b"sv, "/a%00b"sv, "/a%00"sv, "/a\r\nHost: x"sv, "/a%0d%0aX: y"sv, "/a%0Ab"sv,
         "/a\tb"sv, "/a%09b"sv, "/a\x7f"sv, "/a%7Fb"sv, "/%1b[2J"sv, "/a%c2%85b"sv, "/a\xc2\x9b"sv,
-        "/a?b=%00"sv, "/a?b=c%0d%0a"sv, "/a?%0a=1"sv, "/a?b\0=c"sv, "/a?b=%c2%9b"sv,
+        "/a?b=%00"sv, "/a?b=c%0d%0a"sv, "/a?query=%00"sv, "/a?query=b\nc"sv, "/a?query%0a=b"sv,
+        "/a?query=%1b"sv, "/a?queries=b%0ac"sv, "/query%0a?query=b"sv, "/a?%0a=1"sv, "/a?b\0=c"sv,
+        "/a?b=%c2%9b"sv,
         // raw characters that no client sends
         "/a b"sv, "/ "sv, " /a"sv, "/a?b=c d"sv, "/a#b"sv, "/#"sv, "/a?b#c"sv,
         // not UTF-8: overlong dots and slashes, surrogates, cut short, stray
@@ -69,6 +71,11 @@ TEST(ParseTarget, OddOnesMeanWhatTheySay) {
     EXPECT_EQ(parsed->path, path);
     EXPECT_TRUE(parsed->query.empty()) << target;
   }
+}
+
+TEST(ParseTarget, PromQLHasLines) {
+  EXPECT_EQ(parse_target("/a?query=b%0A%2B%09c%0D&match[]=d%0a&match%5B%5D=e%0a")->query,
+            (Pairs{{"query", "b\n+\tc\r"}, {"match[]", "d\n"}, {"match[]", "e\n"}}));
 }
 
 TEST(ParseTarget, AnEscapeIsDecodedOnce) {

@@ -104,8 +104,10 @@ int main(int argc, char** argv) {
     words >> grid.start_ms >> end >> grid.step_ms;
     std::string query;
     std::getline(words, query);
-    if (grid.step_ms > 0)
+    if (grid.step_ms > 0) {
       grid.count = static_cast<std::size_t>((end - grid.start_ms) / grid.step_ms) + 1;
+      grid.asked_end_ms = end;
+    }
     std::cout << answer(query, grid, source).dump() << std::endl;
   }
   return 0;

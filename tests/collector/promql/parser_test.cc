@@ -20,8 +20,8 @@ std::string tree_of(const Binary& binary) {
 }
 std::string tree(const Node& node) {
   if (const auto* binary = std::get_if<Binary>(&node.is)) return tree_of(*binary);
-  if (const auto* negation = std::get_if<Negation>(&node.is))
-    return "(-" + tree(*negation->of) + ")";
+  if (const auto* negation = std::get_if<Signed>(&node.is))
+    return (negation->minus ? "(-" : "(+") + tree(*negation->of) + ")";
   if (const auto* paren = std::get_if<Paren>(&node.is)) return tree(*paren->of);
   return text(node);
 }
@@ -37,10 +37,18 @@ TEST(Parse, WritesBackWhatItRead) {
       {"010", "8"},
       {".5e1", "5"},
       {"1e300", "1e+300"},
+      {"999999", "999999"},
+      {"1000000", "1e+06"},
+      {"0.0001", "0.0001"},
+      {"0.00001", "1e-05"},
+      {"\"\\t\\x00\\xff\\u2028\"", R"("\t\x00\xff\u2028")"},
+      {"+foo", "+foo"},
+      {"foo + on () 1", "foo + 1"},
       {"Inf", "+Inf"},
       {"-iNf", "-Inf"},
       {"NaN", "NaN"},
       {"+1", "1"},
+      {"+(1)", "+(1)"},
       {"-1", "-1"},
       {"\"a\\u00e9\\n\"", "\"a\xc3\xa9\\n\""},
       {"'it''s'", nullptr},
@@ -54,7 +62,8 @@ TEST(Parse, WritesBackWhatItRead) {
       {"offset", "offset"},
       {"foo{}", "foo"},
       {"foo{a=\"b\",}", "foo{a=\"b\"}"},
-      {"{__name__=\"foo\"}", "foo"},
+      {"{__name__=\"foo\"}", "{__name__=\"foo\"}"},
+      {"{a=\"b\", __name__=~\"foo\", Z=\"1\"}", "{Z=\"1\",__name__=~\"foo\",a=\"b\"}"},
       {"{__name__=\"bool\"}", "{__name__=\"bool\"}"},
       {"{__name__=\"a b\"}", "{__name__=\"a b\"}"},
       {"{by=~\"x.*\", c!=\"\"}", "{by=~\"x.*\",c!=\"\"}"},
@@ -209,6 +218,14 @@ TEST(Parse, AQueryIsAsLongAndAsDeepAsItMayAndNotMore) {
   };
   EXPECT_TRUE(parse(deep(limits::query_depth - 1)));
   EXPECT_FALSE(parse(deep(limits::query_depth)));
+  const auto chain = [](int operators) {
+    std::string query = "1";
+    for (int i = 0; i < operators; ++i) query += "+1";
+    return query;
+  };
+  EXPECT_TRUE(parse(chain(limits::query_operators)));
+  EXPECT_FALSE(parse(chain(limits::query_operators + 1)));
+  EXPECT_FALSE(parse(chain(30'000)));
   EXPECT_FALSE(parse(std::string(60'000, '-') + "1"));
   EXPECT_FALSE(parse(std::string(60'000, '(')));
 }

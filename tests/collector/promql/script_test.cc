@@ -1,7 +1,8 @@
 // PromQL by scripts. Goal: each function, aggregation and operator gives what the documentation of
 // Prometheus says. Method: data files in the format of Prometheus' own test scripts (load, clear,
-// eval instant at, eval_ordered, eval_fail), and each evaluation a second time as one step of a
-// range, which must say the same.
+// eval instant at, eval range from, eval_ordered, eval_fail with expected_fail_regexp), and each
+// moment a second time as one step of a range, which must say the same. That they are right about
+// Prometheus is checked against it: tests/e2e/promql_scripts.py.
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
@@ -9,13 +10,16 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 
 #include "collector/promql/evaluate.h"
+#include "collector/promql/function_table.h"
 #include "collector/promql/lexer.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
 #include "tests/collector/promql/memory_source.h"
+#include "tests/collector/promql/words.h"
 
 namespace tallymill::promql {
 namespace {
@@ -42,7 +46,8 @@ Labels labels_of(const std::string& text) {
   EXPECT_TRUE(matchers) << text;
   Labels::Pairs pairs;
   if (matchers)
-    for (const Matcher& matcher : *matchers) pairs.emplace_back(matcher.name(), matcher.value());
+    for (const Matcher& matcher : *matchers)
+      if (!matcher.value().empty()) pairs.emplace_back(matcher.name(), matcher.value());
   return Labels::of(std::move(pairs));
 }
 
@@ -58,7 +63,8 @@ std::pair<std::string, std::string> split_series(const std::string& line) {
 
 class Script {
  public:
-  explicit Script(const std::filesystem::path& file) : file_(file) {}
+  // Counts what its evaluations use that have something to say.
+  Script(const std::filesystem::path& file, WordCounts& used) : file_(file), used_(used) {}
 
   int run() {
     std::ifstream in(file_);
@@ -81,16 +87,31 @@ class Script {
     const std::string& head = block[0];
     if (head == "clear") return source_.clear();
     if (head.starts_with("load ")) return load(block);
-    const auto at = head.find(" instant at ");
-    ASSERT_NE(at, std::string::npos) << place() << head;
-    const std::string rest = head.substr(at + 12);
-    const auto blank = rest.find(' ');
-    const auto when = duration_ms(rest.substr(0, blank));
-    ASSERT_TRUE(when) << place() << head;
-    const std::string query = trimmed(rest.substr(blank));
     ++evaluations_;
-    if (head.starts_with("eval_fail")) return fails(query, *when);
-    gives(query, *when, {block.begin() + 1, block.end()}, head.starts_with("eval_ordered"));
+    std::istringstream words(head);
+    std::string how, kind;
+    words >> how >> kind;
+    const Lines rest{block.begin() + 1, block.end()};
+    if (kind == "range") return range(how, words, rest);
+    const auto at = time_behind(words, "at");
+    const std::string query = query_of(words);
+    if (how == "eval_fail") return fails(query, {at, 1, 1}, rest);
+    gives(query, at, rest, how == "eval_ordered");
+  }
+  // "WORD 5m": -1m is before 1970.
+  std::int64_t time_behind(std::istream& words, std::string_view word) const {
+    std::string said, time;
+    words >> said >> time;
+    EXPECT_EQ(said, word) << place();
+    const bool minus = time.starts_with('-');
+    const auto ms = time == "0" ? 0 : duration_ms(minus ? time.substr(1) : time);
+    EXPECT_TRUE(ms) << place() << time;
+    return (minus ? -1 : 1) * ms.value_or(0);
+  }
+  static std::string query_of(std::istream& words) {
+    std::string query;
+    std::getline(words, query);
+    return trimmed(query);
   }
 
   void load(const Lines& block) {
@@ -124,22 +145,67 @@ class Script {
   Result<Value> asked(const std::string& query, const Grid& grid) const {
     auto node = parse(query);
     if (!node) return std::unexpected(std::move(node).error());
-    return evaluate(**node, grid, source_, {});
+    if ((*node)->type == Type::matrix || (grid.count > 1 && (*node)->type == Type::string))
+      return fail(Errc::bad_params, "invalid expression type");  // as the API says
+    auto value = evaluate(**node, grid, source_, {});
+    if (value && (value->type != Type::vector || !value->rows.empty())) used_.add(**node);
+    return value;
   }
-  void fails(const std::string& query, std::int64_t at) {
-    EXPECT_FALSE(asked(query, {at, 1, 1})) << place() << query;
+  void fails(const std::string& query, const Grid& grid, const Lines& wanted) {
+    const auto value = asked(query, grid);
+    ASSERT_FALSE(value) << place() << query;
+    for (const std::string& line : wanted) {
+      const std::string_view word = "expected_fail_regexp ";
+      ASSERT_TRUE(line.starts_with(word)) << place();
+      EXPECT_TRUE(std::regex_search(value.error().message, std::regex(line.substr(word.size()))))
+          << place() << query << ": " << value.error().message;
+    }
   }
   void gives(const std::string& query, std::int64_t at, const Lines& wanted, bool ordered) {
     const auto value = asked(query, {at, 1, 1});
     ASSERT_TRUE(value) << place() << query << ": " << value.error().message;
     compare(query, *value, 0, wanted, ordered);
-    const auto range = asked(query, {at - 120'000, 60'000, 3});
+    const auto steps = asked(query, {at - 120'000, 60'000, 3});
     // What a range cannot be asked, or says of another step.
-    if (!range || query.contains("start()") || query.contains("end()")) return;
-    compare(query + " as a range", *range, 2, wanted, false);
+    if (!steps || query.contains("start()") || query.contains("end()")) return;
+    compare(query + " as a range", *steps, 2, wanted, false);
+  }
+  void range(const std::string& how, std::istream& words, const Lines& wanted) {
+    Grid grid;
+    grid.start_ms = time_behind(words, "from");
+    const std::int64_t end = time_behind(words, "to");
+    grid.step_ms = time_behind(words, "step");
+    ASSERT_GT(grid.step_ms, 0) << place();
+    grid.count = static_cast<std::size_t>((end - grid.start_ms) / grid.step_ms) + 1;
+    grid.asked_end_ms = end;
+    const std::string query = query_of(words);
+    if (how == "eval_fail") return fails(query, grid, wanted);
+    const auto value = asked(query, grid);
+    ASSERT_TRUE(value) << place() << query << ": " << value.error().message;
+    for (std::size_t step = 0; step < grid.count; ++step)
+      compare(fmt::format("{} at {}", query, grid.at(step)), *value, step,
+              column_of(wanted, step, value->type == Type::scalar), false);
+  }
+  // "m 1 _ 3" at step 2: "m 3"; of a scalar the number alone.
+  static Lines column_of(const Lines& rows, std::size_t step, bool scalar) {
+    Lines column;
+    for (const std::string& row : rows) {
+      const auto [series, values] = split_series(row);
+      std::istringstream words(values);
+      std::string word;
+      for (std::size_t i = 0; i <= step; ++i) words >> word;
+      EXPECT_TRUE(words) << row << " has too few";
+      if (word != "_") column.push_back(scalar ? word : fmt::format("{} {}", series, word));
+    }
+    return column;
   }
   void compare(const std::string& query, const Value& value, std::size_t step, const Lines& wanted,
                bool ordered) {
+    if (value.type == Type::string) {
+      ASSERT_EQ(wanted.size(), 1U) << place() << query;
+      EXPECT_EQ(value.text, *unquoted(wanted[0])) << place() << query;
+      return;
+    }
     if (value.type == Type::scalar) {
       ASSERT_EQ(wanted.size(), 1U) << place() << query;
       return same(query, value.scalars.at(step), number(wanted[0]));
@@ -179,21 +245,25 @@ class Script {
   }
 
   std::filesystem::path file_;
+  WordCounts& used_;
   int line_ = 0;
   int evaluations_ = 0;
   collector::MemorySource source_;
 };
 
-TEST(PromqlScripts, GiveWhatTheySay) {
+TEST(PromqlScripts, GiveWhatTheySayAndUseAllThereIs) {
+  WordCounts used;
   int evaluations = 0;
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(TALLYMILL_SOURCE_DIR
                                                                "/tests/collector/promql/scripts")) {
     ++files;
-    evaluations += Script(entry.path()).run();
+    evaluations += Script(entry.path(), used).run();
   }
   std::cout << evaluations << " evaluations in " << files << " files\n";
-  EXPECT_GT(evaluations, 100);
+  EXPECT_GE(evaluations, 400);
+  for (const std::string& word : WordCounts::all())
+    EXPECT_GE(used.of(word), 1) << word << " has nothing to say in any of them";
 }
 
 }  // namespace

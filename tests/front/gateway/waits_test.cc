@@ -16,7 +16,11 @@ constexpr std::chrono::seconds long_time{60};
 class WaitsTest : public FrontSide {
  protected:
   WaitsTest() { server_.start(); }
-  ~WaitsTest() override { server_.stop(); }
+  ~WaitsTest() override {
+    // Who still waits is held by its answer: where there is a connection, that one lets go.
+    on_thread([&] { return waits_.give_up(), true; });
+    server_.stop();
+  }
 
   // Waits for the job's end; where the answer will be.
   std::shared_ptr<http::Exchange> wait(std::int64_t job, std::chrono::seconds time = long_time) {

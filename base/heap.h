@@ -1,0 +1,46 @@
+// Heap: what this process's allocator holds, and giving back to the system what nobody uses.
+//
+// After a burst an allocator keeps the memory for the next one, glibc for ever, jemalloc until it
+// is called again, which in an idle process is never. So an idle process is told to give it back,
+// once each time that it has become idle.
+//
+//   invariant: nothing is given back while the process works: that takes the allocator's locks
+//
+// Threads: any, but an IdleTrim by one.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+namespace tallymill {
+
+struct Heap {
+  std::uint64_t allocated_bytes = 0;  // what the program asked for and has not freed
+  std::uint64_t held_bytes = 0;       // what the allocator took from the system for that
+};
+
+// Of jemalloc in a program that links it, else of the C library. Cost: glibc takes the lock of each
+// arena and walks its free pieces; some microseconds, in a fragmented heap milliseconds.
+[[nodiscard]] Heap read_heap();
+
+// Gives back what is free. Cost: takes the locks of all arenas, and the system's time for each page
+// given back; milliseconds after a burst of a hundred MB.
+void trim_heap();
+
+// Says when: the process has used little CPU for limits::heap_idle, and was busy before.
+class IdleTrim {
+ public:
+  // At each look; `cpu` is what the process has used since its start.
+  [[nodiscard]] bool due(Instant now, Duration cpu);
+
+ private:
+  Instant last_look_{};
+  Duration last_cpu_{0};
+  Instant idle_since_{};
+  bool seen_ = false;
+  bool trimmed_ = false;
+};
+
+}  // namespace tallymill

@@ -1,0 +1,73 @@
+// Goal: memory that is free goes back to the system, of an idle process and once. Method: IdleTrim
+// on made-up times; a real heap with a hole under a block that stays, in the C library's allocator.
+#include "base/heap.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "base/proc.h"
+
+namespace tallymill {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Instant at(Duration since) { return Instant(since); }
+
+TEST(IdleTrim, IsDueOnceWhenTheProcessWasIdleForSoLongAndAgainOnlyAfterWork) {
+  IdleTrim trim;
+  Duration cpu = seconds(1);
+  std::vector<int> due;
+  for (int second = 0; second < 60; ++second) {
+    if (second < 10 || (second >= 30 && second < 33)) cpu += milliseconds(500);
+    cpu += milliseconds(20);  // what idling takes
+    if (trim.due(at(seconds(second)), cpu)) due.push_back(second);
+  }
+  const int after = static_cast<int>(limits::heap_idle.count());
+  EXPECT_EQ(due, (std::vector<int>{9 + after, 32 + after}));
+}
+
+TEST(IdleTrim, IsNeverDueWhileTheProcessWorks) {
+  IdleTrim trim;
+  Duration cpu{0};
+  for (int second = 0; second < 100; ++second) {
+    cpu += milliseconds(second % 3 == 0 ? 400 : 10);  // bursts, with less than heap_idle between
+    EXPECT_FALSE(trim.due(at(seconds(second)), cpu));
+  }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+std::uint64_t resident() {
+  return process_stat(read_proc("/proc/self/stat"))->resident_pages *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(Heap, FreeMemoryBelowABlockThatStaysGoesBackWhenTrimmed) {
+  const std::uint64_t before = resident();
+  const Heap heap_before = read_heap();
+  constexpr std::size_t pieces = 20'000;
+  constexpr std::size_t piece = 4'000;
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (std::size_t i = 0; i < pieces; ++i) {
+    blocks.push_back(std::make_unique<char[]>(piece));
+    std::memset(blocks.back().get(), 1, piece);
+  }
+  auto stays = std::make_unique<char[]>(piece);
+  EXPECT_GE(read_heap().allocated_bytes, heap_before.allocated_bytes + pieces * piece);
+  EXPECT_GE(read_heap().held_bytes, read_heap().allocated_bytes);
+  EXPECT_GT(resident(), before + pieces * piece * 9 / 10);
+  blocks.clear();
+  EXPECT_GT(resident(), before + pieces * piece * 9 / 10) << "there is nothing to trim";
+  trim_heap();
+  EXPECT_LT(resident(), before + pieces * piece / 10);
+  EXPECT_LT(read_heap().allocated_bytes, heap_before.allocated_bytes + pieces * piece / 10);
+}
+#endif
+
+}  // namespace
+}  // namespace tallymill
