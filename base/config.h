@@ -80,8 +80,10 @@ struct Config {
     std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
     std::vector<std::string> bus;  // where processes push what they count; empty: nowhere
-    std::string scrape;  // a file of targets; empty: nobody is asked
-    std::string statsd;  // empty: no such socket
+    std::string scrape;            // a file of targets; empty: nobody is asked
+    std::string statsd;            // empty: no such socket
+    std::string front_http;        // what /v1 is forwarded to; empty: nothing
+    std::string front_token_file;
     std::chrono::seconds leak_window{600};
   } collector;
 

@@ -363,6 +363,26 @@ inline constexpr std::chrono::milliseconds matching_time{2'000};
 // Pushes that wait to be stored; and the ways in which series are written that are known by sight.
 inline constexpr std::size_t writes = 64;
 inline constexpr std::size_t known_raw_labels = 200'000;
+// The live feed (collector/live.h): clients, what each may follow, and all of them. A page shows
+// some dozens of values, and those who look at the same page share its queries.
+inline constexpr std::size_t live_clients = 1'024;
+inline constexpr std::size_t live_client_topics = 200;
+inline constexpr std::size_t live_topics = 50'000;
+inline constexpr std::size_t live_queries = 1'000;
+inline constexpr std::size_t live_query_bytes = 4'096;
+inline constexpr std::size_t live_topic_bytes = 128;
+// One message of a client: so many topics with queries of 300 bytes.
+inline constexpr Bytes live_message_bytes = 64_KiB;
+// How often it is looked what changed, and how much of that time is spent on evaluation: the rest
+// of a processor is for who asks.
+inline constexpr std::chrono::milliseconds live_tick{1'000};
+inline constexpr std::chrono::milliseconds live_budget{400};
+// One query's result as JSON: a thousand series; and all that are held. What is above is answered
+// as an error.
+inline constexpr std::size_t live_result_bytes = 256 << 10;
+inline constexpr std::size_t live_results_bytes = 32 << 20;
+// Numbers that one evaluation may have in memory: a tenth of what who asks may.
+inline constexpr std::size_t live_samples = 5'000'000;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.
@@ -372,6 +392,17 @@ inline constexpr std::int64_t keep_per_window = 2;
 // or whose stages open many sub-spans.
 inline constexpr std::int64_t kept_waterfalls = 200'000;
 inline constexpr std::chrono::hours kept_waterfall_age{24 * 90};
+// Those that a collector has pulled from its front, as JSON of about 1.5 KB each: 150 MB of disk.
+inline constexpr std::int64_t collected_waterfalls = 100'000;
+// How often it asks for more, and how often a front that is away is asked: from the first to the
+// slowest, at random below that.
+inline constexpr std::chrono::milliseconds waterfalls_pull{1'000};
+inline constexpr std::chrono::milliseconds front_again_first{250};
+inline constexpr std::chrono::milliseconds front_again_slowest{5'000};
+// How often the operator is told of a front that is away.
+inline constexpr std::chrono::seconds front_told{60};
+// Gaps that are remembered for who reads them; each is a front's ledger that was lost, or 90 days.
+inline constexpr std::int64_t waterfall_gaps = 1'000;
 // What is held of a job's earlier attempts; the first ones go.
 inline constexpr Bytes kept_attempts_bytes = 32_KiB;
 // A page of them, also by its bytes on the wire; a single one that has more is told without hops.
@@ -585,6 +616,19 @@ inline constexpr Bytes tunnel_out_bytes = 4_MiB;
 inline constexpr Bytes tunnel_in_bytes = 16_MiB;
 // A file with a token: one line.
 inline constexpr std::size_t token_file_bytes = 4'096;
+
+// ---- the collector: its forward to the front (collector/forward.h) ----
+
+// Requests and streams that are under way to the front at a time, and as many WebSockets. A page
+// holds one of each.
+inline constexpr std::size_t forward_requests = 512;
+inline constexpr std::size_t forward_sockets = 512;
+// A body on its way to the front: above the largest that the front takes, so that it is the front
+// who says no. It is never held: a piece of it is.
+inline constexpr Bytes forward_body_bytes = 512_MiB;
+// How long the front may be silent, beyond what `Prefer: wait` asks it for: longer than it waits
+// itself (gateway_answer).
+inline constexpr std::chrono::milliseconds forward_answer{35'000};
 
 // ---- the collector: its series store (collector/store.h) ----
 

@@ -1,8 +1,12 @@
 #include "collector/collector.h"
 
+#include <filesystem>
+#include <future>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/limits.h"
+#include "collector/answers.h"
 #include "collector/store_probe.h"
 
 namespace tallymill::collector {
@@ -18,49 +22,51 @@ Collector::Collector(CollectorOptions options) : options_(std::move(options)) {}
 Collector::~Collector() { stop(); }
 
 Status Collector::open() {
-  auto store = Store::open(options_.folder, options_.store);
-  if (!store) return std::unexpected(std::move(store).error());
-  store_ = std::move(*store);
-  api_ = std::make_unique<Api>(*store_, &exemplars_);
-  writes_ = std::make_unique<WriteDoor>(*store_, metadata_, exemplars_, registry_);
-  if (!options_.scrape.empty())
-    scraper_ = std::make_unique<Scraper>(std::move(options_.scrape), *store_, metadata_, exemplars_,
-                                         registry_);
-  if (!options_.statsd.empty()) {
-    auto door = StatsdDoor::open(options_.statsd, options_.http.guard.insecure, *store_, metadata_,
-                                 registry_);
-    if (!door) return std::unexpected(std::move(door).error());
-    statsd_ = std::move(*door);
-  }
-  status_ =
-      std::make_unique<StatusApi>(*api_, StatusSources{.store = *store_,
-                                                       .metadata = metadata_,
-                                                       .scraper = scraper_.get(),
-                                                       .flags = options_.flags,
-                                                       .retention = options_.store.retention});
-  watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
   http::Router router;
-  api_->add_routes(router);
-  status_->add_routes(router);
-  writes_->add_routes(router);
   add_own_routes(router);
-  if (!options_.bus.endpoints.empty()) {
-    telemetry_ = std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus);
-    if (auto opened = telemetry_->open(); !opened) return opened;
+  router.otherwise([] {
+    auto response = failure({Errc::busy, "not ready: the store is being read"}, Fault::execution);
+    response.headers.add("Retry-After", "1");
+    return response;
+  });
+  std::string front;
+  if (!options_.front_http.empty()) {
+    auto url = front_url(options_.front_http);
+    if (!url) return std::unexpected(std::move(url).error().in("collector.front_http"));
+    front = std::move(*url);
   }
-  server_ = std::make_unique<http::Server>(std::move(router), options_.http, &registry_);
+  const bool guarded = !options_.http.guard.tokens.empty();
+  // Its rows come with the forward's, which needs the server.
+  server_ = std::make_unique<http::Server>(http::Router(), options_.http, &registry_);
   if (auto opened = server_->open(); !opened) return opened;
-  return scraper_ ? scraper_->start() : Status();
+  if (!front.empty()) {
+    forward_ = std::make_unique<Forward>(*server_, registry_,
+                                         Forward::Options{.front = front, .guarded = guarded});
+    if (auto started = forward_->start(); !started) return started;
+    forward_->add_routes(router);
+    waterfalls_ = std::make_unique<Waterfalls>(
+        *server_, registry_,
+        Waterfalls::Options{.front = std::move(front),
+                            .token = std::move(options_.front_token),
+                            .file = std::filesystem::path(options_.folder) / "waterfalls.db"});
+  }
+  server_->change(std::move(router));
+  server_->start();
+  return {};
 }
 
-// Ready is open: what was acknowledged is there before anybody is listened to.
 void Collector::add_own_routes(http::Router& router) {
-  for (const char* path : {"/healthz", "/readyz", "/-/healthy", "/-/ready"})
+  const auto row = [&](const char* path, http::Role role, auto answer) {
     router.add({http::Method::get,
                 path,
-                http::Role::none,
-                {.whole = [](http::Request&&, http::Answer answer) { answer.send(text("ok\n")); }},
+                role,
+                {.whole = [answer](http::Request&&, http::Answer to) { answer(std::move(to)); }},
                 {}});
+  };
+  for (const char* path : {"/healthz", "/-/healthy"})
+    row(path, http::Role::none, [](http::Answer to) { to.send(text("ok\n")); });
+  for (const char* path : {"/readyz", "/-/ready"})
+    row(path, http::Role::none, [this](http::Answer to) { answer_readiness(std::move(to)); });
   router.add({http::Method::get,
               "/metrics",
               http::Role::read,
@@ -82,14 +88,83 @@ http::Response Collector::own_metrics(const http::Request& request) const {
   return response;
 }
 
-void Collector::start() {
+// Degraded, and ready all the same: what does not need the front is answered.
+void Collector::answer_readiness(http::Answer answer) const {
+  using nlohmann::json;
+  json checks{
+      {"store", {{"state", ready_ ? "ok" : "down"}, {"detail", ready_ ? "" : "it is being read"}}}};
+  const bool front_answers = !waterfalls_ || waterfalls_->trouble().empty();
+  if (waterfalls_)
+    checks["front"] = {{"state", front_answers ? "ok" : "degraded"},
+                       {"detail", waterfalls_->trouble()}};
+  const char* state = !ready_ ? "down" : front_answers ? "ok" : "degraded";
+  answer.send(
+      http::json_response({{"state", state}, {"checks", std::move(checks)}}, ready_ ? 200 : 503));
+}
+
+Status Collector::start() {
+  auto store = Store::open(options_.folder, options_.store);
+  if (!store) return std::unexpected(std::move(store).error());
+  store_ = std::move(*store);
+  if (waterfalls_)
+    if (auto opened = waterfalls_->open(); !opened) return opened;
+  if (auto opened = open_doors(); !opened) return opened;
+  std::promise<void> served;
+  server_->post([this, &served] {
+    serve();
+    served.set_value();
+  });
+  served.get_future().wait();
+  if (telemetry_) telemetry_->start();
+  if (statsd_) statsd_->start();
+  return scraper_ ? scraper_->start() : Status();
+}
+
+Status Collector::open_doors() {
+  if (!options_.bus.endpoints.empty()) {
+    telemetry_ = std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus);
+    if (auto opened = telemetry_->open(); !opened) return opened;
+  }
+  if (!options_.statsd.empty()) {
+    auto door = StatsdDoor::open(options_.statsd, options_.http.guard.insecure, *store_, metadata_,
+                                 registry_);
+    if (!door) return std::unexpected(std::move(door).error());
+    statsd_ = std::move(*door);
+  }
+  if (!options_.scrape.empty())
+    scraper_ = std::make_unique<Scraper>(std::move(options_.scrape), *store_, metadata_, exemplars_,
+                                         registry_);
+  return {};
+}
+
+// On the server's thread: each part with its rows, which go into use together.
+void Collector::serve() {
+  api_ = std::make_unique<Api>(*store_, &exemplars_);
+  status_ =
+      std::make_unique<StatusApi>(*api_, StatusSources{.store = *store_,
+                                                       .metadata = metadata_,
+                                                       .scraper = scraper_.get(),
+                                                       .flags = options_.flags,
+                                                       .retention = options_.store.retention});
+  writes_ = std::make_unique<WriteDoor>(*store_, metadata_, exemplars_, registry_);
+  live_ = std::make_unique<Live>(*store_, registry_, Live::Options{});
+  watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
+  http::Router router;
+  api_->add_routes(router);
+  status_->add_routes(router);
+  writes_->add_routes(router);
+  live_->add_routes(router);
+  if (forward_) forward_->add_routes(router);
+  if (waterfalls_) waterfalls_->add_routes(router);
+  add_own_routes(router);
   api_->start(*server_);
   writes_->start(*server_);
-  if (statsd_) statsd_->start();
+  live_->start(*server_);
   watch_->start();
-  server_->post([this] { look_after(); });
-  server_->start();
-  if (telemetry_) telemetry_->start();
+  if (waterfalls_) waterfalls_->start();
+  look_after();
+  ready_ = true;
+  server_->change(std::move(router));
 }
 
 void Collector::drain(std::function<void()> done) {
@@ -102,6 +177,9 @@ void Collector::stop() {
   if (server_) server_->stop();
   if (scraper_) scraper_->stop();
   if (statsd_) statsd_->stop();
+  if (forward_) forward_->stop();
+  if (waterfalls_) waterfalls_->stop();
+  if (live_) live_->stop();
   if (api_) api_->stop();
   if (writes_) writes_->stop();
 }
