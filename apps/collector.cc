@@ -67,6 +67,27 @@ tallymill::Result<tallymill::Secret> token_in(const std::string& path) {
                          fmt::format("'{}' holds no token, which is one word", path));
 }
 
+// What the settings only name.
+tallymill::Status read_files(const Config& config,
+                             tallymill::collector::CollectorOptions& options) {
+  if (!config.collector.scrape.empty()) {
+    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
+    if (!jobs) return std::unexpected(std::move(jobs).error());
+    options.scrape = std::move(*jobs);
+  }
+  if (!config.collector.http_token_file.empty()) {
+    auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
+    if (!tokens) return std::unexpected(std::move(tokens).error());
+    options.http.guard.tokens = std::move(*tokens);
+  }
+  if (!config.collector.front_token_file.empty()) {
+    auto token = token_in(config.collector.front_token_file);
+    if (!token) return std::unexpected(std::move(token).error());
+    options.front_token = std::move(*token);
+  }
+  return {};
+}
+
 int fail(const tallymill::Error& error, int exit_code) {
   log::error(error.message);
   return exit_code;
@@ -92,21 +113,8 @@ int main(int argc, char** argv) {
     return fail({Errc::bad_params, "say where the samples rest: --data DIR"},
                 tallymill::exit_usage);
   auto options = options_of(config);
-  if (!config.collector.scrape.empty()) {
-    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
-    if (!jobs) return fail(jobs.error(), tallymill::info(jobs.error().code).exit);
-    options.scrape = std::move(*jobs);
-  }
-  if (!config.collector.http_token_file.empty()) {
-    auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
-    if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
-    options.http.guard.tokens = std::move(*tokens);
-  }
-  if (!config.collector.front_token_file.empty()) {
-    auto token = token_in(config.collector.front_token_file);
-    if (!token) return fail(token.error(), tallymill::info(token.error().code).exit);
-    options.front_token = std::move(*token);
-  }
+  if (auto read = read_files(config, options); !read)
+    return fail(read.error(), tallymill::info(read.error().code).exit);
 
   // Before any thread starts, so that all of them leave these signals to this one.
   sigset_t signals;

@@ -52,10 +52,17 @@ ChildSpec collector_of(const Config& config, const fs::path& programs) {
   for (const std::string& more : config.collector.bus) bus += "," + more;
   const std::string data =
       config.collector.data.empty() ? config.data_dir + "/collector" : config.collector.data;
-  return {"collector",
-          ChildSpec::Role::collector,
-          {programs / "tallymill-collector", "--http", config.collector.http, "--data", data,
-           "--bus", bus, "--telemetry.instance", "collector"}};
+  ChildSpec spec{"collector",
+                 ChildSpec::Role::collector,
+                 {programs / "tallymill-collector", "--http", config.collector.http, "--data", data,
+                  "--bus", bus, "--telemetry.instance", "collector"}};
+  // Who vouches for a front with a certificate is said in the collector's own settings.
+  if (config.collector.front_http.empty() && config.front.http != "off" &&
+      config.front.http_certificate.empty())
+    spec.argv.insert(spec.argv.end(), {"--front-http", config.front.http});
+  if (config.collector.http_token_file.empty() && !config.front.http_token_file.empty())
+    spec.argv.insert(spec.argv.end(), {"--http-token-file", config.front.http_token_file});
+  return spec;
 }
 
 std::vector<ChildSpec> children_of(const Config& config, const fs::path& programs) {
