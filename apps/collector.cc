@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "collector/collector.h"
 #include "http/tokens.h"
 
@@ -36,7 +38,33 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   options.http.guard.hosts = config.collector.http_hosts;
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
+  options.bus = {config.collector.bus, config.telemetry.instance, config.collector.insecure};
+  options.statsd = config.collector.statsd;
+  for (auto& row : tallymill::describe(config)) {
+    constexpr std::string_view section = "collector.";
+    if (row.key.starts_with(section))
+      row.key.erase(0, section.size());
+    else if (!row.key.starts_with("log."))
+      continue;
+    options.flags.emplace(std::move(row.key), std::move(row.value));
+  }
+  options.front_http = config.collector.front_http;
   return options;
+}
+
+// One word, a line of its own or not.
+tallymill::Result<tallymill::Secret> token_in(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(tallymill::limits::token_file_bytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(file.is_open() ? static_cast<std::size_t>(file.gcount()) : 0);
+  while (text.ends_with('\n') || text.ends_with('\r') || text.ends_with(' ')) text.pop_back();
+  const bool one_word = !text.empty() && text.size() <= tallymill::limits::token_file_bytes &&
+                        text.find_first_of(" \t\r\n") == std::string::npos;
+  tallymill::Secret token(std::move(text));
+  if (one_word) return token;
+  return tallymill::fail(Errc::bad_params,
+                         fmt::format("'{}' holds no token, which is one word", path));
 }
 
 int fail(const tallymill::Error& error, int exit_code) {
@@ -64,10 +92,20 @@ int main(int argc, char** argv) {
     return fail({Errc::bad_params, "say where the samples rest: --data DIR"},
                 tallymill::exit_usage);
   auto options = options_of(config);
+  if (!config.collector.scrape.empty()) {
+    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
+    if (!jobs) return fail(jobs.error(), tallymill::info(jobs.error().code).exit);
+    options.scrape = std::move(*jobs);
+  }
   if (!config.collector.http_token_file.empty()) {
     auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
     if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
     options.http.guard.tokens = std::move(*tokens);
+  }
+  if (!config.collector.front_token_file.empty()) {
+    auto token = token_in(config.collector.front_token_file);
+    if (!token) return fail(token.error(), tallymill::info(token.error().code).exit);
+    options.front_token = std::move(*token);
   }
 
   // Before any thread starts, so that all of them leave these signals to this one.
@@ -80,9 +118,11 @@ int main(int argc, char** argv) {
   tallymill::collector::Collector collector(std::move(options));
   if (auto opened = collector.open(); !opened)
     return fail(opened.error(), tallymill::exit_cannot_run);
-  collector.start();
   const std::string& said = config.collector.http;
   log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), collector.port()));
+  if (auto started = collector.start(); !started)
+    return fail(started.error(), tallymill::exit_cannot_run);
+  log::info("ready");
   tallymill::give_back_code_pages();
   int signal = 0;
   ::sigwait(&signals, &signal);

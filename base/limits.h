@@ -356,9 +356,33 @@ inline constexpr std::uint64_t query_points = 11'000;
 // How long one query may take, and how many are under way or wait.
 inline constexpr std::chrono::milliseconds query_time{120'000};
 inline constexpr std::size_t queries = 64;
+// How long the regular expressions of one selection may take: nothing is stored meanwhile. A
+// million values of a label are judged in a tenth of a second; an expression made to be slow takes
+// hours.
+inline constexpr std::chrono::milliseconds matching_time{2'000};
 // Pushes that wait to be stored; and the ways in which series are written that are known by sight.
 inline constexpr std::size_t writes = 64;
 inline constexpr std::size_t known_raw_labels = 200'000;
+// The live feed (collector/live.h): clients, what each may follow, and all of them. A page shows
+// some dozens of values, and those who look at the same page share its queries.
+inline constexpr std::size_t live_clients = 1'024;
+inline constexpr std::size_t live_client_topics = 200;
+inline constexpr std::size_t live_topics = 50'000;
+inline constexpr std::size_t live_queries = 1'000;
+inline constexpr std::size_t live_query_bytes = 4'096;
+inline constexpr std::size_t live_topic_bytes = 128;
+// One message of a client: so many topics with queries of 300 bytes.
+inline constexpr Bytes live_message_bytes = 64_KiB;
+// How often it is looked what changed, and how much of that time is spent on evaluation: the rest
+// of a processor is for who asks.
+inline constexpr std::chrono::milliseconds live_tick{1'000};
+inline constexpr std::chrono::milliseconds live_budget{400};
+// One query's result as JSON: a thousand series; and all that are held. What is above is answered
+// as an error.
+inline constexpr std::size_t live_result_bytes = 256 << 10;
+inline constexpr std::size_t live_results_bytes = 32 << 20;
+// Numbers that one evaluation may have in memory: a tenth of what who asks may.
+inline constexpr std::size_t live_samples = 5'000'000;
 // Waterfalls that are kept for who comes to read them (front/keep.h): of each octave of end-to-end
 // time about so many in a window. Two in ten seconds tell a share of an hour's jobs to a few
 // percent, and a busy day of ten octaves is 170,000 of them.
@@ -368,6 +392,17 @@ inline constexpr std::int64_t keep_per_window = 2;
 // or whose stages open many sub-spans.
 inline constexpr std::int64_t kept_waterfalls = 200'000;
 inline constexpr std::chrono::hours kept_waterfall_age{24 * 90};
+// Those that a collector has pulled from its front, as JSON of about 1.5 KB each: 150 MB of disk.
+inline constexpr std::int64_t collected_waterfalls = 100'000;
+// How often it asks for more, and how often a front that is away is asked: from the first to the
+// slowest, at random below that.
+inline constexpr std::chrono::milliseconds waterfalls_pull{1'000};
+inline constexpr std::chrono::milliseconds front_again_first{250};
+inline constexpr std::chrono::milliseconds front_again_slowest{5'000};
+// How often the operator is told of a front that is away.
+inline constexpr std::chrono::seconds front_told{60};
+// Gaps that are remembered for who reads them; each is a front's ledger that was lost, or 90 days.
+inline constexpr std::int64_t waterfall_gaps = 1'000;
 // What is held of a job's earlier attempts; the first ones go.
 inline constexpr Bytes kept_attempts_bytes = 32_KiB;
 // A page of them, also by its bytes on the wire; a single one that has more is told without hops.
@@ -582,6 +617,19 @@ inline constexpr Bytes tunnel_in_bytes = 16_MiB;
 // A file with a token: one line.
 inline constexpr std::size_t token_file_bytes = 4'096;
 
+// ---- the collector: its forward to the front (collector/forward.h) ----
+
+// Requests and streams that are under way to the front at a time, and as many WebSockets. A page
+// holds one of each.
+inline constexpr std::size_t forward_requests = 512;
+inline constexpr std::size_t forward_sockets = 512;
+// A body on its way to the front: above the largest that the front takes, so that it is the front
+// who says no. It is never held: a piece of it is.
+inline constexpr Bytes forward_body_bytes = 512_MiB;
+// How long the front may be silent, beyond what `Prefer: wait` asks it for: longer than it waits
+// itself (gateway_answer).
+inline constexpr std::chrono::milliseconds forward_answer{35'000};
+
 // ---- the collector: its series store (collector/store.h) ----
 
 // Samples of one packed block. At 1,024 its head costs 0.02 bytes each, and to read one sample
@@ -688,6 +736,34 @@ inline constexpr std::size_t statsd_sets = 64;
 inline constexpr std::size_t statsd_set_values = 16'384;
 // The smallest sample rate: one line then stands for a million.
 inline constexpr double statsd_min_rate = 1e-6;
+
+// ---- telemetry: what processes count, over the bus (bus/telemetry.h, collector/telemetry_door.h)
+
+// How often a process says what changed; and each of so many times it says all again, so that who
+// missed something knows it 10 s later.
+inline constexpr std::chrono::milliseconds telemetry_period{1'000};
+inline constexpr int telemetry_whole_every = 10;
+// Frames that wait in a sender for a collector that is slow: what is older is of no use.
+inline constexpr int telemetry_out_queue = 4;
+// Frames of one sender that wait in the collector: half a minute's worth.
+inline constexpr int telemetry_in_queue = 32;
+// How long a process that ends waits for its last frame to leave.
+inline constexpr std::chrono::milliseconds telemetry_linger{100};
+// One frame: ten thousand metrics with their texts and all buckets that there may be.
+inline constexpr Bytes telemetry_frame_bytes = 4_MiB;
+// Metrics of one process, by their numbers. A histogram is one here and 28 series in the store.
+inline constexpr std::uint32_t telemetry_series = 10'000;
+// And its histograms' buckets that are not empty: a thousand of them with a quarter filled. Who
+// reads them has 16 bytes for each.
+inline constexpr std::size_t telemetry_buckets = 200'000;
+// What a process calls its job and itself.
+inline constexpr std::size_t telemetry_name_bytes = 128;
+// Processes that a collector listens to at a time; the one that is gone for longest makes room.
+inline constexpr std::size_t telemetry_senders = 1'024;
+// So many periods without a frame, and a process is gone: its series end there.
+inline constexpr int telemetry_missing = 3;
+// How long `up` of a process that is gone is told to be 0.
+inline constexpr std::chrono::milliseconds telemetry_forget{3'600'000};
 
 // ---- the collector: the host and what is made of it ----
 

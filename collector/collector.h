@@ -1,22 +1,42 @@
 // Collector: the side path as one process: doors in, the store, doors out.
 //
-//   remote write, text ──▶ WriteDoor ──▶ Store ◀── Api ◀── Grafana, promtool, people
+//   remote write, text ──▶ WriteDoor ──┐          ┌── Api, StatusApi ◀── Grafana, promtool, people
+//   processes ──▶ TelemetryDoor ───────┼─▶ Store ◀┴── Live ◀── pages
+//   targets ◀── Scraper ───────────────┤
+//   StatsD ──▶ StatsdDoor ─────────────┘
+//   front ◀── Waterfalls, Forward ◀── pages
+//
+// It answers before it is ready: that it lives, that it is not ready, and what is the front's to
+// answer. All else is 503 until what was acknowledged has been read back.
 //
 //   invariant: nothing is opened that it was not told to
+//   invariant: ready means that all that was acknowledged is there
 //
 // Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "collector/api.h"
+#include "collector/exemplars.h"
+#include "collector/forward.h"
+#include "collector/live.h"
+#include "collector/metadata.h"
+#include "collector/scrape.h"
+#include "collector/statsd_door.h"
+#include "collector/status_api.h"
 #include "collector/store.h"
+#include "collector/telemetry_door.h"
 #include "collector/watch.h"
+#include "collector/waterfalls.h"
 #include "collector/write_door.h"
 #include "http/server.h"
 
@@ -26,6 +46,12 @@ struct CollectorOptions {
   http::ServerOptions http;
   std::string folder;  // of the store
   Store::Options store;
+  TelemetryDoorOptions bus;  // without endpoints: none
+  std::vector<ScrapeJob> scrape = {};
+  std::string statsd = {};                        // host:port; empty: no such socket
+  std::map<std::string, std::string> flags = {};  // as /api/v1/status/flags tells them
+  std::string front_http;                         // empty: none
+  Secret front_token;  // of role read, for what is asked of the front here
   std::chrono::seconds leak_window{600};
 };
 
@@ -36,9 +62,11 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
-  // Replays the store, which is what takes time. Errors as Store::open, http::Server::open.
+  // Listens, and answers that it is not ready. Errors as http::Server::open; bad_params: the
+  // front's URL is none.
   [[nodiscard]] Status open();
-  void start();
+  // Replays the store, which is what takes time, and is ready. Errors as Store::open.
+  [[nodiscard]] Status start();
   // Requests are answered; `done` is called at the end, on the server's thread.
   void drain(std::function<void()> done);
   void stop();
@@ -46,15 +74,30 @@ class Collector {
 
  private:
   void add_own_routes(http::Router& router);
+  [[nodiscard]] http::Response own_metrics(const http::Request& request) const;
+  [[nodiscard]] Status open_doors();
+  void serve();
+  void answer_readiness(http::Answer answer) const;
   void look_after();
 
   CollectorOptions options_;
   metrics::Registry registry_;
+  MetadataStore metadata_;
+  ExemplarStore exemplars_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<TelemetryDoor> telemetry_;
+  std::unique_ptr<Scraper> scraper_;
+  std::unique_ptr<StatsdDoor> statsd_;
+  std::unique_ptr<StatusApi> status_;
+  std::unique_ptr<Live> live_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;
+  // On the server's thread, so before it.
+  std::unique_ptr<Forward> forward_;
+  std::unique_ptr<Waterfalls> waterfalls_;
+  bool ready_ = false;  // of the server's thread
 };
 
 }  // namespace tallymill::collector

@@ -13,9 +13,6 @@
 #include "http/client.h"
 
 #include <fmt/format.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <atomic>
@@ -48,7 +45,9 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "http/handles.h"
+#include "http/link.h"
 #include "http/request_head.h"
+#include "http/server.h"
 #include "http/url.h"
 
 namespace tallymill::http {
@@ -63,7 +62,6 @@ using asio::use_awaitable;
 using asio::ip::tcp;
 using boost::system::error_code;
 using Parser = bhttp::response_parser<bhttp::buffer_body>;
-using TlsStream = asio::ssl::stream<tcp::socket>;
 
 // How long a server may take to answer it.
 constexpr std::chrono::milliseconds goodbye{1000};
@@ -106,117 +104,6 @@ Error too_long(Bytes bound) {
 }
 Error over() { return {Errc::cancelled, "nobody waits for the answer any more"}; }
 
-// A connection's bytes, in TLS or not, and how it is made.
-class Link {
- public:
-  explicit Link(asio::io_context& context) : context_(context), plain_(context) {}
-
-  // Connects. `tls`: nullptr for plain text. After close() it ends soon, but for a resolver that
-  // does not answer.
-  awaitable<void> open(const Url& url, asio::ssl::context* tls, error_code& failed) {
-    closed_ = false;
-    std::vector<tcp::endpoint> ends;
-    const auto address = asio::ip::make_address(url.host, failed);
-    if (failed)
-      co_await resolve(url, ends, failed);
-    else
-      ends.emplace_back(address, url.port);
-    for (std::size_t i = 0; i < ends.size() && !closed_; ++i) {
-      plain_ = tcp::socket(context_);
-      co_await plain_.async_connect(ends[i], asio::redirect_error(use_awaitable, failed));
-      if (!failed) break;
-    }
-    if (closed_) failed = asio::error::operation_aborted;
-    if (failed) co_return;
-    error_code ignored;
-    (void)plain_.set_option(tcp::no_delay(true), ignored);
-    if (tls != nullptr) co_await shake_hands(url, *tls, failed);
-  }
-
-  awaitable<std::size_t> read(asio::mutable_buffer into, error_code& failed) {
-    std::size_t got = 0;
-    if (tls_)
-      got = co_await tls_->async_read_some(into, asio::redirect_error(use_awaitable, failed));
-    else
-      got = co_await plain_.async_read_some(into, asio::redirect_error(use_awaitable, failed));
-    co_return got;
-  }
-  awaitable<std::size_t> write(std::array<asio::const_buffer, 2> all, error_code& failed) {
-    std::size_t sent = 0;
-    if (tls_)
-      sent = co_await asio::async_write(*tls_, all, asio::redirect_error(use_awaitable, failed));
-    else
-      sent = co_await asio::async_write(plain_, all, asio::redirect_error(use_awaitable, failed));
-    co_return sent;
-  }
-
-  // Nothing has come since the last answer, not even an end.
-  [[nodiscard]] bool is_quiet() {
-    if (!socket().is_open()) return false;
-    char byte = 0;
-    const auto got = ::recv(socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-  }
-  // What an open() that failed is to who asked.
-  Error why_not(error_code failed, const Url& url) {
-    std::string why = failed.message();
-    SSL* const session = tls_ ? tls_->native_handle() : nullptr;
-    if (session != nullptr && SSL_get_verify_mode(session) != SSL_VERIFY_NONE &&
-        SSL_get_verify_result(session) != X509_V_OK)
-      why = X509_verify_cert_error_string(SSL_get_verify_result(session));
-    return {Errc::away, fmt::format("cannot connect to {}: {}", url.authority(), why)};
-  }
-  // Whatever waits on it ends.
-  void close() {
-    closed_ = true;
-    error_code ignored;
-    (void)socket().close(ignored);
-  }
-  // Nothing may wait on it.
-  void reset() {
-    tls_.reset();
-    plain_ = tcp::socket(context_);
-  }
-  tcp::socket& socket() { return tls_ ? tls_->next_layer() : plain_; }
-  TlsStream* tls() { return tls_ ? &*tls_ : nullptr; }
-
- private:
-  awaitable<void> resolve(const Url& url, std::vector<tcp::endpoint>& ends, error_code& failed) {
-    tcp::resolver resolver(context_);
-    const std::string port = std::to_string(url.port);
-    const auto found = co_await resolver.async_resolve(url.host, port,
-                                                       asio::redirect_error(use_awaitable, failed));
-    for (const auto& entry : found) ends.push_back(entry.endpoint());
-  }
-
-  awaitable<void> shake_hands(const Url& url, asio::ssl::context& tls, error_code& failed) {
-    tls_.emplace(std::move(plain_), tls);
-    SSL* session = tls_->native_handle();
-    error_code not_address;
-    (void)asio::ip::make_address(url.host, not_address);
-    // The certificate must be of the name that was asked for, not only of somebody.
-    bool named = false;
-    if (!not_address) {
-      named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), url.host.c_str()) == 1;
-    } else {
-      SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-      named = SSL_set1_host(session, url.host.c_str()) == 1 &&
-              SSL_set_tlsext_host_name(session, url.host.c_str()) == 1;
-    }
-    if (!named) {
-      failed = asio::error::invalid_argument;
-      co_return;
-    }
-    co_await tls_->async_handshake(asio::ssl::stream_base::client,
-                                   asio::redirect_error(use_awaitable, failed));
-  }
-
-  asio::io_context& context_;
-  tcp::socket plain_;
-  std::optional<TlsStream> tls_;
-  bool closed_ = false;
-};
-
 class Lane;
 
 // A request and who waits for its answer.
@@ -226,13 +113,18 @@ struct Asked {
   Asked(const Asked&) = delete;
   Asked& operator=(const Asked&) = delete;
 
-  [[nodiscard]] bool repeatable() const { return method == Method::get || method == Method::head; }
+  [[nodiscard]] bool repeatable() const {
+    return !feed && (method == Method::get || method == Method::head);
+  }
 
   Client::RequestId id = 0;
   Method method = Method::get;
   Url url;
   std::string head;
   std::string body;
+  std::shared_ptr<BodyFeed> feed;
+  Duration time{};
+  bool held = false;    // nothing of the answer is read
   Client::Heard heard;  // of a stream
   Client::Answered answered;
   asio::steady_timer timer;
@@ -256,7 +148,10 @@ class AnySocket {
 }  // namespace
 
 struct Client::State {
-  explicit State(ClientOptions&& said) : options(std::move(said)) {}
+  explicit State(ClientOptions&& said)
+      : options(std::move(said)), own(std::make_unique<asio::io_context>(1)), context(*own) {}
+  State(ClientOptions&& said, asio::io_context& of_server)
+      : options(std::move(said)), context(of_server) {}
 
   [[nodiscard]] Status load_authorities();
   asio::ssl::context* tls_of(const Url& url);
@@ -281,7 +176,8 @@ struct Client::State {
   std::map<std::string, Origin> origins;
   std::set<AnySocket*> sockets;
 
-  asio::io_context context{1};
+  std::unique_ptr<asio::io_context> own;  // none on a server's thread
+  asio::io_context& context;
   std::unordered_map<RequestId, std::shared_ptr<Asked>> asked;  // not answered yet
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   asio::ssl::context tls{asio::ssl::context::tls_client};
@@ -298,6 +194,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
         origin_name_(std::move(origin)),
         link_(client.context),
         rest_(client.context),
+        bell_(client.context),
         asked_(std::move(first)) {
     ++client_.origins[origin_name_].lanes;
   }
@@ -329,7 +226,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
     rest_.cancel();
   }
   // Its Asked is over.
-  void cut() { link_.close(); }
+  void cut() {
+    link_.close();
+    ring();
+  }
+  // What it waits for of its Asked may be there.
+  void ring() { bell_.cancel(); }
 
  private:
   Origin& origin() { return client_.origins.find(origin_name_)->second; }
@@ -400,11 +302,54 @@ class Lane : public std::enable_shared_from_this<Lane> {
         asio::const_buffer(asked_->body.data(), asked_->body.size())};
     sent_ = co_await link_.write(all, not_sent);
     sent_all_ = !not_sent;
+    if (asked_->feed && !not_sent) co_await feed_body(not_sent);
     // A server that took only a part of it may have said why.
     if (sent_ == 0 && not_sent)
       failed = not_sent;
     else
       co_await read_answer(failed);
+  }
+
+  // Until that was all, or the server has said something already.
+  awaitable<void> feed_body(error_code& failed) {
+    const auto feed = asked_->feed;
+    sent_all_ = false;
+    early_ = false;
+    watch_for_answer();
+    feed->listen([lane = weak_from_this()] {
+      if (const auto at = lane.lock()) at->ring();
+    });
+    while (!failed && !sent_all_ && !early_ && !asked_->over) {
+      if (!feed->has_next()) {
+        co_await wait_for_bell();
+        continue;
+      }
+      const std::string bytes = feed->next();
+      sent_all_ = feed->was_all();
+      const std::array<asio::const_buffer, 2> all{asio::const_buffer(bytes.data(), bytes.size()),
+                                                  asio::const_buffer()};
+      co_await link_.write(all, failed);
+      if (failed) break;
+      client_.allow(asked_, asked_->time);
+      feed->taken();
+    }
+    feed->listen(nullptr);
+    if (failed) sent_all_ = false;
+  }
+  // In TLS there may be other things to read than an answer.
+  void watch_for_answer() {
+    if (link_.tls() != nullptr) return;
+    link_.socket().async_wait(tcp::socket::wait_read,
+                              [self = shared_from_this()](error_code ended) {
+                                if (ended) return;
+                                self->early_ = true;
+                                self->ring();
+                              });
+  }
+  awaitable<void> wait_for_bell() {
+    error_code rung;
+    bell_.expires_at(std::chrono::steady_clock::time_point::max());
+    co_await bell_.async_wait(asio::redirect_error(use_awaitable, rung));
   }
 
   awaitable<void> read_answer(error_code& failed) {
@@ -424,8 +369,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
       failed = bhttp::error::header_limit;
     if (failed) co_return;
     take_head();
-    while (!failed && !refused_ && !asked_->over && !parser_->is_done())
-      co_await read_piece(failed);
+    while (!failed && !refused_ && !asked_->over && !parser_->is_done()) {
+      if (asked_->held)
+        co_await wait_for_bell();
+      else
+        co_await read_piece(failed);
+    }
   }
 
   // Parses what is buffered; true: more is needed before it can go on.
@@ -500,7 +449,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
   void hear(std::string_view bytes) {
     asked_->heard(answer_, bytes);
-    client_.allow(asked_, client_.options.silence);
+    if (!asked_->held) client_.allow(asked_, client_.options.silence);
   }
 
   [[nodiscard]] std::size_t body_bound() const {
@@ -511,6 +460,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   const std::string origin_name_;
   Link link_;
   asio::steady_timer rest_;
+  asio::steady_timer bell_;
   std::shared_ptr<Asked> asked_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -520,6 +470,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::size_t header_bytes_ = 0;  // while that is what is read
   std::size_t sent_ = 0;          // bytes of the request, as far as the system took them
   bool sent_all_ = false;
+  bool early_ = false;  // the answer begins before the body has ended
   bool heard_ = false;  // a byte of the answer
   bool connected_ = false;
   bool departed_ = false;
@@ -528,10 +479,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
 // The client's end of a WebSocket.
 class Dialled final : public AnySocket, public std::enable_shared_from_this<Dialled> {
  public:
-  Dialled(Client::State& client, Url url, std::vector<std::string> protocols, Client::Opened opened)
+  Dialled(Client::State& client, Url url, std::vector<std::string> protocols, Headers headers,
+          Client::Opened opened)
       : client_(client),
         url_(std::move(url)),
         protocols_(std::move(protocols)),
+        headers_(std::move(headers)),
         opened_(std::move(opened)),
         link_(client.context),
         timer_(client.context),
@@ -618,6 +571,7 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
     stream.control_callback([this, &stream](websocket::frame_type kind, beast::string_view) {
       if (kind != websocket::frame_type::close || !handle_) return;
       if (!handle_->closing) handle_->code = stream.reason().code;
+      handle_->theirs = stream.reason().reason.c_str();
       handle_->lose();
     });
     stream.auto_fragment(false);
@@ -627,7 +581,8 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
       std::string offered;
       for (const auto& protocol : protocols_) offered += (offered.empty() ? "" : ", ") + protocol;
       if (!offered.empty()) request.set(bhttp::field::sec_websocket_protocol, offered);
-      if (client_.options.token.empty()) return;
+      for (const auto& [name, value] : headers_.all()) request.insert(name, value);
+      if (client_.options.token.empty() || headers_.count("Authorization") > 0) return;
       std::string bearer = "Bearer ";
       bearer.reserve(bearer.size() + client_.options.token.reveal().size());
       bearer += client_.options.token.reveal();
@@ -658,6 +613,11 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
     beast::flat_buffer buffer;
     error_code failed;
     while (handle_->open) {
+      if (handle_->held) {
+        error_code rung;
+        co_await bell_.async_wait(asio::redirect_error(use_awaitable, rung));
+        continue;
+      }
       co_await stream.async_read(buffer, asio::redirect_error(use_awaitable, failed));
       if (failed) break;
       if (!handle_->closing)
@@ -701,6 +661,7 @@ class Dialled final : public AnySocket, public std::enable_shared_from_this<Dial
   Client::State& client_;
   const Url url_;
   const std::vector<std::string> protocols_;
+  const Headers headers_;
   Client::Opened opened_;
   Link link_;
   asio::steady_timer timer_;
@@ -737,11 +698,13 @@ Client::RequestId Client::State::ask(ClientRequest&& request, Heard&& heard, Ans
   made->id = ++last_id;
   made->method = request.method;
   made->heard = std::move(heard);
+  made->feed = request.feed;  // its length stands in the head
   made->answered = std::move(answered);
   const Duration time = request.timeout == Duration{} ? options.timeout : request.timeout;
   std::optional<Error> wrong;
   if (auto url = parse_url(request.url)) {
     made->url = std::move(*url);
+    made->time = time;
     if (made->url.socket) wrong = {Errc::bad_params, "a WebSocket is opened, not asked"};
     made->head = request_head(request, made->url, options.token);
     if (made->head.size() > static_cast<std::size_t>(limits::http_header_bytes.raw()))
@@ -820,16 +783,20 @@ void Client::State::leave() {
     while (!origin.resting.empty()) origin.resting.back()->wake(nullptr);
   for (AnySocket* socket : std::vector(sockets.begin(), sockets.end())) socket->leave();
   // What was posted before is done first.
-  asio::post(context, [this] { context.stop(); });
+  if (own) asio::post(context, [this] { context.stop(); });
 }
 
 Client::Client(ClientOptions options) : state_(std::make_unique<State>(std::move(options))) {}
+
+Client::Client(ClientOptions options, Server& on)
+    : state_(std::make_unique<State>(std::move(options), on.context())) {}
 
 Client::~Client() { stop(); }
 
 Status Client::start() {
   TM_CHECK(!state_->thread.joinable() && !state_->ended);
   if (auto loaded = state_->load_authorities(); !loaded) return loaded;
+  if (!state_->own) return {};
   state_->thread = std::thread([state = state_.get()] {
     state->runs_on = std::this_thread::get_id();
     name_thread(state->options.thread.c_str());
@@ -844,6 +811,13 @@ void Client::stop() {
     const std::lock_guard nobody_asks(state_->ending);
     if (state_->ended.exchange(true)) return;
   }
+  if (!state_->own) {
+    // Nobody else turns it any more.
+    state_->leave();
+    state_->context.restart();
+    while (!state_->origins.empty() || !state_->sockets.empty()) state_->context.run_one();
+    return;
+  }
   post([state = state_.get()] { state->leave(); });
   if (state_->thread.joinable()) state_->thread.join();
   // Those who asked just now.
@@ -857,6 +831,19 @@ Client::RequestId Client::request(ClientRequest asked, Answered answered) {
 
 Client::RequestId Client::stream(ClientRequest asked, Heard heard, Answered ended) {
   return state_->ask(std::move(asked), std::move(heard), std::move(ended));
+}
+
+void Client::hold(RequestId id, bool on) {
+  const auto found = state_->asked.find(id);
+  if (found == state_->asked.end() || found->second->held == on) return;
+  const std::shared_ptr<Asked> asked = found->second;
+  asked->held = on;
+  if (on) {
+    asked->timer.expires_at(std::chrono::steady_clock::time_point::max());
+    return;
+  }
+  state_->allow(asked, state_->options.silence);
+  if (asked->lane != nullptr) asked->lane->ring();
 }
 
 void Client::cancel(RequestId id) {
@@ -877,19 +864,20 @@ Result<ClientResponse> Client::fetch(ClientRequest asked) {
   return answer.get();
 }
 
-void Client::open_socket(std::string url, std::vector<std::string> protocols, Opened opened) {
+void Client::open_socket(std::string url, std::vector<std::string> protocols, Opened opened,
+                         Headers headers) {
   std::unique_lock asking(state_->ending);
   if (state_->ended) {
     asking.unlock();
     return opened(std::unexpected(over()));
   }
   post([state = state_.get(), url = std::move(url), protocols = std::move(protocols),
-        opened = std::move(opened)]() mutable {
+        headers = std::move(headers), opened = std::move(opened)]() mutable {
     auto parsed = parse_url(url);
     if (!parsed) return opened(std::unexpected(std::move(parsed.error())));
     if (state->leaving) return opened(std::unexpected(over()));
     const auto dialled = std::make_shared<Dialled>(*state, std::move(*parsed), std::move(protocols),
-                                                   std::move(opened));
+                                                   std::move(headers), std::move(opened));
     asio::co_spawn(state->context, [dialled] { return dialled->run(); }, log_end);
   });
 }

@@ -1,4 +1,4 @@
-// Client: HTTP/1.1 and WebSocket as the one who asks, on one thread of its own.
+// Client: HTTP/1.1 and WebSocket as the one who asks, on one thread of its own, or on a Server's.
 //
 //   Client client({.token = Secret(std::move(token))});
 //   if (auto started = client.start(); !started) ...
@@ -16,7 +16,8 @@
 //   invariant: each request is answered by exactly one call, whatever becomes of its connection
 //
 // Threads: request(), stream(), cancel(), open_socket() and post() from any; fetch() from any but
-// its own. Calls are made on its own, where they must not block; Sockets are used there only.
+// its own. Calls are made on its own, where they must not block; Sockets and bodies in pieces are
+// used there only, and hold() too.
 // Source: Boost.Beast reads and writes the protocol, Boost.Asio waits; neither is seen outside
 // client.cc.
 #pragma once
@@ -33,6 +34,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/units.h"
+#include "http/body_feed.h"
 #include "http/exchange.h"
 #include "http/message.h"
 
@@ -53,6 +55,8 @@ struct ClientOptions {
   std::string thread = "http client";  // its name
 };
 
+class Server;
+
 struct ClientRequest {
   Method method = Method::get;
   std::string url = {};
@@ -60,7 +64,8 @@ struct ClientRequest {
   // Authorization here is said instead of the token.
   Headers headers = {};
   std::string body = {};
-  Duration timeout{};  // another one than the client's
+  std::shared_ptr<BodyFeed> feed = {};  // instead of a body; the request is sent once at most
+  Duration timeout{};                   // another one than the client's; again from each piece
 };
 
 struct ClientResponse {
@@ -72,6 +77,9 @@ struct ClientResponse {
 class Client {
  public:
   explicit Client(ClientOptions options);
+  // On the thread of this server, so that its handlers and the client's calls need no lock.
+  // REQUIRES: it is stopped when the server's thread has ended, and before the server is gone.
+  Client(ClientOptions options, Server& on);
   ~Client();  // stops
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -93,15 +101,19 @@ class Client {
   // `ended` comes behind the last piece, or says why there is none. As long as `heard` runs nothing
   // is read, which is how it holds up a fast sender.
   RequestId stream(ClientRequest asked, Heard heard, Answered ended);
+  // While a stream is held nothing of it is read, which holds up its sender.
+  void hold(RequestId id, bool on);
   // Nothing when it was answered already.
   void cancel(RequestId id);
   // Waits for the answer.
   [[nodiscard]] Result<ClientResponse> fetch(ClientRequest asked);
 
-  // A WebSocket: "ws://", "wss://" or their http names. `protocols` are offered in this order.
+  // A WebSocket: "ws://", "wss://" or their http names. `protocols` are offered in this order;
+  // `headers` are said beside those of the handshake.
   // A server that refuses is the Error that refusal() makes of its answer. A Socket that is dropped
   // is not closed by that.
-  void open_socket(std::string url, std::vector<std::string> protocols, Opened opened);
+  void open_socket(std::string url, std::vector<std::string> protocols, Opened opened,
+                   Headers headers = {});
 
   // `work` on the client's thread, soon.
   void post(std::function<void()> work);

@@ -40,17 +40,11 @@
 #include "http/large_writes.h"
 #include "http/request_check.h"
 #include "http/response_head.h"
+#include "http/server_socket.h"
 #include "http/tcp_acked.h"
 #include "http/write_behind.h"
 
 namespace tallymill::http {
-
-// Beast finds this by the stream's type: the goodbye belongs to what is under it.
-template <class Next, class Handler>
-void async_teardown(boost::beast::role_type role, WriteBehind<Next>& stream, Handler&& handler) {
-  using boost::beast::websocket::async_teardown;
-  async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
-}
 
 namespace {
 
@@ -65,16 +59,10 @@ using Parser = bhttp::request_parser<bhttp::buffer_body>;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-constexpr milliseconds linger{1000};
-constexpr std::size_t kept_buffer = std::size_t{64} << 10;
-
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 std::string_view view_of(beast::string_view text) { return {text.data(), text.size()}; }
 
 Error bad_request(std::string message) { return {Errc::bad_frame, std::move(message)}; }
-
-template <class Stream>
-class WebSocket;
 
 // One connection; Stream is a TCP socket, or TLS over one.
 template <class Stream>
@@ -118,6 +106,7 @@ class Connection final : public AnyConnection,
     if (cut_) return;
     cut_ = why;
     server_.probe.cut(why);
+    bell_.ring();
     if (exchange_) exchange_->lose();
   }
   void leave() override {
@@ -146,7 +135,9 @@ class Connection final : public AnyConnection,
   }
 
  private:
-  friend class WebSocket<Stream>;
+  friend class ServerSocket<Connection>;
+
+  using Next = Stream;
 
   tcp::socket& socket() {
     if constexpr (std::is_same_v<Stream, tcp::socket>)
@@ -305,6 +296,8 @@ class Connection final : public AnyConnection,
       again = co_await reply(std::move(*refused));
     else if (route_->handler.socket)
       co_await upgrade();
+    else if (route_->handler.asked_socket)
+      again = co_await ask_and_upgrade();
     else
       again = co_await dispatch();
     in_flight_.reset();
@@ -338,8 +331,11 @@ class Connection final : public AnyConnection,
   // Route and guard.
   std::optional<Response> admit() {
     const bool upgrade = websocket::is_upgrade(parser_->get());
-    auto match = server_.router.match(request_.method, request_.path);
+    const Router& router = server_.router();
+    auto match = router.match(request_.method, request_.path);
     route_ = match ? match->route : nullptr;
+    if (!match && match.error().code == Errc::not_found && router.otherwise())
+      return router.otherwise()();
     if (match) {
       route_name_ = route_->path;
       request_.parts = std::move(match->parts);
@@ -347,18 +343,18 @@ class Connection final : public AnyConnection,
     static const Route none{};
     const Route& asked = route_ == nullptr ? none : *route_;
     auto caller = server_.guard->admit(request_, route_ == nullptr ? Role::none : asked.role,
-                                       upgrade && asked.handler.socket, asked.accepts);
+                                       upgrade && is_socket(asked.handler), asked.accepts);
     if (!caller) return problem(caller.error().error, caller.error().status);
     request_.caller = std::move(*caller);
     if (!match) {
       if (match.error().code != Errc::wrong_state) return problem(match.error());
-      const std::string allowed = server_.router.allowed(request_.path);
+      const std::string allowed = router.allowed(request_.path);
       Response response = request_.method == Method::options ? Response{.status = 204, .type = ""}
                                                              : problem(match.error(), 405);
       response.headers.add("Allow", allowed);
       return response;
     }
-    if (route_->handler.socket) {
+    if (is_socket(route_->handler)) {
       auto refused = check_handshake(request_, upgrade);
       if (refused || (parser_->is_done() && buffer_.size() == 0)) return refused;
       return closing(problem(bad_request("a WebSocket begins after the answer to it"), 400));
@@ -410,7 +406,13 @@ class Connection final : public AnyConnection,
   }
 
   awaitable<bool> dispatch() {
-    exchange_ = std::make_shared<Exchange>(server_.probe, [this] { bell_.ring(); });
+    exchange_ = std::make_shared<Exchange>(server_.probe, [this] {
+      bell_.ring();
+      // Answered while its body is waited for, which may never come.
+      if (!reading_body_ || !exchange_->is_over()) return;
+      error_code ignored;
+      socket().cancel(ignored);
+    });
     received_ = 0;
     body_from_ = began_;
     if (route_->handler.pieces) {
@@ -463,7 +465,11 @@ class Connection final : public AnyConnection,
         if (buffer_.size() >= static_cast<std::size_t>(limits::http_header_bytes.raw()))
           failed = bhttp::error::header_limit;
         else
-          co_await read_more(static_cast<std::size_t>(limits::http_piece.raw()), failed);
+          co_await read_body(failed);
+        if (failed == asio::error::operation_aborted && !cut_ && exchange_->is_over()) {
+          deadline = SteadyTime::max();
+          co_return false;
+        }
       }
       if (!failed) buffer_.consume(parser_->put(buffer_.cdata(), failed));
       hungry = failed == bhttp::error::need_more;
@@ -478,6 +484,12 @@ class Connection final : public AnyConnection,
     received_ += got;
     server_.probe.received_bytes().add(got);
     co_return got > 0;
+  }
+
+  awaitable<void> read_body(error_code& failed) {
+    reading_body_ = true;
+    co_await read_more(static_cast<std::size_t>(limits::http_piece.raw()), failed);
+    reading_body_ = false;
   }
 
   awaitable<void> read_more(std::size_t most, error_code& failed) {
@@ -630,11 +642,13 @@ class Connection final : public AnyConnection,
     const auto exchange = exchange_;
     Response head = std::move(*exchange->response);
     const Counted counted(server_.probe.streams());
-    const bool chunked = !http_1_0_;
-    if (!chunked) keep_ = false;
+    const std::optional<std::uint64_t> length = head.length;
+    const bool chunked = !http_1_0_ && !length;
+    if (http_1_0_ && !length) keep_ = false;
+    std::uint64_t sent = 0;
     finish(head);
     head_.clear();
-    append_head(head_, head, facts(std::nullopt));
+    append_head(head_, head, facts(length));
     bool well = co_await write(asio::const_buffer(head_.data(), head_.size()));
     if (request_.method == Method::head) {
       exchange->lose();
@@ -648,23 +662,25 @@ class Connection final : public AnyConnection,
         co_await bell_.wait();
         continue;
       }
-      well = co_await write_queued(*exchange, chunked);
+      well = co_await write_queued(*exchange, chunked, sent);
       if (well && exchange->queue.empty()) exchange->drained();
     }
     exchange->lose();
-    if (well && chunked && exchange->closing)
+    if (well && chunked && exchange->closing && !exchange->cut_short)
       well = co_await write(asio::const_buffer("0\r\n\r\n", 5));
-    well = well && exchange->closing;
+    // A body that is not as long as was said is told by the end of the connection.
+    well = well && exchange->closing && !exchange->cut_short && sent == length.value_or(sent);
     if (well && !keep_) co_await drain_body();
     co_return well&& keep_;
   }
 
   // What waits, as one chunk.
-  awaitable<bool> write_queued(Exchange& exchange, bool chunked) {
+  awaitable<bool> write_queued(Exchange& exchange, bool chunked, std::uint64_t& sent) {
     const auto messages = exchange.queue.take();
     std::string text;
     for (const auto& message : messages) text += message.bytes;
     const std::size_t size = text.size();
+    sent += size;
     if (chunked) text = fmt::format("{:x}\r\n", size) + text + "\r\n";
     const bool well = co_await write(asio::const_buffer(text.data(), text.size()));
     exchange.queue.sent(size);
@@ -672,8 +688,33 @@ class Connection final : public AnyConnection,
   }
 
   awaitable<void> upgrade() {
-    const auto socket = std::make_shared<WebSocket<Stream>>(this->shared_from_this());
+    std::function<void(std::shared_ptr<Socket>)> opened = [this](std::shared_ptr<Socket> socket) {
+      Request handed = request_;
+      route_->handler.socket(std::move(handed), std::move(socket));
+    };
+    const auto socket =
+        std::make_shared<ServerSocket<Connection>>(this->shared_from_this(), std::move(opened));
     co_await socket->run();
+  }
+
+  // Whoever is asked says whether there is one.
+  awaitable<bool> ask_and_upgrade() {
+    exchange_ = std::make_shared<Exchange>(server_.probe, [this] { bell_.ring(); });
+    Request handed = request_;
+    route_->handler.asked_socket(std::move(handed), Answer(exchange_));
+    co_await wait_for_answer();
+    if (exchange_->response) {
+      const bool again = co_await reply(std::move(*exchange_->response));
+      co_return again;
+    }
+    if (!exchange_->opened || cut_) co_return false;
+    auto opened = std::exchange(exchange_->opened, nullptr);
+    exchange_->cut_loose();
+    exchange_.reset();
+    const auto socket =
+        std::make_shared<ServerSocket<Connection>>(this->shared_from_this(), std::move(opened));
+    co_await socket->run();
+    co_return false;
   }
 
   Shared& server_;
@@ -703,169 +744,7 @@ class Connection final : public AnyConnection,
   bool last_ = false;
   bool failed_ = false;  // the body cannot be read
   bool watching_ = false;
-};
-
-// The server's end of a WebSocket: reads in its connection's coroutine, writes in one of its own.
-template <class Stream>
-class WebSocket final : public std::enable_shared_from_this<WebSocket<Stream>> {
- public:
-  explicit WebSocket(std::shared_ptr<Connection<Stream>> connection)
-      : connection_(std::move(connection)),
-        server_(connection_->server_),
-        out_(connection_->stream_, [this] { connection_->bell_.ring(); }),
-        socket_(out_) {}
-
-  awaitable<void> run() {
-    const auto self = this->shared_from_this();
-    out_.set_owner(self);
-    configure();
-    error_code failed;
-    co_await socket_.async_accept(connection_->parser_->get(),
-                                  asio::redirect_error(use_awaitable, failed));
-    connection_->in_flight_.reset();
-    server_.probe.answered(connection_->route_name_, Method::get, failed ? 400 : 101,
-                           now() - connection_->began_);
-    if (failed || connection_->cut_) co_return;
-    connection_->log_access({.status = 101});
-    const Counted counted(server_.probe.sockets());
-    handle_ =
-        std::make_shared<Handle>(server_.probe, [at = connection_.get()] { at->bell_.ring(); });
-    connection_->handle_ = handle_;
-    asio::co_spawn(connection_->stream_.get_executor(), [self] { return self->write(); }, log_end);
-    Request handed = connection_->request_;
-    connection_->route_->handler.socket(std::move(handed), handle_);
-    if (connection_->last_) handle_->end(1001, "the server leaves");
-    co_await read();
-    handle_->lose();
-  }
-
- private:
-  void configure() {
-    websocket::stream_base::timeout times{};
-    times.handshake_timeout = limits::http_header_time;
-    times.idle_timeout = 2 * server_.ping;  // a ping after half of it
-    times.keep_alive_pings = true;
-    socket_.set_option(times);
-    socket_.auto_fragment(false);
-    // The goodbye is the end for the handler; how the client closes its connection is not waited
-    // for.
-    socket_.control_callback([this](websocket::frame_type kind, beast::string_view) {
-      if (kind != websocket::frame_type::close || !handle_) return;
-      if (!handle_->closing) handle_->code = socket_.reason().code;
-      handle_->lose();
-      connection_->wait_until(linger, "linger");
-    });
-    const Bytes of_route = connection_->route_->body_bytes;
-    const Bytes most = of_route > Bytes(0) ? of_route : limits::http_socket_message_bytes;
-    socket_.read_message_max(static_cast<std::size_t>(most.raw()));
-    if (server_.options.socket_deflate) {
-      websocket::permessage_deflate deflate;
-      deflate.server_enable = true;
-      deflate.compLevel = 1;
-      deflate.memLevel = 4;
-      deflate.server_no_context_takeover = true;
-      deflate.client_no_context_takeover = true;
-      socket_.set_option(deflate);
-    }
-    // The name of ours, when it was offered; never the token that stands beside it.
-    const bool offered =
-        accepts(connection_->request_.headers.list("Sec-WebSocket-Protocol"), "tallymill.v1");
-    socket_.set_option(websocket::stream_base::decorator(
-        [offered, id = connection_->request_.id](websocket::response_type& response) {
-          if (offered) response.set(bhttp::field::sec_websocket_protocol, "tallymill.v1");
-          response.set("X-Request-Id", id);
-          response.erase(bhttp::field::server);
-        }));
-  }
-
-  awaitable<void> read() {
-    beast::flat_buffer buffer;
-    error_code failed;
-    for (;;) {
-      co_await socket_.async_read(buffer, asio::redirect_error(use_awaitable, failed));
-      if (failed) break;
-      server_.probe.received_bytes().add(buffer.size());
-      if (!handle_->closing)
-        handle_->heard(socket_.got_text() ? Socket::Kind::text : Socket::Kind::binary,
-                       {static_cast<const char*>(buffer.data().data()), buffer.size()});
-      buffer.consume(buffer.size());
-      // One large message is not kept room for as long as the socket is open.
-      if (buffer.capacity() > kept_buffer) buffer.shrink_to_fit();
-    }
-    if (handle_->closing) co_return;
-    handle_->code = failed == websocket::error::closed ? socket_.reason().code : 1006;
-    if (failed == websocket::error::message_too_big) handle_->code = 1009;
-    if (failed == beast::error::timeout) server_.probe.cut("silent");
-  }
-
-  awaitable<void> write() {
-    const auto self = this->shared_from_this();
-    error_code failed;
-    std::optional<std::size_t> leaving;  // bytes of messages that are on their way
-    while (handle_->open && !failed) {
-      if (!out_.idle()) {
-        // Behind Beast's own frames, which have no deadline.
-        if (!leaving && !handle_->queue.empty()) watch_reader();
-        co_await connection_->bell_.wait();
-        continue;
-      }
-      failed = out_.failed();
-      if (leaving) {
-        took(*std::exchange(leaving, std::nullopt));
-        if (!failed && handle_->queue.empty()) handle_->drained();
-      } else if (!handle_->queue.empty()) {
-        leaving = co_await hand_out();
-      } else if (handle_->closing) {
-        break;
-      } else {
-        co_await connection_->bell_.wait();
-      }
-    }
-    if (!handle_->open || failed) co_return;
-    websocket::close_reason reason(static_cast<std::uint16_t>(handle_->code));
-    reason.reason = beast::string_view(handle_->reason).substr(0, reason.reason.max_size());
-    co_await socket_.async_close(reason, asio::redirect_error(use_awaitable, failed));
-  }
-
-  // From now on it takes what the lowest rate asks for.
-  void watch_reader() {
-    if (connection_->deadline != SteadyTime::max()) return;
-    connection_->acked_.reset();
-    connection_->wait_until(server_.grace, Connection<Stream>::reader_rate);
-  }
-
-  // All that waits, on its way; how many bytes.
-  awaitable<std::size_t> hand_out() {
-    watch_reader();
-    std::size_t bytes = 0;
-    const auto messages = handle_->queue.take();
-    for (const auto& message : messages) {
-      bytes += message.bytes.size();
-      if (!server_.options.socket_deflate) {
-        append_frame(out_.gathered(), message.binary, message.bytes);
-        continue;
-      }
-      error_code failed;  // out_ keeps it
-      socket_.binary(message.binary);
-      co_await socket_.async_write(asio::const_buffer(message.bytes.data(), message.bytes.size()),
-                                   asio::redirect_error(use_awaitable, failed));
-    }
-    out_.flush();
-    co_return bytes;
-  }
-
-  // They were handed to the system, or never will be.
-  void took(std::size_t bytes) {
-    if (!connection_->cut_) connection_->deadline = SteadyTime::max();
-    server_.probe.sent_bytes().add(bytes);
-    handle_->queue.sent(bytes);
-  }
-
-  std::shared_ptr<Connection<Stream>> connection_;
-  Shared& server_;
-  std::shared_ptr<Handle> handle_;
-  WriteBehind<Stream> out_;
-  websocket::stream<WriteBehind<Stream>&> socket_;
+  bool reading_body_ = false;  // a piece of it is waited for
 };
 
 }  // namespace

@@ -61,7 +61,9 @@ struct Shared {
   // Of a request: 16 hexadecimal digits.
   [[nodiscard]] std::string random_id();
 
-  Router router;
+  [[nodiscard]] const Router& router() const { return routers.back(); }
+
+  std::list<Router> routers;  // the last is served; requests that came before know the others
   ServerOptions options;
   Probe probe;
   const Duration header_time;

@@ -28,6 +28,11 @@ std::shared_ptr<Outlet> Answer::stream(Response head) {
   return std::exchange(pending_, nullptr)->stream(std::move(head));
 }
 
+void Answer::open(std::function<void(std::shared_ptr<Socket>)> opened) {
+  TM_CHECK(pending_ != nullptr);
+  std::exchange(pending_, nullptr)->open(std::move(opened));
+}
+
 void Answer::on_leaving(std::function<void()> leaving) {
   TM_CHECK(pending_ != nullptr);
   pending_->on_leaving(std::move(leaving));

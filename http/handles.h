@@ -119,11 +119,17 @@ class Exchange final : public Answer::Pending,
     }
     return shared_from_this();
   }
+  void open(std::function<void(std::shared_ptr<Socket>)>&& call) override {
+    if (is_over()) return;
+    opened = std::move(call);
+    leaving_call_.clear();
+    ring();
+  }
   void on_leaving(std::function<void()> call) override {
     if (leaving || gone) return call();
     leaving_call_.set(std::move(call));
   }
-  [[nodiscard]] bool is_over() const override { return gone || response; }
+  [[nodiscard]] bool is_over() const override { return gone || response || opened; }
 
   bool send(std::string_view piece) override {
     if (gone || closing || !streaming) return false;
@@ -136,6 +142,10 @@ class Exchange final : public Answer::Pending,
     closing = true;
     closed_call_.clear();
     ring();
+  }
+  void cut() override {
+    cut_short = true;
+    close();
   }
   [[nodiscard]] std::size_t queued() const override { return queue.bytes(); }
   void on_drained(std::function<void()> call) override {
@@ -175,8 +185,10 @@ class Exchange final : public Answer::Pending,
 
   OutletQueue queue;
   std::optional<Response> response;
+  std::function<void(std::shared_ptr<Socket>)> opened;  // who takes the WebSocket
   bool streaming = false;
   bool closing = false;
+  bool cut_short = false;  // closing, and what was sent is not all
   bool gone = false;
   bool leaving = false;  // the client sends no more
   bool wanted = false;   // who reads the body asked for the next piece
@@ -203,6 +215,10 @@ class Handle final : public Socket {
     closed_.clear();
     end(with, why);
   }
+  void hold(bool on) override {
+    if (std::exchange(held, on) && !on) ring();
+  }
+  [[nodiscard]] std::string_view goodbye() const override { return theirs; }
   void on_message(std::function<void(Kind, std::string_view)> call) override {
     if (open) heard_.set(std::move(call));
   }
@@ -240,8 +256,10 @@ class Handle final : public Socket {
   OutletQueue queue;
   bool open = true;
   bool closing = false;
+  bool held = false;  // nothing is read
   int code = 1006;
   std::string reason;
+  std::string theirs;  // the other end's reason
 
  private:
   void ring() const {

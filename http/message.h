@@ -110,6 +110,7 @@ struct Response {
   std::string etag = {};  // quoted; empty: none. Set, it is answered conditionally (conditional.h)
   bool ranges = false;    // and in parts
   bool close = false;     // no further request on this connection
+  std::optional<std::uint64_t> length = {};  // of a stream's body, where it is known
 };
 
 [[nodiscard]] Response json_response(const nlohmann::json& value, int status = 200);

@@ -28,7 +28,11 @@ std::string request_head(const ClientRequest& asked, const Url& url, const Secre
   if (asked.headers.count("User-Agent") == 0) append_field(head, "User-Agent", "tallymill");
   for (const auto& [name, value] : asked.headers.all())
     if (!is_of_the_connection(name)) append_field(head, name, value);
-  if (!asked.body.empty() || asked.method == Method::post || asked.method == Method::put)
+  if (asked.feed && !asked.feed->bytes())
+    append_field(head, "Transfer-Encoding", "chunked");
+  else if (asked.feed)
+    append_field(head, "Content-Length", std::to_string(*asked.feed->bytes()));
+  else if (!asked.body.empty() || asked.method == Method::post || asked.method == Method::put)
     append_field(head, "Content-Length", std::to_string(asked.body.size()));
   if (!token.empty() && asked.headers.count("Authorization") == 0) {
     // At once, or a copy of the token stays behind where it grew.

@@ -21,8 +21,11 @@ std::string_view name_in(std::string_view step) {
                                                       : std::string_view();
 }
 
+constexpr std::string_view all_that_is_left = "/{*}";
+
 bool matches(std::string_view pattern, std::string_view path) {
   while (!pattern.empty() && !path.empty()) {
+    if (pattern == all_that_is_left) return true;
     const std::string_view wanted = take_step(pattern);
     const std::string_view step = take_step(path);
     if (name_in(wanted).empty() ? wanted != step : step.empty()) return false;
@@ -33,6 +36,7 @@ bool matches(std::string_view pattern, std::string_view path) {
 // Of two patterns that match one path: the one that is literal where they first differ.
 bool goes_before(std::string_view a, std::string_view b) {
   while (!a.empty() && !b.empty()) {
+    if ((a == all_that_is_left) != (b == all_that_is_left)) return b == all_that_is_left;
     const bool a_literal = name_in(take_step(a)).empty();
     const bool b_literal = name_in(take_step(b)).empty();
     if (a_literal != b_literal) return a_literal;
@@ -42,6 +46,7 @@ bool goes_before(std::string_view a, std::string_view b) {
 
 bool same_shape(std::string_view a, std::string_view b) {
   while (!a.empty() && !b.empty()) {
+    if ((a == all_that_is_left) != (b == all_that_is_left)) return false;
     const std::string_view left = take_step(a);
     const std::string_view right = take_step(b);
     const bool literal = name_in(left).empty();
@@ -53,6 +58,10 @@ bool same_shape(std::string_view a, std::string_view b) {
 Pairs parts_of(std::string_view pattern, std::string_view path) {
   Pairs parts;
   while (!pattern.empty()) {
+    if (pattern == all_that_is_left) {
+      parts.emplace_back("*", path.substr(1));
+      break;
+    }
     const std::string_view name = name_in(take_step(pattern));
     const std::string_view step = take_step(path);
     if (!name.empty()) parts.emplace_back(name, step);
@@ -68,6 +77,7 @@ bool is_pattern(std::string_view pattern) {
     const std::string_view name = name_in(step);
     const std::string_view plain = name.empty() ? step : name;
     if (plain.find_first_of("{}") != std::string_view::npos) return false;
+    if (name == "*" && !pattern.empty()) return false;
     if (std::ranges::count(names, name) != 0) return false;
     if (!name.empty()) names.push_back(name);
   }
@@ -76,7 +86,7 @@ bool is_pattern(std::string_view pattern) {
 
 bool has_one(const Handler& handler) {
   return int{handler.whole != nullptr} + int{handler.pieces != nullptr} +
-             int{handler.socket != nullptr} ==
+             int{handler.socket != nullptr} + int{handler.asked_socket != nullptr} ==
          1;
 }
 

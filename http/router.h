@@ -3,7 +3,8 @@
 //
 // A path is literal but for steps in braces, "/v1/jobs/{id}", which match one step each, and none
 // that is empty. Where two patterns match, the one that is literal where they first differ is the
-// path's, for all methods: "/v1/jobs/search" is never the job "search".
+// path's, for all methods: "/v1/jobs/search" is never the job "search". The last step may be "{*}",
+// which matches all that is left, and goes behind every other.
 //
 //   invariant: no two rows of a method have the same pattern, and no two patterns differ in the
 //              names in their braces alone
@@ -54,11 +55,13 @@ struct Operation {
   std::vector<Reply> replies = {};  // errors are added: each operation may answer problem+json
 };
 
-// Exactly one of the three is set.
+// Exactly one of the four is set.
 struct Handler {
   std::function<void(Request&&, Answer)> whole = {};
   std::function<std::unique_ptr<BodyReader>(Request&&, Answer)> pieces = {};
   std::function<void(Request&&, std::shared_ptr<Socket>)> socket = {};  // a WebSocket
+  // A WebSocket that Answer::open() opens, and any other answer refuses.
+  std::function<void(Request&&, Answer)> asked_socket = {};
 };
 
 struct Route {
@@ -72,6 +75,10 @@ struct Route {
   Bytes body_bytes{};
   Accepts accepts = {};
 };
+
+[[nodiscard]] inline bool is_socket(const Handler& handler) {
+  return handler.socket != nullptr || handler.asked_socket != nullptr;
+}
 
 struct Match {
   const Route* route = nullptr;
@@ -90,8 +97,14 @@ class Router {
   [[nodiscard]] std::string allowed(std::string_view path) const;
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
 
+  // What is answered where no row has the path, whoever asks and whatever comes with it: for a
+  // server that does not know its rows yet.
+  void otherwise(std::function<Response()> say) { otherwise_ = std::move(say); }
+  [[nodiscard]] const std::function<Response()>& otherwise() const { return otherwise_; }
+
  private:
   std::vector<Route> routes_;
+  std::function<Response()> otherwise_;
 };
 
 // What the document says of the whole.

@@ -54,13 +54,14 @@ Duration or_else(Duration said, Duration fallback) { return said == Duration{} ?
 }  // namespace
 
 Shared::Shared(Router&& routes, ServerOptions&& said, metrics::Registry* registry)
-    : router(std::move(routes)),
-      options(std::move(said)),
+    : options(std::move(said)),
       probe(registry),
       header_time(or_else(options.header_time, limits::http_header_time)),
       idle(or_else(options.idle, limits::http_idle)),
       grace(or_else(options.transfer_grace, limits::http_transfer_grace)),
-      ping(or_else(options.ping, limits::http_ping)) {}
+      ping(or_else(options.ping, limits::http_ping)) {
+  routers.push_back(std::move(routes));
+}
 
 std::string_view Shared::date() {
   const std::int64_t second = std::chrono::duration_cast<std::chrono::seconds>(
@@ -342,6 +343,10 @@ void Server::stop() {
   if (state_->thread.joinable()) state_->thread.join();
   for (auto& [fd, descriptor] : std::exchange(state_->watched, {})) (void)descriptor->release();
 }
+
+void Server::change(Router router) { state_->routers.push_back(std::move(router)); }
+
+asio::io_context& Server::context() { return state_->context; }
 
 void Server::post(std::function<void()> work) { asio::post(state_->context, std::move(work)); }
 

@@ -35,6 +35,10 @@
 #include "http/guard.h"
 #include "http/router.h"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace tallymill::http {
 
 struct ServerOptions {
@@ -73,6 +77,9 @@ class Server {
   // Ends the thread and waits for it.
   void stop();
 
+  // Serves these rows from now on; requests that came before are answered by the rows they met.
+  void change(Router router);
+
   // `work` on the server's thread, soon. Any thread.
   void post(std::function<void()> work);
   // Calls `ready` when the descriptor becomes readable (an edge: read until there is no more).
@@ -81,6 +88,8 @@ class Server {
   using TimerId = std::uint64_t;
   TimerId once(Duration delay, std::function<void()> fire);
   void cancel(TimerId timer);
+  // For a Client that lives on the server's thread.
+  [[nodiscard]] boost::asio::io_context& context();
 
   struct State;  // of server.cc
 

@@ -205,8 +205,9 @@ void pipeline(const Common& common, bool& front_runs, std::vector<Finding>& out)
 
 int doctor(const Common& common) {
   std::vector<Finding> findings;
-  for (const char* name : {"tallymill", "tallymill-up", "tallymill-front",
-                           "tallymill-stage-compute", "tallymill-stage-image"})
+  for (const char* name :
+       {"tallymill", "tallymill-up", "tallymill-front", "tallymill-stage-compute",
+        "tallymill-stage-image", "tallymill-collector"})
     findings.push_back(program(name));
   findings.push_back(open_files());
   const auto loaded = load_config({.environment = environment_of(environ)});

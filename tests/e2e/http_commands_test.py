@@ -21,6 +21,7 @@ import tempfile
 import threading
 import unittest
 
+from collector_process import CollectorProcess
 from mill import Client, Mill, free_ports, until
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).absolute()
@@ -214,6 +215,16 @@ class Alike(Command):
         for server in ("http://192.0.2.1:7780", "http://mill.example", "http://lo:7780"):
             _, said = self.tallymill("ping", server=server, code=DENIED)
             self.assertIn("--insecure", said)
+
+
+class AlikeThroughACollector(Alike):
+    """All of it once more, by way of a collector that forwards to the front."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        collector = cls.enterClassContext(CollectorProcess(PROGRAMS, cls.folder / "c", cls.mill.http_port))
+        cls.http = collector.url
 
 
 class NoFront(Command):

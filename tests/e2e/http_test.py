@@ -10,8 +10,10 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 
+from collector_process import CollectorProcess
 from http_client import Events, Http, form
 from mill import Client, Mill, until
 
@@ -28,6 +30,7 @@ class OverHttp(unittest.TestCase):
         until(lambda: bus.hello(0.5), 30, "the front answers")
         cls.mill.ready(bus)
         cls.http = Http(cls.mill.http_port)
+        cls.port = cls.mill.http_port
 
     def submit(self, job, wait=20, **headers):
         answer = self.http.ask("POST", "/v1/jobs", job, {"Prefer": f"wait={wait}", **headers})
@@ -167,7 +170,7 @@ class OverHttp(unittest.TestCase):
         self.assertIn(b"tallymill_http_requests_total", self.http.ask("GET", "/metrics").body)
 
     def test_events_come_as_they_happen_and_are_resumed_without_a_gap_or_a_double(self):
-        with Events(self.mill.http_port, "/v1/events?client=feed") as events:
+        with Events(self.port, "/v1/events?client=feed") as events:
             stream = iter(events)
             start, what, hello = next(stream)
             self.assertEqual((what, start), ("hello", f"{hello['ledger']}:{hello['seq']}"))
@@ -183,7 +186,7 @@ class OverHttp(unittest.TestCase):
         self.assertEqual(sorted(job for _, job in ends), given)
         for cut in (0, 2):
             last = start if cut == 0 else ends[cut - 1][0]
-            with Events(self.mill.http_port, "/v1/events?client=feed", last) as events:
+            with Events(self.port, "/v1/events?client=feed", last) as events:
                 again = []
                 for one, what, value in events:
                     if what == "done":
@@ -193,7 +196,7 @@ class OverHttp(unittest.TestCase):
             self.assertEqual(again, ends[cut:])
 
     def test_who_resumes_from_another_ledger_is_told_of_the_gap(self):
-        with Events(self.mill.http_port, last="another:7") as events:
+        with Events(self.port, last="another:7") as events:
             told = iter(events)
             self.assertEqual(next(told)[1], "hello")
             _, what, value = next(told)
@@ -222,6 +225,22 @@ class OverHttp(unittest.TestCase):
         evil = {"Origin": "http://evil.example"}
         self.refused(self.http.ask("POST", "/v1/jobs", BOX, evil), 403, "E_DENIED")
         self.refused(self.http.ask("GET", "/v1/jobs", headers={"Host": "evil.example"}), 421, "E_DENIED")
+
+
+class ThroughACollector(OverHttp):
+    """All of it once more, by way of a collector that forwards to the front."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="tallymill-"))
+        collector = cls.enterClassContext(CollectorProcess(PROGRAMS, folder, cls.mill.http_port))
+        cls.port = collector.port
+        cls.http = Http(cls.port, document=cls.http.document)
+
+    def test_what_is_seen_of_the_front_agrees_with_the_bus(self):
+        self.assertTrue(self.http.ask("GET", "/v1/snapshot").json()["balanced"])
+        self.assertIn(b"tallymill_collector_forwarded_total", self.http.raw("GET", "/metrics").body)
 
 
 class Leaving(unittest.TestCase):

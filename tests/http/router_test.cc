@@ -109,5 +109,22 @@ TEST(RouterDeathTest, ATableThatContradictsItselfStopsTheProcess) {
     EXPECT_DEATH(router.add(row(Method::get, path)), "invariant") << path;
 }
 
+TEST(Router, AllThatIsLeftGoesBehindEveryOther) {
+  Router router;
+  for (const char* path : {"/v1/{*}", "/v1/jobs/{id}", "/v1/ws", "/v1/jobs/{*}", "/v1/jobs/all"})
+    router.add(row(Method::get, path));
+  router.add(row(Method::post, "/v1/{*}"));
+  EXPECT_EQ(found(router, Method::get, "/v1/ws"), "/v1/ws");
+  EXPECT_EQ(found(router, Method::get, "/v1/other"), "/v1/{*}");
+  EXPECT_EQ(found(router, Method::get, "/v1/"), "/v1/{*}");
+  EXPECT_EQ(found(router, Method::get, "/v1/a/b/"), "/v1/{*}");
+  EXPECT_EQ(found(router, Method::get, "/v1/jobs/7"), "/v1/jobs/{id}");
+  EXPECT_EQ(found(router, Method::get, "/v1/jobs/all"), "/v1/jobs/all");
+  EXPECT_EQ(found(router, Method::get, "/v1/jobs/7/result"), "/v1/jobs/{*}");
+  EXPECT_EQ(found(router, Method::get, "/v1"), "E_NOT_FOUND");
+  EXPECT_EQ(found(router, Method::post, "/v1/x"), "/v1/{*}");
+  EXPECT_EQ(router.match(Method::get, "/v1/jobs/7/a%20b")->parts, (Pairs{{"*", "7/a%20b"}}));
+}
+
 }  // namespace
 }  // namespace tallymill::http

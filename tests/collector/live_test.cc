@@ -1,0 +1,279 @@
+// The live feed. Goal: each client hears each value once, when it changed; what is over a bound is
+// refused and the rest goes on; a client that does not read costs nothing and is told what passed
+// it by. Method: a real Server and WebSockets, over series in memory; short ticks.
+#include "collector/live.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "http/client.h"
+#include "tests/http/raw_client.h"
+
+namespace tallymill::collector {
+namespace {
+
+using http::Served;
+using http::Socket;
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+// Series that a test changes while they are read.
+class ChangingSource final : public Source {
+ public:
+  void set(const std::string& name, double value) {
+    const std::lock_guard hold(mutex_);
+    values_[name] = value;
+  }
+  Result<std::vector<Found>> select(std::span<const Matcher> matchers, std::int64_t,
+                                    std::int64_t) const override {
+    const std::lock_guard hold(mutex_);
+    std::vector<Found> found;
+    std::uint32_t id = 0;
+    for (const auto& [name, value] : values_) {
+      const SeriesId series(id++);
+      if (std::ranges::all_of(matchers, [&](const Matcher& matcher) {
+            return matcher.fits(matcher.name() == "__name__" ? name : "");
+          }))
+        found.push_back({series, Labels::of({{"__name__", name}, {"id", name}})});
+    }
+    ++selects;
+    return found;
+  }
+  Status read(SeriesId series, std::int64_t, std::int64_t to_ms, Column& into) const override {
+    const std::lock_guard hold(mutex_);
+    into.clear();
+    into.add(to_ms, std::next(values_.begin(), series.raw())->second);
+    return {};
+  }
+  mutable std::atomic<int> selects = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, double> values_;
+};
+
+struct Feeding {
+  explicit Feeding(Live::Options options = {.tick = milliseconds(30), .budget = milliseconds(20)})
+      : served(http::Router()), live(source, served.registry, options) {
+    http::Router rows;
+    live.add_routes(rows);
+    served.on_thread([&] {
+      live.start(served.server);
+      served.server.change(std::move(rows));
+    });
+  }
+  ~Feeding() {
+    served.server.stop();
+    live.stop();
+  }
+  [[nodiscard]] double metric(const std::string& name) const {
+    return served.metric("tallymill_collector_live_" + name);
+  }
+  ChangingSource source;
+  Served served;
+  Live live;
+};
+
+class Follower {
+ public:
+  explicit Follower(Feeding& feeding) {
+    EXPECT_TRUE(client_.start());
+    std::promise<bool> opened;
+    client_.open_socket("http://127.0.0.1:" + std::to_string(feeding.served.server.port()) + "/ws",
+                        {}, [&](Result<std::shared_ptr<Socket>> got) {
+                          if (got) {
+                            socket_ = std::move(*got);
+                            socket_->on_message([this](Socket::Kind, std::string_view said) {
+                              put(json::parse(said));
+                            });
+                            socket_->on_closed([this](int code) { put({{"closed", code}}); });
+                          }
+                          opened.set_value(got.has_value());
+                        });
+    EXPECT_TRUE(opened.get_future().get());
+  }
+  void say(const json& what) { say(what.dump()); }
+  void say(std::string text) {
+    client_.post([this, text = std::move(text)] { (void)socket_->send(Socket::Kind::text, text); });
+  }
+  void follow(const std::string& topic, const std::string& query) {
+    say({{"subscribe", json::array({{{"topic", topic}, {"query", query}}})}});
+  }
+  void hold(bool on) {
+    client_.post([this, on] { socket_->hold(on); });
+  }
+  json next() {
+    std::unique_lock hold(mutex_);
+    if (!came_.wait_for(hold, std::chrono::seconds(10), [&] { return !said_.empty(); }))
+      return "nothing";
+    json first = std::move(said_.front());
+    said_.pop_front();
+    return first;
+  }
+  std::size_t waiting() {
+    const std::lock_guard hold(mutex_);
+    return said_.size();
+  }
+  // The value of a topic in the next message that has it.
+  std::string value(const std::string& topic) {
+    for (;;) {
+      const json said = next();
+      if (!said.is_object()) return "nothing";
+      if (!said.contains("topics") || !said["topics"].contains(topic)) continue;
+      const json& data = said["topics"][topic]["data"];
+      if (data["resultType"] == "scalar") return data["result"][1];
+      return data["result"].empty() ? "none" : data["result"][0]["value"][1];
+    }
+  }
+
+ private:
+  void put(json what) {
+    const std::lock_guard hold(mutex_);
+    said_.push_back(std::move(what));
+    came_.notify_one();
+  }
+  std::mutex mutex_;
+  std::condition_variable came_;
+  std::deque<json> said_;
+  std::shared_ptr<Socket> socket_;
+  http::Client client_{http::ClientOptions{}};
+};
+
+TEST(Live, AValueComesOnceAndAgainWhenItChanged) {
+  Feeding feeding;
+  feeding.source.set("up", 1);
+  Follower client(feeding);
+  client.follow("is up", "up");
+  EXPECT_EQ(client.value("is up"), "1");
+  feeding.source.set("up", 0);
+  EXPECT_EQ(client.value("is up"), "0");
+  // Ticks go by, and it says nothing.
+  const int before = feeding.source.selects;
+  ASSERT_TRUE(feeding.served.becomes([&] { return feeding.source.selects > before + 3; }));
+  EXPECT_EQ(client.waiting(), 0U);
+  client.follow("two", "up + 2");
+  EXPECT_EQ(client.value("two"), "2");
+  client.say(json{{"unsubscribe", {"is up"}}});
+  feeding.source.set("up", 5);
+  EXPECT_EQ(client.value("two"), "7");
+  EXPECT_TRUE(feeding.served.becomes([&] { return feeding.metric("topics") == 1; }));
+  client.follow("nothing", "no_such_series");
+  EXPECT_EQ(client.value("nothing"), "none");
+  client.follow("n", "1 + 1");
+  EXPECT_EQ(client.value("n"), "2");
+}
+
+TEST(Live, ADistinctQueryIsEvaluatedOnceHoweverManyFollowIt) {
+  Feeding feeding({.tick = milliseconds(200), .budget = milliseconds(100)});
+  feeding.source.set("up", 1);
+  std::deque<Follower> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back(feeding);
+    clients.back().follow("a", i % 2 == 0 ? "sum(up)" : "sum( up )");
+  }
+  for (Follower& client : clients) EXPECT_EQ(client.value("a"), "1");
+  EXPECT_EQ(feeding.metric("queries"), 1);
+  EXPECT_EQ(feeding.metric("topics"), 10);
+  const double messages = feeding.metric("messages_total");
+  const int before = feeding.source.selects;
+  feeding.source.set("up", 2);
+  for (Follower& client : clients) EXPECT_EQ(client.value("a"), "2");
+  EXPECT_LE(feeding.source.selects - before, 3) << "one a tick";
+  EXPECT_EQ(feeding.metric("messages_total"), messages + 10);
+  clients.clear();
+  EXPECT_TRUE(feeding.served.becomes([&] { return feeding.metric("queries") == 0; }));
+}
+
+TEST(Live, WhatIsWrongOrOneTooManyIsRefusedAndTheRestGoesOn) {
+  Feeding feeding({.clients = 2,
+                   .client_topics = 2,
+                   .topics = 3,
+                   .queries = 2,
+                   .tick = milliseconds(30),
+                   .budget = milliseconds(20)});
+  feeding.source.set("up", 1);
+  Follower client(feeding);
+  const auto refused = [&](const std::string& topic, const std::string& query) {
+    client.follow(topic, query);
+    for (;;) {
+      const json said = client.next();
+      if (!said.is_object() || said.contains("closed")) return std::string("nothing");
+      if (said.contains("refused")) return said["refused"][0]["error"].get<std::string>();
+    }
+  };
+  EXPECT_NE(refused("a", "up +").find("parse error"), std::string::npos);
+  EXPECT_NE(refused("a", "up[1m]").find("instant vector"), std::string::npos);
+  EXPECT_NE(refused("", "up").find("name"), std::string::npos);
+  EXPECT_NE(refused(std::string(limits::live_topic_bytes + 1, 'a'), "up").find("name"),
+            std::string::npos);
+  EXPECT_NE(refused("a", std::string(limits::live_query_bytes + 1, ' ')).find("bytes"),
+            std::string::npos);
+  client.follow(std::string(limits::live_topic_bytes, 'a'),
+                "up" + std::string(limits::live_query_bytes - 2, ' '));
+  EXPECT_EQ(client.value(std::string(limits::live_topic_bytes, 'a')), "1");
+  client.follow("b", "up + 1");
+  EXPECT_EQ(client.value("b"), "2");
+  EXPECT_NE(refused("c", "up").find("at most 2 topics"), std::string::npos);
+  client.follow("b", "up");  // another query for a topic that is there
+  EXPECT_EQ(client.value("b"), "1");
+  Follower second(feeding);
+  second.follow("a", "up");
+  EXPECT_EQ(second.value("a"), "1");
+  second.follow("b", "up");
+  EXPECT_NE(second.next()["refused"][0]["error"].get<std::string>().find("topics"),
+            std::string::npos);
+  Follower third(feeding);
+  EXPECT_EQ(third.next(), (json{{"closed", 1013}}));
+  second.say(std::string("nonsense"));
+  EXPECT_EQ(second.next(), (json{{"closed", 1008}}));
+  feeding.source.set("up", 7);
+  EXPECT_EQ(client.value("b"), "7");
+}
+
+TEST(Live, OneQueryTooManyIsRefused) {
+  Feeding feeding({.queries = 1, .tick = milliseconds(30), .budget = milliseconds(20)});
+  Follower client(feeding);
+  client.follow("a", "1");
+  EXPECT_EQ(client.value("a"), "1");
+  client.follow("b", "2");
+  EXPECT_NE(client.next()["refused"][0]["error"].get<std::string>().find("queries"),
+            std::string::npos);
+}
+
+TEST(Live, WhoDoesNotReadIsToldWhatPassedItByAndGoesOn) {
+  Feeding feeding;
+  for (int i = 0; i < 2000; ++i) feeding.source.set("s" + std::to_string(i), 0);
+  Follower slow(feeding);
+  // Results of 150 KB, which change each tick, fill what the system holds for it.
+  for (int i = 0; i < 40; ++i)
+    slow.follow(std::to_string(i), "{__name__=~\"s.*\"} * 0 + time() + " + std::to_string(i));
+  slow.hold(true);
+  ASSERT_TRUE(feeding.served.becomes([&] { return feeding.metric("clients_behind") == 1; }));
+  const double sent = feeding.metric("messages_total");
+  Follower brisk(feeding);
+  brisk.follow("n", "3");
+  EXPECT_EQ(brisk.value("n"), "3");
+  EXPECT_EQ(feeding.metric("messages_total"), sent + 1) << "nothing for who does not read";
+  slow.hold(false);
+  json gap;
+  while (gap.is_null()) {
+    const json said = slow.next();
+    ASSERT_TRUE(said.is_object());
+    if (said.contains("gap")) gap = said["gap"];
+  }
+  EXPECT_LE(gap[0], gap[1]);
+  const json after = slow.next();
+  EXPECT_GT(after["tick"], gap[1]);
+  EXPECT_FALSE(after["topics"].empty());
+}
+
+}  // namespace
+}  // namespace tallymill::collector
