@@ -61,10 +61,10 @@ std::map<std::string, Sample> newest(const Store& store) {
   Column column;
   const auto found = store.select({}, from, to);
   EXPECT_TRUE(found.has_value());
-  for (const auto& [series, labels] : *found) {
+  for (const auto& one : *found) {
     column.clear();
-    EXPECT_TRUE(store.read(series, from, to, column).has_value());
-    if (column.size() != 0) out[labels.text()] = {column.t_ms.back(), column.value.back()};
+    EXPECT_TRUE(store.read(one.series, from, to, column).has_value());
+    if (column.size() != 0) out[one.labels.text()] = {column.t_ms.back(), column.value.back()};
   }
   return out;
 }
