@@ -37,6 +37,15 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
   options.bus = {config.collector.bus, config.telemetry.instance, config.collector.insecure};
+  options.statsd = config.collector.statsd;
+  for (auto& row : tallymill::describe(config)) {
+    constexpr std::string_view section = "collector.";
+    if (row.key.starts_with(section))
+      row.key.erase(0, section.size());
+    else if (!row.key.starts_with("log."))
+      continue;
+    options.flags.emplace(std::move(row.key), std::move(row.value));
+  }
   return options;
 }
 
@@ -65,6 +74,11 @@ int main(int argc, char** argv) {
     return fail({Errc::bad_params, "say where the samples rest: --data DIR"},
                 tallymill::exit_usage);
   auto options = options_of(config);
+  if (!config.collector.scrape.empty()) {
+    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
+    if (!jobs) return fail(jobs.error(), tallymill::info(jobs.error().code).exit);
+    options.scrape = std::move(*jobs);
+  }
   if (!config.collector.http_token_file.empty()) {
     auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
     if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);

@@ -47,7 +47,8 @@ Program collector() {
               "tallymill collector: keeps samples and answers PromQL over them, as Prometheus\n"
               "would.\n"
               "\n"
-              "  tallymill collector --data DIR [--http HOST:PORT] ...\n"
+              "  tallymill collector --data DIR [--http HOST:PORT] [--scrape FILE]\n"
+              "                      [--statsd HOST:PORT] ...\n"
               "\n"
               "SIGTERM ends it; what was acknowledged is there when it starts again.\n",
           .sources = {.sections = {"collector"},

@@ -80,6 +80,8 @@ struct Config {
     std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
     std::vector<std::string> bus;  // where processes push what they count; empty: nowhere
+    std::string scrape;  // a file of targets; empty: nobody is asked
+    std::string statsd;  // empty: no such socket
     std::chrono::seconds leak_window{600};
   } collector;
 

@@ -86,6 +86,10 @@ const std::vector<Key<Config>>& table() {
        "a collector's bus, to which what is counted goes each second; none: nowhere"},
       {"telemetry.instance", TM_AT(C, telemetry.instance), "",
        "what this process is called there (default: host and pid)"},
+      {"collector.scrape", TM_AT(C, collector.scrape), "",
+       "a file of targets that are asked for their metrics"},
+      {"collector.statsd", TM_AT(C, collector.statsd), "",
+       "where it takes StatsD datagrams (host:port)"},
 
       {"log.level",
        TM_AT(C, log.level),

@@ -356,6 +356,10 @@ inline constexpr std::uint64_t query_points = 11'000;
 // How long one query may take, and how many are under way or wait.
 inline constexpr std::chrono::milliseconds query_time{120'000};
 inline constexpr std::size_t queries = 64;
+// How long the regular expressions of one selection may take: nothing is stored meanwhile. A
+// million values of a label are judged in a tenth of a second; an expression made to be slow takes
+// hours.
+inline constexpr std::chrono::milliseconds matching_time{2'000};
 // Pushes that wait to be stored; and the ways in which series are written that are known by sight.
 inline constexpr std::size_t writes = 64;
 inline constexpr std::size_t known_raw_labels = 200'000;

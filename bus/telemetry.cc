@@ -211,11 +211,12 @@ class Telemetry::State {
 };
 
 void Telemetry::State::tell(bool last) {
+  // Also without a collector: it is what gives memory back.
+  if (process_) process_->look();
   if (!connected_) {
     away_.add();
     return writer_.skip();
   }
-  if (process_) process_->look();
   snapshots_.clear();
   for (const auto& source : options_.sources) snapshots_.push_back(source());
   snapshots_.push_back(registry_.snapshot());

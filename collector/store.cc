@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <system_error>
 
@@ -231,9 +232,11 @@ Result<std::vector<Source::Found>> Store::select(std::span<const Matcher> matche
                                                  std::int64_t /*to_ms*/) const {
   std::vector<Found> found;
   const std::int64_t step = tiers_.step_ms(from_ms, now_ms());
+  const MatchingTime time;
   const Reading lock = reading();
   for (const SeriesId id : index_.select(matchers))
     found.push_back({id, index_.labels(id), index_.origin(id) == Origin::own_bus ? step : 0});
+  if (auto still = time.check(); !still) return std::unexpected(std::move(still).error());
   return found;
 }
 
@@ -286,6 +289,25 @@ std::vector<std::string> Store::values(std::string_view name,
 std::vector<std::pair<std::string, std::size_t>> Store::values_per_name() const {
   const Reading lock = reading();
   return index_.values_per_name();
+}
+
+Index::Cardinality Store::cardinality(std::size_t most) const {
+  const Reading lock = reading();
+  return index_.cardinality(most);
+}
+
+std::optional<Store::Span> Store::span() const {
+  std::int64_t first = std::numeric_limits<std::int64_t>::max();
+  std::int64_t last = std::numeric_limits<std::int64_t>::min();
+  const Reading lock = reading();
+  for (const auto& part : *parts_) {
+    first = std::min(first, part->info().first_ms);
+    last = std::max(last, part->info().last_ms);
+  }
+  if (frozen_) frozen_->span(first, last);
+  head_->span(first, last);
+  if (first > last) return std::nullopt;
+  return Span{first, last};
 }
 
 Store::Stats Store::stats() const {
