@@ -13,6 +13,9 @@
 //   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each
 //   invariant: frames of a sender are taken in the order of their sequence, of an older incarnation
 //              only while the newer one is gone
+//   invariant: series that it knows have samples younger than any retention, so that the store does
+//              not forget one of them: a sender says all of its own each
+//              limits::telemetry_whole_every periods, and is forgotten within telemetry_forget
 //
 // Threads: one.
 #pragma once
