@@ -38,6 +38,16 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
   options.http.guard.hosts = config.collector.http_hosts;
   options.http.guard.insecure = config.collector.insecure;
   options.http.access_log = config.collector.http_access_log;
+  options.bus = {config.collector.bus, config.telemetry.instance, config.collector.insecure};
+  options.statsd = config.collector.statsd;
+  for (auto& row : tallymill::describe(config)) {
+    constexpr std::string_view section = "collector.";
+    if (row.key.starts_with(section))
+      row.key.erase(0, section.size());
+    else if (!row.key.starts_with("log."))
+      continue;
+    options.flags.emplace(std::move(row.key), std::move(row.value));
+  }
   options.front_http = config.collector.front_http;
   return options;
 }
@@ -55,6 +65,27 @@ tallymill::Result<tallymill::Secret> token_in(const std::string& path) {
   if (one_word) return token;
   return tallymill::fail(Errc::bad_params,
                          fmt::format("'{}' holds no token, which is one word", path));
+}
+
+// What the settings only name.
+tallymill::Status read_files(const Config& config,
+                             tallymill::collector::CollectorOptions& options) {
+  if (!config.collector.scrape.empty()) {
+    auto jobs = tallymill::collector::read_scrape_config(config.collector.scrape);
+    if (!jobs) return std::unexpected(std::move(jobs).error());
+    options.scrape = std::move(*jobs);
+  }
+  if (!config.collector.http_token_file.empty()) {
+    auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
+    if (!tokens) return std::unexpected(std::move(tokens).error());
+    options.http.guard.tokens = std::move(*tokens);
+  }
+  if (!config.collector.front_token_file.empty()) {
+    auto token = token_in(config.collector.front_token_file);
+    if (!token) return std::unexpected(std::move(token).error());
+    options.front_token = std::move(*token);
+  }
+  return {};
 }
 
 int fail(const tallymill::Error& error, int exit_code) {
@@ -82,16 +113,8 @@ int main(int argc, char** argv) {
     return fail({Errc::bad_params, "say where the samples rest: --data DIR"},
                 tallymill::exit_usage);
   auto options = options_of(config);
-  if (!config.collector.http_token_file.empty()) {
-    auto tokens = tallymill::http::Tokens::read(config.collector.http_token_file);
-    if (!tokens) return fail(tokens.error(), tallymill::info(tokens.error().code).exit);
-    options.http.guard.tokens = std::move(*tokens);
-  }
-  if (!config.collector.front_token_file.empty()) {
-    auto token = token_in(config.collector.front_token_file);
-    if (!token) return fail(token.error(), tallymill::info(token.error().code).exit);
-    options.front_token = std::move(*token);
-  }
+  if (auto read = read_files(config, options); !read)
+    return fail(read.error(), tallymill::info(read.error().code).exit);
 
   // Before any thread starts, so that all of them leave these signals to this one.
   sigset_t signals;

@@ -8,13 +8,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
+#include "apps/telemetry.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "bus/endpoints.h"
@@ -52,6 +55,7 @@ tallymill::front::FrontOptions options_of(const Config& config) {
   options.retain.result_bytes = config.front.result_retention.raw();
   options.idempotency_keys = config.front.idempotency_max_keys;
   options.disk_floor = config.front.disk_floor;
+  if (!config.telemetry.endpoint.empty()) options.measured = tallymill::limits::telemetry_period;
   return options;
 }
 
@@ -145,6 +149,12 @@ int main(int argc, char** argv) {
     // HTTP goes last, so that the ends of what is finished reach who waits for them.
     front.on_drained([&] { gateway->drain([&] { front.stop(0); }); });
   }
+  std::vector<std::function<tallymill::metrics::Snapshot()>> sources{
+      [&] { return front.registry().snapshot(); }};
+  if (gateway) sources.emplace_back([&] { return gateway->registry().snapshot(); });
+  auto telemetry =
+      tallymill::apps::start_telemetry(front.context(), config, "front", std::move(sources));
+  if (!telemetry) return fail(telemetry.error(), tallymill::exit_cannot_run);
   front.loop().watch(signal_fd, [&] {
     signalfd_siginfo signal;
     while (::read(signal_fd, &signal, sizeof signal) == sizeof signal) front.drain();
@@ -152,5 +162,7 @@ int main(int argc, char** argv) {
   say_ready();
   const int exit_code = front.run();
   if (gateway) gateway->stop();
+  front.measure();
+  telemetry->reset();
   return exit_code;
 }

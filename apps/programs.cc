@@ -13,14 +13,15 @@ namespace {
 
 Program up() {
   return {.words = "up",
-          .summary = "front and stages as one process tree",
+          .summary = "front, stages and collector as one process tree",
           .about =
-              "tallymill up: the front and its stages as one process tree.\n"
+              "tallymill up: the front, its stages and a collector as one process tree.\n"
               "\n"
               "  tallymill up [FILE] [--KEY VALUE ...]\n"
               "\n"
               "A child that ends is started again. SIGTERM or Ctrl-C: no submit is taken, what\n"
-              "is leased is finished, then all end. A second one ends them at once.\n",
+              "is leased is finished, then all end. A second one ends them at once. Without\n"
+              "a collector, jobs go on all the same.\n",
           .sources = {.sections = {"front"}}};
 }
 
@@ -36,7 +37,7 @@ Program front() {
               "SIGTERM drains it: no submit is taken, what is leased is finished. A second\n"
               "one stops it.\n",
           .sources = {.sections = {"front"},
-                      .reads = {"front.", "run_dir", "data_dir", "log.", "kinds."}}};
+                      .reads = {"front.", "run_dir", "data_dir", "telemetry.", "log.", "kinds."}}};
 }
 
 Program collector() {
@@ -46,10 +47,12 @@ Program collector() {
               "tallymill collector: keeps samples and answers PromQL over them, as Prometheus\n"
               "would.\n"
               "\n"
-              "  tallymill collector --data DIR [--http HOST:PORT] ...\n"
+              "  tallymill collector --data DIR [--http HOST:PORT] [--scrape FILE]\n"
+              "                      [--statsd HOST:PORT] ...\n"
               "\n"
               "SIGTERM ends it; what was acknowledged is there when it starts again.\n",
-          .sources = {.sections = {"collector"}, .reads = {"collector.", "log."}}};
+          .sources = {.sections = {"collector"},
+                      .reads = {"collector.", "telemetry.instance", "log."}}};
 }
 
 Program stage(std::string_view name) {
@@ -78,7 +81,7 @@ Program stage(std::string_view name) {
                                      "where its tcp lane is bound (default: this host's "
                                      "address as --control sees it)"}},
                   .reads = {"front.results", "front.control", "front.insecure", "front.diagnostics",
-                            "stages.prefetch", "run_dir", "data_dir", "log."}}};
+                            "stages.prefetch", "run_dir", "data_dir", "telemetry.", "log."}}};
 }
 
 }  // namespace

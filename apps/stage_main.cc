@@ -11,6 +11,7 @@
 
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
+#include "apps/telemetry.h"
 #include "base/address.h"
 #include "base/config.h"
 #include "base/log.h"
@@ -107,6 +108,9 @@ int stage_main(int argc, char** argv, const std::string& stage,
     return fail_with(worker.error(),
                      worker.error().code == Errc::bad_params ? exit_usage : exit_cannot_run);
   log::info(fmt::format("{} asks for work at {}", (*worker)->incarnation(), control));
+  auto telemetry =
+      start_telemetry((*worker)->context(), config, stage, {[&] { return (*worker)->metrics(); }});
+  if (!telemetry) return fail_with(telemetry.error(), exit_cannot_run);
   (*worker)->run();
   return 0;
 }

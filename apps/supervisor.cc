@@ -94,6 +94,7 @@ int Supervisor::run() {
   while (phase_ == Phase::running || anyone_alive()) {
     wait_for_event(signals);
     reap();
+    end_collector();
     if (clock_.now() >= phase_ends_) {
       log::warn("not everyone has ended in time: killing the rest; nothing accepted is lost");
       enter(Phase::killing);
@@ -250,7 +251,9 @@ void Supervisor::on_signal(int signal) {
 
 void Supervisor::enter(Phase phase) {
   phase_ = phase;
-  const auto is_alive = [](const Child& child) { return child.spec.is_front && child.pid > 0; };
+  const auto is_alive = [](const Child& child) {
+    return child.spec.role == ChildSpec::Role::front && child.pid > 0;
+  };
   switch (phase) {
     case Phase::running:
       return;
@@ -264,21 +267,38 @@ void Supervisor::enter(Phase phase) {
       return;
     case Phase::stopping:
       for (auto& child : children_) child.due.reset();
-      signal_all(SIGTERM, true);
+      signal_role(ChildSpec::Role::stage, SIGTERM);
       phase_ends_ = clock_.now() + options_.stop_bound;
       return;
     case Phase::killing:
       for (auto& child : children_) child.due.reset();
-      signal_all(SIGKILL, false);
+      signal_all(SIGKILL);
       phase_ends_ = Instant::max();
       return;
   }
 }
 
-void Supervisor::signal_all(int signal, bool stages_only) {
+void Supervisor::signal_all(int signal) {
   for (const auto& child : children_) {
-    if (child.pid > 0 && !(stages_only && child.spec.is_front)) ::kill(child.pid, signal);
+    if (child.pid > 0) ::kill(child.pid, signal);
   }
+}
+
+void Supervisor::signal_role(ChildSpec::Role role, int signal) {
+  for (const auto& child : children_) {
+    if (child.pid > 0 && child.spec.role == role) ::kill(child.pid, signal);
+  }
+}
+
+// It hears the last words of all others first.
+void Supervisor::end_collector() {
+  if (phase_ != Phase::stopping || collector_told_) return;
+  const auto speaks = [](const Child& child) {
+    return child.pid > 0 && child.spec.role != ChildSpec::Role::collector;
+  };
+  if (std::ranges::any_of(children_, speaks)) return;
+  collector_told_ = true;
+  signal_role(ChildSpec::Role::collector, SIGTERM);
 }
 
 void Supervisor::reap() {
@@ -306,7 +326,7 @@ void Supervisor::on_death(Child& child, int status) {
                                        : fmt::format("exit {}", WEXITSTATUS(status));
   const bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-  if (phase_ == Phase::draining && child.spec.is_front) {
+  if (phase_ == Phase::draining && child.spec.role == ChildSpec::Role::front) {
     if (!clean) {
       log::error(
           fmt::format("the front did not drain: {}; what it accepted is in its ledger", how));
@@ -317,7 +337,11 @@ void Supervisor::on_death(Child& child, int status) {
   if (phase_ == Phase::stopping || phase_ == Phase::killing) return;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   if (!child.can_run && (code == exit_usage || code == exit_cannot_run || code == exit_not_found)) {
-    return give_up(child, code == exit_usage ? exit_usage : exit_cannot_run);
+    if (child.spec.role != ChildSpec::Role::collector)
+      return give_up(child, code == exit_usage ? exit_usage : exit_cannot_run);
+    log::error(fmt::format("{} cannot run (exit {}): {}; jobs go on without it", child.spec.name,
+                           code,
+                           child.last_lines.empty() ? "it said nothing" : child.last_lines.back()));
   }
   plan_restart(child, fmt::format("pid {}, {} after {:.1f} s", pid, how, seconds(lived)));
 }
@@ -331,7 +355,10 @@ void Supervisor::give_up(const Child& child, int code) {
 
 void Supervisor::plan_restart(Child& child, const std::string& how) {
   const int doublings = std::clamp(child.young_deaths - 1, 0, 20);
-  const Duration bound = std::min(options_.backoff_cap, options_.backoff_base * (1 << doublings));
+  const Duration cap = child.spec.role == ChildSpec::Role::collector
+                           ? options_.collector_backoff_cap
+                           : options_.backoff_cap;
+  const Duration bound = std::min(cap, options_.backoff_base * (1 << doublings));
   const Duration delay(std::uniform_int_distribution<std::int64_t>(0, bound.count())(random_));
   child.due = clock_.now() + delay;
   log::warn(

@@ -1,4 +1,4 @@
-// Supervisor: keeps a front and its stages' workers running as one tree of processes.
+// Supervisor: keeps a front, its stages' workers and a collector running as one tree of processes.
 //
 // A child that dies is started again after a random delay within a bound that doubles while it
 // keeps dying young (full jitter), so that a crash loop costs little and is said aloud. Before the
@@ -8,9 +8,11 @@
 // a byte to the descriptor that TALLYMILL_READY_FD names. A front whose disk fails a moment after
 // its start ends with the code of a port in use, and that one word tells the two apart.
 //
-//   running --SIGTERM--> front told, drains --front gone--> stages told --all gone--> exit 0
+//   running --SIGTERM--> front told, drains --front gone--> stages told --stages gone--> collector
+//   told --all gone--> exit 0
 //   a second SIGTERM, in any state: all are killed, exit 130
 //
+//   invariant: whatever becomes of the collector, the others go on
 //   invariant: no child outlives this process (PR_SET_PDEATHSIG), however that ends
 //   invariant: at most one process per child at any time; a death is written before a restart
 //
@@ -33,8 +35,13 @@
 namespace tallymill::apps {
 
 struct ChildSpec {
-  std::string name;               // "front", "compute-1"
-  bool is_front = false;          // drained first, and the stages only after it
+  enum class Role : std::uint8_t {
+    stage,
+    front,      // drained first, and the stages only after it
+    collector,  // goes last; one that cannot run ends nobody
+  };
+  std::string name;  // "front", "compute-1"
+  Role role = Role::stage;
   std::vector<std::string> argv;  // argv[0] is the program's path
 };
 
@@ -45,6 +52,8 @@ struct SupervisorOptions {
 
   Duration backoff_base = std::chrono::milliseconds(50);
   Duration backoff_cap = std::chrono::seconds(3);
+  // Of a collector: nobody waits for it.
+  Duration collector_backoff_cap = std::chrono::seconds(30);
   // A child that lived this long is not in a crash loop.
   Duration healthy_after = std::chrono::seconds(3);
   // How long the front may drain, and stages may take to end after it, before they are killed.
@@ -91,7 +100,9 @@ class Supervisor {
   void write_death(const Child& child, pid_t pid, int status);
   void plan_restart(Child& child, const std::string& how);
   void give_up(const Child& child, int code);
-  void signal_all(int signal, bool stages_only);
+  void signal_all(int signal);
+  void signal_role(ChildSpec::Role role, int signal);
+  void end_collector();
   void enter(Phase phase);
   [[nodiscard]] bool anyone_alive() const;
   [[nodiscard]] Instant next_due() const;
@@ -103,6 +114,7 @@ class Supervisor {
   Phase phase_ = Phase::running;
   Instant phase_ends_ = Instant::max();  // when patience with it is over
   int exit_code_ = 0;
+  bool collector_told_ = false;          // to end
   std::deque<std::string> death_files_;  // oldest first; bounded
 };
 

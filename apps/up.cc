@@ -1,4 +1,5 @@
-// tallymill up [FILE]: front and stages as one process tree, from one YAML file or the defaults.
+// tallymill up [FILE]: front, stages and collector as one process tree, from one YAML file or the
+// defaults.
 //
 // 1. Read the settings, make the folders, refuse a second `up` on them and a port in use.
 // 2. Supervise (apps/supervisor.h) the programs that lie beside this one. They get the addresses as
@@ -39,24 +40,57 @@ std::map<std::string, std::string> child_environment(const LoadedConfig& loaded)
   return out;
 }
 
+bool has_collector(const Config& config) { return config.collector.http != "off"; }
+
+// Where the collector of this tree listens, preferred to its ports.
+std::string collector_bus(const Config& config) {
+  return fmt::format("ipc://{}/telemetry.sock", fs::absolute(config.run_dir).string());
+}
+
+ChildSpec collector_of(const Config& config, const fs::path& programs) {
+  std::string bus = collector_bus(config);
+  for (const std::string& more : config.collector.bus) bus += "," + more;
+  const std::string data =
+      config.collector.data.empty() ? config.data_dir + "/collector" : config.collector.data;
+  ChildSpec spec{"collector",
+                 ChildSpec::Role::collector,
+                 {programs / "tallymill-collector", "--http", config.collector.http, "--data", data,
+                  "--bus", bus, "--telemetry.instance", "collector"}};
+  // Who vouches for a front with a certificate is said in the collector's own settings.
+  if (config.collector.front_http.empty() && config.front.http != "off" &&
+      config.front.http_certificate.empty())
+    spec.argv.insert(spec.argv.end(), {"--front-http", config.front.http});
+  if (config.collector.http_token_file.empty() && !config.front.http_token_file.empty())
+    spec.argv.insert(spec.argv.end(), {"--http-token-file", config.front.http_token_file});
+  return spec;
+}
+
 std::vector<ChildSpec> children_of(const Config& config, const fs::path& programs) {
+  const std::string telemetry = !config.telemetry.endpoint.empty() ? config.telemetry.endpoint
+                                : has_collector(config)            ? collector_bus(config)
+                                                                   : "";
   const std::vector<std::string> common{"--results",          config.front.results, "--control",
                                         config.front.control, "--run-dir",          config.run_dir,
                                         "--data-dir",         config.data_dir};
   std::vector<ChildSpec> children;
-  const auto add = [&](std::string name, const char* program, bool is_front) -> ChildSpec& {
+  const auto add = [&](std::string name, const char* program,
+                       ChildSpec::Role role = ChildSpec::Role::stage) -> ChildSpec& {
     std::vector<std::string> argv{programs / program};
     argv.insert(argv.end(), common.begin(), common.end());
-    return children.emplace_back(ChildSpec{std::move(name), is_front, std::move(argv)});
+    // The name outlives each of its processes, and so do its series.
+    if (!telemetry.empty())
+      argv.insert(argv.end(), {"--telemetry.endpoint", telemetry, "--telemetry.instance", name});
+    return children.emplace_back(ChildSpec{std::move(name), role, std::move(argv)});
   };
-  auto& front = add("front", "tallymill-front", true);
+  if (has_collector(config)) children.push_back(collector_of(config, programs));
+  auto& front = add("front", "tallymill-front", ChildSpec::Role::front);
   front.argv.insert(front.argv.end(),
                     {"--listen", config.front.listen, "--http", config.front.http});
   for (int i = 1; i <= config.stages.compute.workers; ++i) {
-    add(fmt::format("compute-{}", i), "tallymill-stage-compute", false);
+    add(fmt::format("compute-{}", i), "tallymill-stage-compute");
   }
   for (int i = 1; i <= config.stages.image.workers; ++i) {
-    add(fmt::format("image-{}", i), "tallymill-stage-image", false);
+    add(fmt::format("image-{}", i), "tallymill-stage-image");
   }
   return children;
 }
@@ -130,6 +164,7 @@ int run(int argc, char** argv) {
   log::info(fmt::format("front at {}, HTTP at {}, {} compute and {} image workers; data in {}",
                         config.front.listen, config.front.http, config.stages.compute.workers,
                         config.stages.image.workers, config.data_dir));
+  if (has_collector(config)) log::info(fmt::format("metrics at http://{}", config.collector.http));
   SupervisorOptions options;
   options.run_dir = config.run_dir;
   options.environment = child_environment(*loaded);

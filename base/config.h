@@ -79,10 +79,18 @@ struct Config {
     std::chrono::days retention{35};
     std::chrono::days long_tier{0};
     std::int64_t max_series = 100'000;
-    std::string front_http;  // what /v1 is forwarded to; empty: nothing
+    std::vector<std::string> bus;  // where processes push what they count; empty: nowhere
+    std::string scrape;            // a file of targets; empty: nobody is asked
+    std::string statsd;            // empty: no such socket
+    std::string front_http;        // what /v1 is forwarded to; empty: nothing
     std::string front_token_file;
     std::chrono::seconds leak_window{600};
   } collector;
+
+  struct Telemetry {
+    std::string endpoint;  // the collector's bus; empty: nothing is sent
+    std::string instance;  // empty: host and pid
+  } telemetry;
 
   struct Log {
     std::string level = "info";

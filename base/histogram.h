@@ -79,6 +79,21 @@ inline constexpr std::array<std::uint64_t, le_bound_count> le_bounds_ns = [] {
   return bounds;
 }();
 
+// Which of the classic buckets a slab's bucket is part of: the first whose bound is not below it;
+// le_bound_count is +Inf.
+template <int SubBits>
+inline constexpr auto le_of_bucket = [] {
+  using Layout = SlabLayout<SubBits>;
+  std::array<std::uint8_t, Layout::buckets> of{};
+  std::uint8_t le = 0;
+  for (std::size_t i = 0; i < Layout::buckets; ++i) {
+    while (le < le_bound_count && Layout::upper(i) > le_bounds_ns[le]) ++le;
+    of[i] = le;
+  }
+  of.back() = le_bound_count;
+  return of;
+}();
+
 template <int SubBits>
 class LogHistogram {
  public:

@@ -356,6 +356,10 @@ inline constexpr std::uint64_t query_points = 11'000;
 // How long one query may take, and how many are under way or wait.
 inline constexpr std::chrono::milliseconds query_time{120'000};
 inline constexpr std::size_t queries = 64;
+// How long the regular expressions of one selection may take: nothing is stored meanwhile. A
+// million values of a label are judged in a tenth of a second; an expression made to be slow takes
+// hours.
+inline constexpr std::chrono::milliseconds matching_time{2'000};
 // Pushes that wait to be stored; and the ways in which series are written that are known by sight.
 inline constexpr std::size_t writes = 64;
 inline constexpr std::size_t known_raw_labels = 200'000;
@@ -732,6 +736,34 @@ inline constexpr std::size_t statsd_sets = 64;
 inline constexpr std::size_t statsd_set_values = 16'384;
 // The smallest sample rate: one line then stands for a million.
 inline constexpr double statsd_min_rate = 1e-6;
+
+// ---- telemetry: what processes count, over the bus (bus/telemetry.h, collector/telemetry_door.h)
+
+// How often a process says what changed; and each of so many times it says all again, so that who
+// missed something knows it 10 s later.
+inline constexpr std::chrono::milliseconds telemetry_period{1'000};
+inline constexpr int telemetry_whole_every = 10;
+// Frames that wait in a sender for a collector that is slow: what is older is of no use.
+inline constexpr int telemetry_out_queue = 4;
+// Frames of one sender that wait in the collector: half a minute's worth.
+inline constexpr int telemetry_in_queue = 32;
+// How long a process that ends waits for its last frame to leave.
+inline constexpr std::chrono::milliseconds telemetry_linger{100};
+// One frame: ten thousand metrics with their texts and all buckets that there may be.
+inline constexpr Bytes telemetry_frame_bytes = 4_MiB;
+// Metrics of one process, by their numbers. A histogram is one here and 28 series in the store.
+inline constexpr std::uint32_t telemetry_series = 10'000;
+// And its histograms' buckets that are not empty: a thousand of them with a quarter filled. Who
+// reads them has 16 bytes for each.
+inline constexpr std::size_t telemetry_buckets = 200'000;
+// What a process calls its job and itself.
+inline constexpr std::size_t telemetry_name_bytes = 128;
+// Processes that a collector listens to at a time; the one that is gone for longest makes room.
+inline constexpr std::size_t telemetry_senders = 1'024;
+// So many periods without a frame, and a process is gone: its series end there.
+inline constexpr int telemetry_missing = 3;
+// How long `up` of a process that is gone is told to be 0.
+inline constexpr std::chrono::milliseconds telemetry_forget{3'600'000};
 
 // ---- the collector: the host and what is made of it ----
 

@@ -91,27 +91,37 @@ std::string_view unit_name(Unit unit) {
 
 double in_seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
+// ` # {job_id="42"} 0.021 1700000000.123`; nothing for a bucket without one.
+std::string exemplar(const Snapshot::Distribution& of, std::size_t le) {
+  const auto found = std::ranges::find(of.exemplars, le, &Snapshot::Exemplar::le);
+  if (found == of.exemplars.end()) return {};
+  return fmt::format(" # {{job_id=\"{}\"}} {} {}.{:03}", found->job.raw(), found->seconds,
+                     found->t_ms / 1000, found->t_ms % 1000);
+}
+
 void write_distribution(fmt::memory_buffer& out, const std::string& name,
-                        const Snapshot::Distribution& of) {
+                        const Snapshot::Distribution& of, bool with_exemplars) {
   const auto counts = of.histogram.le_counts();
   const auto to = std::back_inserter(out);
-  for (std::size_t i = 0; i < le_bound_count; ++i) {
-    const std::string le = fmt::format("{}", in_seconds(le_bounds_ns[i]));
-    fmt::format_to(to, "{} {}\n", series(name + "_bucket", of.labels, le), counts[i]);
-  }
   const std::uint64_t all = of.histogram.count();
-  fmt::format_to(to, "{} {}\n", series(name + "_bucket", of.labels, "+Inf"), all);
+  for (std::size_t i = 0; i <= le_bound_count; ++i) {
+    const bool last = i == le_bound_count;
+    const std::string le = last ? "+Inf" : fmt::format("{}", in_seconds(le_bounds_ns[i]));
+    fmt::format_to(to, "{} {}{}\n", series(name + "_bucket", of.labels, le), last ? all : counts[i],
+                   with_exemplars ? exemplar(of, i) : std::string());
+  }
   fmt::format_to(to, "{} {}\n", series(name + "_sum", of.labels),
                  in_seconds(of.histogram.sum_ns()));
   fmt::format_to(to, "{} {}\n", series(name + "_count", of.labels), all);
 }
 
-void write_samples(fmt::memory_buffer& out, const Snapshot::Family& family) {
+void write_samples(fmt::memory_buffer& out, const Snapshot::Family& family, bool with_exemplars) {
   for (const auto& sample : family.samples) {
     fmt::format_to(std::back_inserter(out), "{} {}\n", series(family.name, sample.labels),
                    sample.value);
   }
-  for (const auto& one : family.distributions) write_distribution(out, family.name, one);
+  for (const auto& one : family.distributions)
+    write_distribution(out, family.name, one, with_exemplars);
 }
 
 }  // namespace
@@ -124,6 +134,20 @@ ProbeHistogram Histogram::read() const {
   }
   copy.add_sum(sum_ns_.load(std::memory_order_relaxed));
   return copy;
+}
+
+std::vector<Histogram::Exemplar> Histogram::exemplars() const {
+  std::vector<Exemplar> all;
+  for (std::size_t le = 0; le < slots_.size(); ++le) {
+    const Slot& slot = slots_[le];
+    const std::uint64_t before = slot.version.load(std::memory_order_acquire);
+    if (before == 0 || before % 2 == 1) continue;
+    const Exemplar read{le, slot.ns.load(std::memory_order_acquire),
+                        JobId(slot.job.load(std::memory_order_acquire)),
+                        instant_from_ns(slot.at.load(std::memory_order_acquire))};
+    if (slot.version.load(std::memory_order_relaxed) == before) all.push_back(read);
+  }
+  return all;
 }
 
 // Deques: a metric keeps its address while others are added.
@@ -201,6 +225,8 @@ Registry::Family& Registry::family(std::string_view name, std::string_view help,
 }
 
 Snapshot Registry::snapshot() const {
+  const SystemClock clock;
+  const std::int64_t wall_ahead_ns = to_ns(clock.wall()) - to_ns(clock.now());
   const std::lock_guard lock(families_mutex_);
   Snapshot out;
   out.families.reserve(families_.size());
@@ -217,7 +243,10 @@ Snapshot Registry::snapshot() const {
     }
     for (const auto& [labels, gauge] : from->gauges) to.samples.push_back({labels, gauge.value()});
     for (const auto& [labels, histogram] : from->histograms) {
-      to.distributions.push_back({labels, histogram.read()});
+      auto& one = to.distributions.emplace_back(labels, histogram.read());
+      for (const Histogram::Exemplar& exemplar : histogram.exemplars())
+        one.exemplars.push_back({exemplar.le, in_seconds(exemplar.ns), exemplar.job,
+                                 (to_ns(exemplar.at) + wall_ahead_ns) / 1'000'000});
     }
   }
   return out;
@@ -228,7 +257,7 @@ std::string to_prometheus(const Snapshot& snapshot) {
   for (const auto& family : snapshot.families) {
     fmt::format_to(std::back_inserter(out), "# HELP {} {}\n# TYPE {} {}\n", family.name,
                    escaped(family.help, false), family.name, type_name(family.type));
-    write_samples(out, family);
+    write_samples(out, family, false);
   }
   return fmt::to_string(out);
 }
@@ -245,7 +274,7 @@ std::string to_openmetrics(const Snapshot& snapshot) {
     if (family.unit != Unit::none)
       fmt::format_to(to, "# UNIT {} {}\n", name, unit_name(family.unit));
     fmt::format_to(to, "# HELP {} {}\n", name, escaped(family.help, true));
-    write_samples(out, family);
+    write_samples(out, family, true);
   }
   return fmt::to_string(out);
 }

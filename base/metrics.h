@@ -30,6 +30,7 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "base/units.h"
 
 namespace tallymill::metrics {
 
@@ -58,22 +59,59 @@ class alignas(cache_line) Gauge {
   std::atomic<double> value_{0};
 };
 
-// How long things took, every one of them, never sampled.
+// How long things took, every one of them, never sampled; and of each classic bucket the job that
+// was counted in it last.
 class alignas(cache_line) Histogram {
  public:
   using Layout = ProbeHistogram::Layout;
 
   // A negative length (two clocks that disagree) counts as 0.
-  void record(Duration length) {
-    const auto ns = static_cast<std::uint64_t>(length.count() < 0 ? 0 : length.count());
-    bump(slab_[Layout::index(ns)], 1);
-    bump(sum_ns_, ns);
+  void record(Duration length) { (void)count(length); }
+  // The same, and `job` is its bucket's exemplar. `at`: when it was over, a reading that the caller
+  // has anyway.
+  void record(Duration length, JobId job, Instant at) {
+    const auto [bucket, ns] = count(length);
+    slots_[le_of_bucket<4>[bucket]].write(ns, job.raw(), to_ns(at));
   }
 
   // Count and buckets agree with one another; the sum may be ahead or behind by one event.
   [[nodiscard]] ProbeHistogram read() const;
 
+  struct Exemplar {
+    std::size_t le = 0;  // which bucket; le_bound_count is +Inf
+    std::uint64_t ns = 0;
+    JobId job;
+    Instant at;
+  };
+  // Of each bucket that has one; one that is being written at this very moment is left out.
+  [[nodiscard]] std::vector<Exemplar> exemplars() const;
+
  private:
+  // Numbered at each write, odd while it lasts: who reads one number before and after, and an even
+  // one, has read what belongs together. Each store but the first releases those before it.
+  struct Slot {
+    std::atomic<std::uint64_t> version{0};
+    std::atomic<std::uint64_t> ns{0};
+    std::atomic<std::int64_t> job{0};
+    std::atomic<std::int64_t> at{0};
+
+    void write(std::uint64_t new_ns, std::int64_t new_job, std::int64_t new_at) {
+      const std::uint64_t before = version.load(std::memory_order_relaxed);
+      version.store(before + 1, std::memory_order_relaxed);
+      ns.store(new_ns, std::memory_order_release);
+      job.store(new_job, std::memory_order_release);
+      at.store(new_at, std::memory_order_release);
+      version.store(before + 2, std::memory_order_release);
+    }
+  };
+
+  std::pair<std::size_t, std::uint64_t> count(Duration length) {
+    const auto ns = static_cast<std::uint64_t>(length.count() < 0 ? 0 : length.count());
+    const std::size_t bucket = Layout::index(ns);
+    bump(slab_[bucket], 1);
+    bump(sum_ns_, ns);
+    return {bucket, ns};
+  }
   using Cell = std::atomic<std::uint64_t>;
   static void bump(Cell& cell, std::uint64_t by) {
     cell.store(cell.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -81,6 +119,7 @@ class alignas(cache_line) Histogram {
 
   Cell sum_ns_{0};
   std::array<Cell, Layout::buckets> slab_{};
+  std::array<Slot, le_bound_count + 1> slots_{};
 };
 
 enum class Type : std::uint8_t { counter, gauge, histogram };
@@ -95,9 +134,16 @@ struct Snapshot {
     Labels labels;
     double value = 0;
   };
+  struct Exemplar {
+    std::size_t le = 0;  // as Histogram::Exemplar
+    double seconds = 0;
+    JobId job;
+    std::int64_t t_ms = 0;  // since 1970
+  };
   struct Distribution {
     Labels labels;
     ProbeHistogram histogram;
+    std::vector<Exemplar> exemplars;  // by bucket
   };
   struct Family {
     std::string name;
@@ -140,7 +186,8 @@ class Registry {
 // The text exposition format 0.0.4: what /metrics answers and `snapshot --prometheus` prints.
 [[nodiscard]] std::string to_prometheus(const Snapshot& snapshot);
 
-// OpenMetrics 1.0.0 but for its last line, which goes behind the last of several snapshots.
+// OpenMetrics 1.0.0, with exemplars, but for its last line, which goes behind the last of several
+// snapshots.
 [[nodiscard]] std::string to_openmetrics(const Snapshot& snapshot);
 inline constexpr std::string_view openmetrics_end = "# EOF\n";
 

@@ -7,7 +7,7 @@ are killed with -9 and start again, VictoriaMetrics flushes and merges, and all 
 same queries in turn. Ratios are of readings of one round. What each row is: docs/benchmarks.md.
 
 usage: collector.py PROGRAMS [--rounds N] [--steps N] [--only ROW]...
-rows: ingest disk kill rate quantile count topk rss ready
+rows: ingest bus disk kill rate quantile count topk rss ready statsd
 """
 
 import argparse
@@ -41,7 +41,7 @@ QUERIES = {
     "count": ('count({job="mill"})', False),
     "topk": ("topk(5, rate(mill_jobs_total[5m]))", False),
 }
-ROWS = ["ingest", "disk", "kill", *QUERIES, "rss", "ready"]
+ROWS = ["ingest", "bus", "disk", "kill", *QUERIES, "rss", "ready", "statsd"]
 
 
 def bytes_of(folder):
@@ -146,11 +146,13 @@ class Server:
 class Ours(Server):
     name = "ours"
     programs = None
+    bus = None  # its endpoint
 
     def command(self):
-        statsd = ["--statsd", f"127.0.0.1:{self.statsd}"] if self.statsd else []
+        doors = ["--statsd", f"127.0.0.1:{self.statsd}"] if self.statsd else []
+        doors += ["--bus", self.bus] if self.bus else []
         return [self.programs / "tallymill-collector", "--http", f"127.0.0.1:{self.port}", "--data", self.data,
-                "--log.level", "error", *statsd]
+                "--log.level", "error", *doors]
 
     def metric(self, name):
         text = self.ask("GET", "/metrics")[1].decode()
@@ -264,6 +266,11 @@ class Bench:
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 
+    def has_statsd(self):
+        said = subprocess.run([self.programs / "tallymill-collector", "--help"], capture_output=True, text=True,
+                              timeout=30, check=True)
+        return "--statsd" in said.stdout
+
     def keep(self, what, unit, who, value):
         self.figures.setdefault((what, unit), {}).setdefault(who, []).append(value)
 
@@ -374,7 +381,9 @@ class Bench:
         if self.wants("kill"):
             for kind in KINDS:
                 self.kill(kind, home)
-        if self.wants("statsd"):
+        if self.wants("bus"):
+            self.bus(home)
+        if self.wants("statsd") and self.has_statsd():
             self.events(home)
         shutil.rmtree(home)
 
@@ -401,15 +410,40 @@ class Bench:
         server.end(signal.SIGKILL)
         shutil.rmtree(home / "killed")
 
+    def bus(self, home):
+        """The same samples as two processes tell them over our own bus, until all are stored; and by remote write."""
+        rates = []
+        for over_bus in (True, False):
+            place = home / ("bus" if over_bus else "http")
+            place.mkdir()
+            server = Ours(place)
+            server.bus = f"ipc://{place}/bus"
+            server.start()
+            server.settle()
+            if over_bus:
+                said = self.run_load("bus", server.bus, self.steps, self.end * 1000)
+                stored = "tallymill_collector_telemetry_samples_total"
+                until(lambda: server.metric(stored) >= said["samples"], 60, "all samples of the bus are stored")
+                rates.append(said["samples"] / (time.monotonic() - said["begin"]))
+                self.keep("own bus", "samples/s", "ours", rates[0])
+                self.keep("own bus, bytes a sample", "B", "ours", said["bytes"] / said["samples"])
+            else:
+                said = self.run_load("push", self.folder / "requests", server.port)
+                rates.append(self.samples / said["seconds"])
+            server.end(signal.SIGKILL)
+        self.keep("own bus / remote write", "x", "ours", rates[0] / rates[1])
+
     def events(self, home):
         """StatsD flat out for some seconds: the server on one core, who sends on another."""
+        place = home / "statsd"
+        place.mkdir()
         for kind in (Ours, Netdata):
-            server = kind(home)
+            server = kind(place)
             server.statsd = free_ports(1, socket.SOCK_DGRAM)[0]
             server.start(core=0)
             # Netdata tells rates, and the first of them only of a name that it knows.
             self.run_load("statsd", server.statsd, 1)
-            time.sleep(2.5)
+            time.sleep(4)
             before = server.metric("tallymill_collector_statsd_lines_total") if kind is Ours else 0
             drops = dropped_datagrams(server.statsd)
             said = self.run_load("statsd", server.statsd, EVENT_SECONDS)
@@ -417,7 +451,7 @@ class Bench:
             if kind is Ours:
                 taken = server.metric("tallymill_collector_statsd_lines_total") - before
             else:
-                taken = server.events(EVENT_SECONDS + 4)
+                taken = server.events(EVENT_SECONDS + 3)
             self.keep("StatsD, taken", "events/s", server.name, taken / said["seconds"])
             self.keep("StatsD, sent", "events/s", server.name, said["sent"] / said["seconds"])
             self.keep("StatsD, dropped by the system", "datagrams/s", server.name,

@@ -2,6 +2,7 @@
 //
 // usage: bench_collector_load make FILE STEPS END_MS     remote write requests, in FILE
 //        bench_collector_load push FILE PORT             sends them over two connections
+//        bench_collector_load bus ENDPOINT STEPS END_MS  the same as telemetry of two processes
 //        bench_collector_load statsd PORT SECONDS        counts, flat out
 //        bench_collector_load seal FOLDER                seals and merges a store that nobody has
 //        open
@@ -26,7 +27,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -34,9 +35,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "bench/collector_bus.h"
 #include "bench/collector_samples.h"
 #include "bench/figures.h"
-#include "collector/mapping.h"
 #include "collector/store.h"
 #include "tests/collector/write_request.h"
 
@@ -183,10 +184,10 @@ Pushed push_over(std::uint16_t port, const std::vector<std::string_view>& bodies
 }
 
 void push(const char* file, std::uint16_t port) {
-  const auto mapped = Mapping::of(file);
-  TM_CHECK(mapped.has_value());
+  std::ifstream in(file, std::ios::binary);
+  const std::string requests{std::istreambuf_iterator<char>(in), {}};
   std::array<std::vector<std::string_view>, connections> bodies;
-  for (std::string_view rest = mapped->bytes(); !rest.empty();) {
+  for (std::string_view rest = requests; !rest.empty();) {
     std::uint32_t head[2];
     std::memcpy(head, rest.data(), sizeof head);
     bodies[head[0]].push_back(rest.substr(sizeof head, head[1]));
@@ -288,13 +289,16 @@ int main(int argc, char** argv) {
     make(argv[2], number<std::size_t>(argv[3]), number<std::int64_t>(argv[4]));
   } else if (what == "push" && argc == 4) {
     push(argv[2], number<std::uint16_t>(argv[3]));
+  } else if (what == "bus" && argc == 5) {
+    tallymill::bench::push_bus(argv[2], number<std::size_t>(argv[3]),
+                               number<std::int64_t>(argv[4]));
   } else if (what == "statsd" && argc == 4) {
     statsd(number<std::uint16_t>(argv[2]), number<double>(argv[3]));
   } else if (what == "seal" && argc == 3) {
     seal(argv[2]);
   } else {
     fmt::print(stderr,
-               "usage: bench_collector_load make|push|statsd|seal ...; its source says how\n");
+               "usage: bench_collector_load make|push|bus|statsd|seal ...; its source says how\n");
     return 2;
   }
 }

@@ -43,23 +43,37 @@ Wiring wiring_of(Role role) {
       return {socket_type::pull, true, unused, limits::lane_queue};
     case Role::lane_out:
       return {socket_type::push, false, limits::lane_queue, unused, false};
+    case Role::telemetry_in:
+      return {socket_type::pull, true, unused, limits::telemetry_in_queue};
+    case Role::telemetry_out:
+      return {socket_type::push, false, limits::telemetry_out_queue, unused};
   }
   TM_CHECK(false);
 }
 
 int ms(std::chrono::milliseconds t) { return static_cast<int>(t.count()); }
 
+// How long a socket that is closed may still write what it was given. What lies in a lane belongs
+// to a worker that is gone.
+std::chrono::milliseconds linger_of(Role role) {
+  if (role == Role::lane_out) return std::chrono::milliseconds(0);
+  return role == Role::telemetry_out ? limits::telemetry_linger : limits::linger;
+}
+
+Bytes largest_frame(Role role) {
+  return role == Role::telemetry_in ? limits::telemetry_frame_bytes : limits::max_zmq_frame_bytes;
+}
+
 void set_options(zmq::socket_t& socket, Role role, const Wiring& wiring,
                  const SocketOptions& options) {
   socket.set(zmq::sockopt::sndhwm, wiring.out_queue);
   socket.set(zmq::sockopt::rcvhwm, wiring.in_queue);
-  socket.set(zmq::sockopt::maxmsgsize, limits::max_zmq_frame_bytes.raw());
+  socket.set(zmq::sockopt::maxmsgsize, largest_frame(role).raw());
   socket.set(zmq::sockopt::handshake_ivl, ms(limits::handshake));
   socket.set(zmq::sockopt::heartbeat_ivl, ms(limits::zmtp_heartbeat));
   socket.set(zmq::sockopt::heartbeat_timeout, ms(limits::zmtp_timeout));
   socket.set(zmq::sockopt::heartbeat_ttl, ms(limits::zmtp_timeout));
-  // What lies in a lane when it is closed belongs to a worker that is gone.
-  socket.set(zmq::sockopt::linger, role == Role::lane_out ? 0 : ms(limits::linger));
+  socket.set(zmq::sockopt::linger, ms(linger_of(role)));
   if (wiring.type == zmq::socket_type::router) {
     // Unknown peers and full queues are errors, not silence; and a client that comes back under
     // its old routing id takes its place again.

@@ -6,6 +6,7 @@
 //   control   front     ROUTER     worker            DEALER   routing id = incarnation
 //   results   front     PULL       worker            PUSH
 //   lane      worker    PULL       front, worker     PUSH     one per incarnation and lane number
+//   telemetry collector PULL       every process     PUSH
 //
 // A connecting socket queues nothing while it is not connected (IMMEDIATE): what it cannot send now
 // is refused with busy, and the sender decides. Queued messages would come to a peer that was
@@ -31,8 +32,10 @@ enum class Role : std::uint8_t {
   worker_control,
   front_results,
   worker_results,
-  lane_in,   // at the worker
-  lane_out,  // at whoever sends to it: use Lane (lane.h)
+  lane_in,        // at the worker
+  lane_out,       // at whoever sends to it: use Lane (lane.h)
+  telemetry_in,   // at the collector
+  telemetry_out,  // at everybody: use Telemetry (telemetry.h)
 };
 
 struct SocketOptions {

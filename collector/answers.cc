@@ -29,14 +29,6 @@ std::string as_utf8(std::string_view text) {
   return whole;
 }
 
-// Seconds, with milliseconds where there are some.
-void append_time(std::string& to, std::int64_t t_ms) {
-  const std::int64_t rest = t_ms % 1000;
-  if (t_ms < 0 && t_ms > -1000) to += '-';
-  fmt::format_to(std::back_inserter(to), "{}", t_ms / 1000);
-  if (rest != 0) fmt::format_to(std::back_inserter(to), ".{:03}", rest < 0 ? -rest : rest);
-}
-
 void append_point(std::string& to, std::int64_t t_ms, double value) {
   to += '[';
   append_time(to, t_ms);
@@ -97,6 +89,13 @@ int status_of(std::string_view type) {
 }
 
 }  // namespace
+
+void append_time(std::string& to, std::int64_t t_ms) {
+  const std::int64_t rest = t_ms % 1000;
+  if (t_ms < 0 && t_ms > -1000) to += '-';
+  fmt::format_to(std::back_inserter(to), "{}", t_ms / 1000);
+  if (rest != 0) fmt::format_to(std::back_inserter(to), ".{:03}", rest < 0 ? -rest : rest);
+}
 
 void append_json(std::string& to, std::string_view text) {
   if (!is_utf8(text)) return append_json(to, as_utf8(text));  // a query may say any bytes

@@ -28,6 +28,8 @@ enum class Fault : std::uint8_t { request, execution };
 [[nodiscard]] std::string data_of(std::span<const promql::RawSeries> raw);
 
 void append_json(std::string& to, std::string_view text);
+// Seconds, with milliseconds where there are some.
+void append_time(std::string& to, std::int64_t t_ms);
 void append_json(std::string& to, const Labels& labels);
 
 }  // namespace tallymill::collector

@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <limits>
-#include <set>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "collector/answers.h"
-#include "collector/labels_check.h"
+#include "collector/csv.h"
 #include "collector/noted.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
@@ -79,40 +77,23 @@ Result<Grid> grid_of(const Parameters& said) {
   return Grid{*start, **step, static_cast<std::size_t>(steps) + 1, *end};
 }
 
-// The selectors of match[]; one that fits every series where there are none.
-Result<std::vector<std::vector<Matcher>>> selectors_of(const Parameters& said, bool needed) {
-  std::vector<std::vector<Matcher>> all;
-  for (const std::string_view text : said.all("match[]")) {
-    auto matchers = promql::parse_selector(text);
-    if (!matchers) return std::unexpected(in_parameter("match[]", matchers.error()));
-    all.push_back(std::move(*matchers));
-  }
-  if (all.empty() && needed) return fail(Errc::bad_params, "no match[] parameter provided");
-  if (all.empty()) all.emplace_back();
-  return all;
+// Which form the answer has: `format`, else what Accept prefers.
+Result<bool> wants_csv(const Parameters& said, const http::Request& request) {
+  const std::string_view format = said.get("format");
+  if (format == "csv" || format == "json") return format == "csv";
+  if (!format.empty())
+    return fail(Errc::bad_params,
+                fmt::format("invalid parameter \"format\": not supported value \"{}\"", format));
+  const std::string accept = request.headers.list("Accept");
+  return http::weight_of(accept, "text/csv") > http::weight_of(accept, "application/json");
 }
 
-// Each series that one of the selectors fits, once, in the order of their labels.
-Result<std::set<Labels>> found(const Source& source,
-                               const std::vector<std::vector<Matcher>>& selectors,
-                               std::int64_t from_ms, std::int64_t to_ms) {
-  std::set<Labels> all;
-  for (const auto& matchers : selectors) {
-    auto some = source.select(matchers, from_ms, to_ms);
-    if (!some) return std::unexpected(std::move(some).error());
-    for (Source::Found& one : *some) all.insert(std::move(one.labels));
-  }
-  return all;
-}
-
-template <class Range>
-std::string texts_json(const Range& texts) {
-  std::string data = "[";
-  for (const auto& text : texts) {
-    if (data.size() > 1) data += ',';
-    append_json(data, std::string_view(text));
-  }
-  return data + "]";
+http::Response table(Result<std::string> csv) {
+  if (!csv) return failure(csv.error(), Fault::execution);
+  http::Response response{.type = std::string(csv_type)};
+  response.headers.add("Content-Disposition", "attachment; filename=\"query.csv\"");
+  response.body = http::Body(std::move(*csv));
+  return response;
 }
 
 }  // namespace
@@ -139,8 +120,9 @@ void Api::add_routes(http::Router& router) {
   row(router, "/api/v1/series", &Api::series, true);
   row(router, "/api/v1/labels", &Api::labels, true);
   row(router, "/api/v1/label/{name}/values", &Api::label_values, false);
+  row(router, "/api/v1/query_exemplars", &Api::query_exemplars, true);
+  row(router, "/federate", &Api::federate, false);
   row(router, "/api/v1/format_query", &Api::format_query, true);
-  row(router, "/api/v1/status/buildinfo", &Api::build_info, false);
 }
 
 void Api::start(http::Server& server) {
@@ -164,27 +146,33 @@ void Api::run(http::Answer answer, Work work) {
     held->send(failure({Errc::busy, "too many queries wait: come again later"}, Fault::execution));
 }
 
-void Api::query(const Parameters& said, const http::Request&, http::Answer answer) {
+void Api::query(const Parameters& said, const http::Request& request, http::Answer answer) {
+  const auto csv = wants_csv(said, request);
+  if (!csv) return answer.send(failure(csv.error(), Fault::request));
   const auto at = said.time_ms("time", now_ms());
   if (!at) return answer.send(failure(at.error(), Fault::request));
   auto read = asked_of(said);
   if (!read) return answer.send(failure(read.error(), Fault::request));
   auto asked = std::make_shared<Asked>(std::move(*read));
-  run(std::move(answer), [this, asked, at = *at](const std::atomic<bool>& cancelled) {
+  run(std::move(answer), [this, asked, at = *at, csv = *csv](const std::atomic<bool>& cancelled) {
     asked->options.cancelled = &cancelled;
     const Noted source(source_);
     if (asked->node->type == promql::Type::matrix) {
       const auto raw = promql::evaluate_raw(*asked->node, at, source, asked->options);
-      return raw ? success(data_of(*raw)) : failure(raw.error(), Fault::execution);
+      if (!raw) return failure(raw.error(), Fault::execution);
+      return csv ? table(csv_of(*raw)) : success(data_of(*raw));
     }
     const Grid grid{at, 1, 1};
     const auto value = promql::evaluate(*asked->node, grid, source, asked->options);
-    return value ? success(data_of(*value, grid, true), source.warnings(*asked->node, 0))
-                 : failure(value.error(), Fault::execution);
+    if (!value) return failure(value.error(), Fault::execution);
+    if (csv) return table(csv_of(*value, grid));
+    return success(data_of(*value, grid, true), source.warnings(*asked->node, 0));
   });
 }
 
-void Api::query_range(const Parameters& said, const http::Request&, http::Answer answer) {
+void Api::query_range(const Parameters& said, const http::Request& request, http::Answer answer) {
+  const auto csv = wants_csv(said, request);
+  if (!csv) return answer.send(failure(csv.error(), Fault::request));
   const auto grid = grid_of(said);
   if (!grid) return answer.send(failure(grid.error(), Fault::request));
   auto read = asked_of(said);
@@ -198,83 +186,17 @@ void Api::query_range(const Parameters& said, const http::Request&, http::Answer
                                            name_of(type))}),
         Fault::request));
   auto asked = std::make_shared<Asked>(std::move(*read));
-  run(std::move(answer), [this, asked, grid = *grid](const std::atomic<bool>& cancelled) {
-    asked->options.cancelled = &cancelled;
-    const Noted source(source_);
-    auto value = promql::evaluate(*asked->node, grid, source, asked->options);
-    if (!value) return failure(value.error(), Fault::execution);
-    std::ranges::sort(value->rows,
-                      [](const auto& a, const auto& b) { return a.labels < b.labels; });
-    return success(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
-  });
-}
-
-namespace {
-
-struct Listed {
-  std::vector<std::vector<Matcher>> selectors;
-  std::int64_t from_ms = 0;
-  std::int64_t to_ms = 0;
-};
-Result<std::shared_ptr<Listed>> listed_of(const Parameters& said, bool needed) {
-  auto listed = std::make_shared<Listed>();
-  auto selectors = selectors_of(said, needed);
-  if (!selectors) return std::unexpected(std::move(selectors).error());
-  listed->selectors = std::move(*selectors);
-  const auto from = said.time_ms("start", std::numeric_limits<std::int64_t>::min());
-  if (!from) return std::unexpected(from.error());
-  const auto to = said.time_ms("end", std::numeric_limits<std::int64_t>::max());
-  if (!to) return std::unexpected(to.error());
-  listed->from_ms = *from;
-  listed->to_ms = *to;
-  return listed;
-}
-
-}  // namespace
-
-void Api::series(const Parameters& said, const http::Request&, http::Answer answer) {
-  const auto listed = listed_of(said, true);
-  if (!listed) return answer.send(failure(listed.error(), Fault::request));
-  run(std::move(answer), [this, asked = *listed](const std::atomic<bool>&) {
-    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
-    if (!all) return failure(all.error(), Fault::execution);
-    std::string data = "[";
-    for (const Labels& labels : *all) {
-      if (data.size() > 1) data += ',';
-      append_json(data, labels);
-    }
-    return success(data + "]");
-  });
-}
-
-void Api::labels(const Parameters& said, const http::Request&, http::Answer answer) {
-  const auto listed = listed_of(said, false);
-  if (!listed) return answer.send(failure(listed.error(), Fault::request));
-  run(std::move(answer), [this, asked = *listed](const std::atomic<bool>&) {
-    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
-    if (!all) return failure(all.error(), Fault::execution);
-    std::set<std::string_view> names;
-    for (const Labels& one : *all)
-      for (const Label& label : one) names.insert(label.name);
-    return success(texts_json(names));
-  });
-}
-
-void Api::label_values(const Parameters& said, const http::Request& request, http::Answer answer) {
-  const auto listed = listed_of(said, false);
-  if (!listed) return answer.send(failure(listed.error(), Fault::request));
-  const std::string name(http::find(request.parts, "name").value_or(""));
-  if (!is_label_name(name))
-    return answer.send(failure({Errc::bad_params, fmt::format("invalid label name: \"{}\"", name)},
-                               Fault::request));
-  run(std::move(answer), [this, name, asked = *listed](const std::atomic<bool>&) {
-    const auto all = found(source_, asked->selectors, asked->from_ms, asked->to_ms);
-    if (!all) return failure(all.error(), Fault::execution);
-    std::set<std::string_view> values;
-    for (const Labels& one : *all)
-      if (const auto value = one.get(name); !value.empty()) values.insert(value);
-    return success(texts_json(values));
-  });
+  run(std::move(answer),
+      [this, asked, grid = *grid, csv = *csv](const std::atomic<bool>& cancelled) {
+        asked->options.cancelled = &cancelled;
+        const Noted source(source_);
+        auto value = promql::evaluate(*asked->node, grid, source, asked->options);
+        if (!value) return failure(value.error(), Fault::execution);
+        std::ranges::sort(value->rows,
+                          [](const auto& a, const auto& b) { return a.labels < b.labels; });
+        if (csv) return table(csv_of(*value, grid));
+        return success(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
+      });
 }
 
 void Api::format_query(const Parameters& said, const http::Request&, http::Answer answer) {
@@ -283,11 +205,6 @@ void Api::format_query(const Parameters& said, const http::Request&, http::Answe
   std::string data;
   append_json(data, promql::pretty(**node));
   answer.send(success(std::move(data)));
-}
-
-// As what clients take for what they know: which functions there are is of this version.
-void Api::build_info(const Parameters&, const http::Request&, http::Answer answer) {
-  answer.send(success(R"({"version":"2.42.0","application":"tallymill"})"));
 }
 
 }  // namespace tallymill::collector

@@ -10,10 +10,13 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "bus/errands.h"
+#include "collector/exemplars.h"
 #include "collector/parameters.h"
 #include "collector/query.h"
 #include "http/server.h"
@@ -22,28 +25,34 @@ namespace tallymill::collector {
 
 class Api {
  public:
-  explicit Api(const Source& source) : source_(source) {}
+  // `exemplars`: nullptr: there are none.
+  explicit Api(const Source& source, const ExemplarStore* exemplars = nullptr)
+      : source_(source), exemplars_(exemplars) {}
   // REQUIRES: before start().
   void add_routes(http::Router& router);
   void start(http::Server& server);
   void stop() { workers_ = {}; }
 
- private:
   // What makes the response; on a worker's thread.
   using Work = std::function<http::Response(const std::atomic<bool>& cancelled)>;
+  // For others whose answers take long: as a query's. REQUIRES: the server's thread.
+  void run(http::Answer answer, Work work);
+
+ private:
   using Handle = void (Api::*)(const Parameters&, const http::Request&, http::Answer);
   void row(http::Router& router, const std::string& path, Handle handle, bool form);
-  void run(http::Answer answer, Work work);
 
   void query(const Parameters& said, const http::Request& request, http::Answer answer);
   void query_range(const Parameters& said, const http::Request& request, http::Answer answer);
   void series(const Parameters& said, const http::Request& request, http::Answer answer);
   void labels(const Parameters& said, const http::Request& request, http::Answer answer);
   void label_values(const Parameters& said, const http::Request& request, http::Answer answer);
+  void query_exemplars(const Parameters& said, const http::Request& request, http::Answer answer);
+  void federate(const Parameters& said, const http::Request& request, http::Answer answer);
   void format_query(const Parameters& said, const http::Request& request, http::Answer answer);
-  void build_info(const Parameters& said, const http::Request& request, http::Answer answer);
 
   const Source& source_;
+  const ExemplarStore* exemplars_;
   std::array<std::unique_ptr<bus::Errands>, 2> workers_;
 };
 

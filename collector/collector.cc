@@ -67,8 +67,25 @@ void Collector::add_own_routes(http::Router& router) {
     row(path, http::Role::none, [](http::Answer to) { to.send(text("ok\n")); });
   for (const char* path : {"/readyz", "/-/ready"})
     row(path, http::Role::none, [this](http::Answer to) { answer_readiness(std::move(to)); });
-  row("/metrics", http::Role::read,
-      [this](http::Answer to) { to.send(text(metrics::to_prometheus(registry_.snapshot()))); });
+  router.add({http::Method::get,
+              "/metrics",
+              http::Role::read,
+              {.whole = [this](http::Request&& request,
+                               http::Answer answer) { answer.send(own_metrics(request)); }},
+              {}});
+}
+
+// As text unless OpenMetrics is wanted more.
+http::Response Collector::own_metrics(const http::Request& request) const {
+  constexpr const char* openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  constexpr const char* plain = "text/plain; version=0.0.4; charset=utf-8";
+  const std::string accept = request.headers.list("Accept");
+  const bool open = http::weight_of(accept, openmetrics) > http::weight_of(accept, plain);
+  const metrics::Snapshot snapshot = registry_.snapshot();
+  http::Response response{.type = open ? openmetrics : plain};
+  response.body = open ? metrics::to_openmetrics(snapshot) + std::string(metrics::openmetrics_end)
+                       : metrics::to_prometheus(snapshot);
+  return response;
 }
 
 // Degraded, and ready all the same: what does not need the front is answered.
@@ -91,23 +108,50 @@ Status Collector::start() {
   store_ = std::move(*store);
   if (waterfalls_)
     if (auto opened = waterfalls_->open(); !opened) return opened;
+  if (auto opened = open_doors(); !opened) return opened;
   std::promise<void> served;
   server_->post([this, &served] {
     serve();
     served.set_value();
   });
   served.get_future().wait();
+  if (telemetry_) telemetry_->start();
+  if (statsd_) statsd_->start();
+  return scraper_ ? scraper_->start() : Status();
+}
+
+Status Collector::open_doors() {
+  if (!options_.bus.endpoints.empty()) {
+    telemetry_ = std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus);
+    if (auto opened = telemetry_->open(); !opened) return opened;
+  }
+  if (!options_.statsd.empty()) {
+    auto door = StatsdDoor::open(options_.statsd, options_.http.guard.insecure, *store_, metadata_,
+                                 registry_);
+    if (!door) return std::unexpected(std::move(door).error());
+    statsd_ = std::move(*door);
+  }
+  if (!options_.scrape.empty())
+    scraper_ = std::make_unique<Scraper>(std::move(options_.scrape), *store_, metadata_, exemplars_,
+                                         registry_);
   return {};
 }
 
 // On the server's thread: each part with its rows, which go into use together.
 void Collector::serve() {
-  api_ = std::make_unique<Api>(*store_);
-  writes_ = std::make_unique<WriteDoor>(*store_, registry_);
+  api_ = std::make_unique<Api>(*store_, &exemplars_);
+  status_ =
+      std::make_unique<StatusApi>(*api_, StatusSources{.store = *store_,
+                                                       .metadata = metadata_,
+                                                       .scraper = scraper_.get(),
+                                                       .flags = options_.flags,
+                                                       .retention = options_.store.retention});
+  writes_ = std::make_unique<WriteDoor>(*store_, metadata_, exemplars_, registry_);
   live_ = std::make_unique<Live>(*store_, registry_, Live::Options{});
   watch_ = std::make_unique<Watch>(*store_, registry_, options_.folder, options_.leak_window);
   http::Router router;
   api_->add_routes(router);
+  status_->add_routes(router);
   writes_->add_routes(router);
   live_->add_routes(router);
   if (forward_) forward_->add_routes(router);
@@ -128,8 +172,11 @@ void Collector::drain(std::function<void()> done) {
 }
 
 void Collector::stop() {
+  if (telemetry_) telemetry_->stop();
   if (watch_) watch_->stop();
   if (server_) server_->stop();
+  if (scraper_) scraper_->stop();
+  if (statsd_) statsd_->stop();
   if (forward_) forward_->stop();
   if (waterfalls_) waterfalls_->stop();
   if (live_) live_->stop();
@@ -139,6 +186,14 @@ void Collector::stop() {
 
 void Collector::look_after() {
   StoreProbe(registry_).set(store_->stats());
+  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
+    registry_.gauge(name, help).set(static_cast<double>(value));
+  };
+  const MetadataStore::Stats metadata = metadata_.stats();
+  gauge("tallymill_collector_metadata_metrics", "Metrics of which it is known what they are.",
+        metadata.metrics);
+  gauge("tallymill_collector_metadata_bytes", "Bytes of their names and texts.", metadata.bytes);
+  gauge("tallymill_collector_exemplars", "Exemplars that are kept.", exemplars_.stats().exemplars);
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }
 

@@ -1,8 +1,10 @@
 // Collector: the side path as one process: doors in, the store, doors out.
 //
-//   remote write, text ──▶ WriteDoor ──▶ Store ◀── Api ◀── Grafana, promtool, people
-//                                          ▲ ◀── Live ◀── pages
-//                     front ──waterfalls──▶     Forward ◀── pages, /v1
+//   remote write, text ──▶ WriteDoor ──┐          ┌── Api, StatusApi ◀── Grafana, promtool, people
+//   processes ──▶ TelemetryDoor ───────┼─▶ Store ◀┴── Live ◀── pages
+//   targets ◀── Scraper ───────────────┤
+//   StatsD ──▶ StatsdDoor ─────────────┘
+//   front ◀── Waterfalls, Forward ◀── pages
 //
 // It answers before it is ready: that it lives, that it is not ready, and what is the front's to
 // answer. All else is 503 until what was acknowledged has been read back.
@@ -15,16 +17,24 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/metrics.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "collector/api.h"
+#include "collector/exemplars.h"
 #include "collector/forward.h"
 #include "collector/live.h"
+#include "collector/metadata.h"
+#include "collector/scrape.h"
+#include "collector/statsd_door.h"
+#include "collector/status_api.h"
 #include "collector/store.h"
+#include "collector/telemetry_door.h"
 #include "collector/watch.h"
 #include "collector/waterfalls.h"
 #include "collector/write_door.h"
@@ -36,8 +46,12 @@ struct CollectorOptions {
   http::ServerOptions http;
   std::string folder;  // of the store
   Store::Options store;
-  std::string front_http;  // empty: none
-  Secret front_token;      // of role read, for what is asked of the front here
+  TelemetryDoorOptions bus;  // without endpoints: none
+  std::vector<ScrapeJob> scrape = {};
+  std::string statsd = {};                        // host:port; empty: no such socket
+  std::map<std::string, std::string> flags = {};  // as /api/v1/status/flags tells them
+  std::string front_http;                         // empty: none
+  Secret front_token;  // of role read, for what is asked of the front here
   std::chrono::seconds leak_window{600};
 };
 
@@ -60,15 +74,23 @@ class Collector {
 
  private:
   void add_own_routes(http::Router& router);
+  [[nodiscard]] http::Response own_metrics(const http::Request& request) const;
+  [[nodiscard]] Status open_doors();
   void serve();
   void answer_readiness(http::Answer answer) const;
   void look_after();
 
   CollectorOptions options_;
   metrics::Registry registry_;
+  MetadataStore metadata_;
+  ExemplarStore exemplars_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<WriteDoor> writes_;
+  std::unique_ptr<TelemetryDoor> telemetry_;
+  std::unique_ptr<Scraper> scraper_;
+  std::unique_ptr<StatsdDoor> statsd_;
+  std::unique_ptr<StatusApi> status_;
   std::unique_ptr<Live> live_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;

@@ -64,4 +64,18 @@ void Head::read(SeriesId id, std::int64_t from_ms, std::int64_t to_ms, Column& i
     if (sample.t_ms >= from_ms && sample.t_ms <= to_ms) into.add(sample.t_ms, sample.value);
 }
 
+void Head::span(std::int64_t& first_ms, std::int64_t& last_ms) const {
+  const auto widen = [&](std::int64_t first, std::int64_t last) {
+    first_ms = std::min(first_ms, first);
+    last_ms = std::max(last_ms, last);
+  };
+  for (const auto& page : pages_) {
+    if (!page) continue;
+    for (const Series& series : *page) {
+      for (const Chunk& chunk : series.chunks) widen(chunk.first_ms, chunk.last_ms);
+      for (const Sample& sample : series.open) widen(sample.t_ms, sample.t_ms);
+    }
+  }
+}
+
 }  // namespace tallymill::collector

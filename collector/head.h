@@ -31,6 +31,8 @@ class Head {
 
   // Sets those of its series. REQUIRES: `series` has a bit for each.
   void mark(std::vector<bool>& series) const;
+  // Widens the times to those of its samples.
+  void span(std::int64_t& first_ms, std::int64_t& last_ms) const;
   // Its series, ascending.
   [[nodiscard]] std::vector<SeriesId> series() const;
   // As they came: one that came twice counts twice.

@@ -210,4 +210,36 @@ void Index::narrow(Ids& ids, const Matcher& matcher) const {
   ids = std::move(left);
 }
 
+Index::Cardinality Index::cardinality(std::size_t most) const {
+  Cardinality found;
+  // The least of those that are kept is in front, so that most are told to go by one look.
+  const auto above = [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  };
+  const auto push = [&](Cardinality::Counts& counts, std::uint64_t count, auto name) {
+    if (counts.size() == most && (most == 0 || count < counts.front().second)) return;
+    counts.emplace_back(name(), count);
+    std::ranges::push_heap(counts, above);
+    if (counts.size() <= most) return;
+    std::ranges::pop_heap(counts, above);
+    counts.pop_back();
+  };
+  for (const auto& [name, values] : names_) {
+    const auto own_name = [&] { return name; };
+    std::uint64_t bytes = 0;
+    for (const auto& [value, ids] : values) {
+      if (name == metric_name) push(found.series_by_metric, ids.size(), [&] { return value; });
+      push(found.series_by_pair, ids.size(), [&] { return name + "=" + value; });
+      bytes += value.size();
+    }
+    found.pairs += values.size();
+    push(found.values_by_name, values.size(), own_name);
+    push(found.bytes_by_name, bytes, own_name);
+  }
+  for (auto* counts : {&found.series_by_metric, &found.values_by_name, &found.bytes_by_name,
+                       &found.series_by_pair})
+    std::ranges::sort(*counts, above);
+  return found;
+}
+
 }  // namespace tallymill::collector

@@ -73,6 +73,16 @@ class Index {
                                                 std::span<const Matcher> matchers = {}) const;
   // How many distinct values each name has, for who asks what fills the store.
   [[nodiscard]] std::vector<std::pair<std::string, std::size_t>> values_per_name() const;
+  // The same in full: what there is most of, each at most `most` long, the largest first.
+  struct Cardinality {
+    using Counts = std::vector<std::pair<std::string, std::uint64_t>>;
+    std::uint64_t pairs = 0;  // distinct names with their values
+    Counts series_by_metric;
+    Counts values_by_name;
+    Counts bytes_by_name;   // of distinct values
+    Counts series_by_pair;  // "name=value"
+  };
+  [[nodiscard]] Cardinality cardinality(std::size_t most) const;
 
  private:
   static constexpr std::size_t page_size = 256;

@@ -56,7 +56,7 @@ void LeakWatch::tell(const Labels& process, const char* memory, const Leak& leak
       ++left_out_now_;
       return;
     }
-    const metrics::Labels labels{{"job", job}, {"instance", instance}, {"memory", memory}};
+    const metrics::Labels labels{{"program", job}, {"process", instance}, {"memory", memory}};
     told_.push_back(
         {key,
          &registry_.gauge("tallymill_collector_leak_bytes_per_second",

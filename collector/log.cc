@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <system_error>
@@ -68,6 +69,12 @@ Status Log::append(SeriesId first, std::span<const Definition> fresh,
   const std::size_t known = std::min<std::size_t>(series_ - first.raw(), fresh.size());
   if (auto wrote = write_list(SeriesId(series_), fresh.subspan(known), *list_); !wrote)
     return wrote;
+  if (!segment_) {
+    auto made = RecordFile::create(path_of(number_));
+    if (!made) return std::unexpected(std::move(made).error());
+    const std::lock_guard guard(mutex_);
+    segment_ = *std::move(made);
+  }
   while (!points.empty()) {
     const std::size_t count = std::min(points.size(), limits::integers_column);
     packed_.clear();
@@ -138,10 +145,10 @@ Result<std::uint64_t> Log::rotate() {
   if (!next) return std::unexpected(std::move(next).error());
   if (auto synced = list_->sync(); !synced) return std::unexpected(std::move(synced).error());
   const std::uint64_t old = number_++;
-  ended_.push_back({old, segment_->size()});
+  ended_.push_back({old, segment_ ? segment_->size() : 0});
   const std::lock_guard guard(mutex_);
   // What was acknowledged of it and is not synced yet is synced here, unless that is what failed.
-  if (unsynced_ && !failed_) (void)segment_->sync();
+  if (unsynced_ && !failed_ && segment_) (void)segment_->sync();
   segment_ = *std::move(next);
   failed_ = false;
   return old;
@@ -149,12 +156,13 @@ Result<std::uint64_t> Log::rotate() {
 
 void Log::drop(std::uint64_t up_to) {
   std::erase_if(ended_, [&](const Segment& segment) {
-    return segment.number <= up_to && ::unlink(path_of(segment.number).c_str()) == 0;
+    return segment.number <= up_to &&
+           (::unlink(path_of(segment.number).c_str()) == 0 || errno == ENOENT);
   });
 }
 
 std::uint64_t Log::bytes() const {
-  std::uint64_t bytes = segment_->size();
+  std::uint64_t bytes = segment_ ? segment_->size() : 0;
   for (const Segment& segment : ended_) bytes += segment.bytes;
   return bytes;
 }
@@ -189,9 +197,10 @@ Status Log::replay(const Sealed& sealed, const Listener& listener) {
     }
   }
   replayed_.next_id = series_;
+  // On a full disk what is there can be read; append() says that it is full.
   auto next = RecordFile::create(path_of(++number_));
-  if (!next) return std::unexpected(std::move(next).error());
-  segment_ = *std::move(next);
+  if (!next && next.error().code != Errc::disk) return std::unexpected(std::move(next).error());
+  if (next) segment_ = *std::move(next);
   return {};
 }
 
@@ -282,7 +291,7 @@ Status Log::sync_now(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   // The list first: no point may be on disk before its series.
   auto synced = list->sync();
-  if (synced) synced = segment->sync();
+  if (synced && segment) synced = segment->sync();
   lock.lock();
   if (!synced) failed_ = true;
   return synced;

@@ -58,7 +58,8 @@ class Log {
   };
 
   // Makes the folder if it is not there; replays; removes segments that are sealed. disk: a file
-  // cannot be read or made. REQUIRES: no other process has it open.
+  // cannot be read, or the first one cannot be made; of a full disk what is there is replayed.
+  // REQUIRES: no other process has it open.
   [[nodiscard]] static Result<std::unique_ptr<Log>> open(std::filesystem::path folder,
                                                          const Sealed& sealed,
                                                          const Listener& listener);
@@ -118,7 +119,7 @@ class Log {
   mutable std::mutex mutex_;  // guards what is below
   std::condition_variable changed_;
   std::shared_ptr<RecordFile> list_;
-  std::shared_ptr<RecordFile> segment_;
+  std::shared_ptr<RecordFile> segment_;  // null: the disk had no room for it at the start
   bool unsynced_ = false;
   bool failed_ = false;
   bool stopping_ = false;

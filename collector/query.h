@@ -4,6 +4,8 @@
 // Threads: a Source says for itself; select() and read() may be called from several at once.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "collector/series.h"
 
@@ -37,6 +40,26 @@ class Matcher {
   std::string name_;
   std::string value_;
   std::shared_ptr<const Expression> expression_;  // of a kind that matches
+};
+
+// While it lives, regular expressions of this thread's matchers have so much time. When that is
+// over nothing fits any more, and who made it must look.
+class MatchingTime {
+ public:
+  explicit MatchingTime(std::chrono::milliseconds most = limits::matching_time);
+  ~MatchingTime();
+  MatchingTime(const MatchingTime&) = delete;
+  MatchingTime& operator=(const MatchingTime&) = delete;
+
+  // deadline: it is over, and what was selected is not all.
+  [[nodiscard]] Status check() const;
+  // Whether there is some left for a value of so many bytes.
+  [[nodiscard]] static bool is_left(std::size_t bytes);
+
+ private:
+  std::chrono::steady_clock::time_point until_;
+  std::size_t bytes_ = 0;  // since the clock was looked at
+  bool over_ = false;
 };
 
 // Samples of one series, by time.
@@ -72,6 +95,11 @@ class Source {
   // markers too. corrupt: what is stored cannot be read.
   [[nodiscard]] virtual Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                     Column& into) const = 0;
+  // As read(), for who wants the last of them only: of the others any may be missing.
+  [[nodiscard]] virtual Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                         Column& into) const {
+    return read(series, from_ms, to_ms, into);
+  }
 };
 
 }  // namespace tallymill::collector

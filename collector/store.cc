@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <system_error>
 
@@ -231,13 +232,25 @@ Result<std::vector<Source::Found>> Store::select(std::span<const Matcher> matche
                                                  std::int64_t /*to_ms*/) const {
   std::vector<Found> found;
   const std::int64_t step = tiers_.step_ms(from_ms, now_ms());
+  const MatchingTime time;
   const Reading lock = reading();
   for (const SeriesId id : index_.select(matchers))
     found.push_back({id, index_.labels(id), index_.origin(id) == Origin::own_bus ? step : 0});
+  if (auto still = time.check(); !still) return std::unexpected(std::move(still).error());
   return found;
 }
 
 Status Store::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into) const {
+  return read(Wanted::all, series, from_ms, to_ms, into);
+}
+
+Status Store::read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                        Column& into) const {
+  return read(Wanted::last, series, from_ms, to_ms, into);
+}
+
+Status Store::read(Wanted wanted, SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                   Column& into) const {
   static thread_local Column fresh;
   fresh.clear();
   into.clear();
@@ -250,6 +263,9 @@ Status Store::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Co
     if (frozen_) frozen_->read(series, from_ms, to_ms, fresh);
     head_->read(series, from_ms, to_ms, fresh);
   }
+  // What is sealed is mostly older than what is not, and then has no say in which is the last.
+  if (wanted == Wanted::last && fresh.size() > 0)
+    from_ms = std::max(from_ms, *std::ranges::max_element(fresh.t_ms));
   std::uint64_t damaged = 0;
   for (const auto& part : *parts) damaged += part->read(series, from_ms, to_ms, into);
   if (damaged != 0) damaged_blocks_.fetch_add(damaged, std::memory_order_relaxed);
@@ -273,6 +289,25 @@ std::vector<std::string> Store::values(std::string_view name,
 std::vector<std::pair<std::string, std::size_t>> Store::values_per_name() const {
   const Reading lock = reading();
   return index_.values_per_name();
+}
+
+Index::Cardinality Store::cardinality(std::size_t most) const {
+  const Reading lock = reading();
+  return index_.cardinality(most);
+}
+
+std::optional<Store::Span> Store::span() const {
+  std::int64_t first = std::numeric_limits<std::int64_t>::max();
+  std::int64_t last = std::numeric_limits<std::int64_t>::min();
+  const Reading lock = reading();
+  for (const auto& part : *parts_) {
+    first = std::min(first, part->info().first_ms);
+    last = std::max(last, part->info().last_ms);
+  }
+  if (frozen_) frozen_->span(first, last);
+  head_->span(first, last);
+  if (first > last) return std::nullopt;
+  return Span{first, last};
 }
 
 Store::Stats Store::stats() const {

@@ -42,6 +42,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <shared_mutex>
 #include <span>
@@ -131,11 +132,20 @@ class Store final : public Source {
                                                   std::int64_t to_ms) const override;
   [[nodiscard]] Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                             Column& into) const override;
+  [[nodiscard]] Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                                 Column& into) const override;
   // As Index.
   [[nodiscard]] std::vector<std::string> names(std::span<const Matcher> matchers = {}) const;
   [[nodiscard]] std::vector<std::string> values(std::string_view name,
                                                 std::span<const Matcher> matchers = {}) const;
   [[nodiscard]] std::vector<std::pair<std::string, std::size_t>> values_per_name() const;
+  [[nodiscard]] Index::Cardinality cardinality(std::size_t most) const;
+  // The times of its first and last sample; nothing when it has none.
+  struct Span {
+    std::int64_t first_ms;
+    std::int64_t last_ms;
+  };
+  [[nodiscard]] std::optional<Span> span() const;
 
   // Seals what is in the head now. disk, corrupt: it is still in the head and in the log.
   [[nodiscard]] Status seal();
@@ -147,6 +157,9 @@ class Store final : public Source {
   std::size_t expire();
   // Writes parts anew that a tier is to thin; how many. disk, corrupt: as seal(); no part is lost.
   [[nodiscard]] Result<std::size_t> thin();
+  // A copy of all that is acknowledged, in a folder of its own below this one, that another store
+  // can open; its path. Parts are links to those here, which nobody writes to. disk: there is none.
+  [[nodiscard]] Result<std::filesystem::path> snapshot();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
 
@@ -158,6 +171,9 @@ class Store final : public Source {
   using Writing = std::unique_lock<std::shared_mutex>;
 
   Store(std::filesystem::path folder, const Options& options, store::File lock);
+  enum class Wanted : std::uint8_t { all, last };
+  [[nodiscard]] Status read(Wanted wanted, SeriesId series, std::int64_t from_ms,
+                            std::int64_t to_ms, Column& into) const;
   [[nodiscard]] Status open_parts();
   [[nodiscard]] Status replay();
   void name_lost();
@@ -172,6 +188,7 @@ class Store final : public Source {
   [[nodiscard]] std::size_t mergeable(const Parts& parts, bool whole) const;
   [[nodiscard]] Result<bool> rewrite(std::span<const std::shared_ptr<const Part>> parts);
   [[nodiscard]] std::shared_ptr<const Parts> parts() const;
+  [[nodiscard]] Status copy_to(const std::filesystem::path& folder);
   void drop_dead();  // REQUIRES: merge_mutex_ is held
   [[nodiscard]] std::vector<SeriesId> dead(std::vector<bool>& used);
   void shorten_list();

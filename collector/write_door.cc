@@ -17,6 +17,8 @@ http::Response plain(int status, std::string text) {
   return {.status = status, .type = "text/plain; charset=utf-8", .body = std::move(text)};
 }
 
+std::int64_t now_ms() { return to_ns(SystemClock().wall()) / 1'000'000; }
+
 // 5xx: whoever sent it sends it again.
 http::Response not_stored(const Error& error) {
   return plain(info(error.code).http, error.message + "\n");
@@ -40,7 +42,8 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
 // one comparison instead of a hash and a search.
 class WriteDoor::Sink final : public WriteSink {
  public:
-  explicit Sink(Store& store) : store_(store) {}
+  Sink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars)
+      : store_(store), metadata_(metadata), exemplars_(exemplars) {}
   [[nodiscard]] std::size_t known() const { return known_.size(); }
   // Before each request: series that were forgotten must be asked for again.
   void begin() {
@@ -58,8 +61,10 @@ class WriteDoor::Sink final : public WriteSink {
       return make(raw);
     return last_->second.id;
   }
-  void exemplar(SeriesId, const Exemplar&) override {}
-  void metadata(const Metadata&) override {}
+  void exemplar(SeriesId series, const Exemplar& exemplar) override {
+    exemplars_.add(series, exemplar, now_ms());
+  }
+  void metadata(const Metadata& metadata) override { metadata_.add(metadata); }
 
  private:
   struct Known;
@@ -90,6 +95,8 @@ class WriteDoor::Sink final : public WriteSink {
   }
 
   Store& store_;
+  MetadataStore& metadata_;
+  ExemplarStore& exemplars_;
   std::uint64_t drops_ = 0;
   std::unordered_map<std::string, Known, SeededHash, std::equal_to<>>
       known_;  // entries do not move
@@ -97,8 +104,13 @@ class WriteDoor::Sink final : public WriteSink {
   std::vector<Label> labels_;
 };
 
-WriteDoor::WriteDoor(Store& store, metrics::Registry& registry)
-    : store_(store), probe_(registry), sink_(std::make_unique<Sink>(store)) {}
+WriteDoor::WriteDoor(Store& store, MetadataStore& metadata, ExemplarStore& exemplars,
+                     metrics::Registry& registry)
+    : store_(store),
+      metadata_(metadata),
+      exemplars_(exemplars),
+      probe_(registry),
+      sink_(std::make_unique<Sink>(store, metadata, exemplars)) {}
 WriteDoor::~WriteDoor() = default;
 
 void WriteDoor::add_routes(http::Router& router) {
@@ -164,17 +176,23 @@ http::Response WriteDoor::write(const std::string& body) {
 
 namespace {
 
-// All or nothing of a text, but for series that there is no room for.
+// All or nothing of the samples of a text, but for series that there is no room for.
 class ImportSink final : public ExpositionSink {
  public:
-  ImportSink(Store& store, std::int64_t now_ms) : store_(store), now_ms_(now_ms) {}
-  Status metadata(const Metadata&) override { return {}; }
+  ImportSink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars)
+      : store_(store), metadata_(metadata), exemplars_(exemplars), now_ms_(now_ms()) {}
+  Status metadata(const Metadata& metadata) override {
+    metadata_.add(metadata);
+    return {};
+  }
   Status sample(const ExpositionSample& sample) override {
     const auto id = store_.series(labels_of(sample.labels));
-    if (id)
-      points.push_back({*id, sample.t_ms.value_or(now_ms_), sample.value});
-    else
+    if (!id) {
       ++no_room;
+      return {};
+    }
+    points.push_back({*id, sample.t_ms.value_or(now_ms_), sample.value});
+    if (sample.exemplar) exemplars_.add(*id, *sample.exemplar, points.back().t_ms);
     return {};
   }
   std::vector<Point> points;
@@ -182,13 +200,15 @@ class ImportSink final : public ExpositionSink {
 
  private:
   Store& store_;
+  MetadataStore& metadata_;
+  ExemplarStore& exemplars_;
   std::int64_t now_ms_;
 };
 
 }  // namespace
 
 http::Response WriteDoor::import(const std::string& body, const std::string& type) {
-  ImportSink sink(store_, to_ns(SystemClock().wall()) / 1'000'000);
+  ImportSink sink(store_, metadata_, exemplars_);
   if (const auto read = read_exposition(body, exposition_format(type), sink); !read) {
     probe_.malformed.add();
     return plain(400, read.error().message + "\n");

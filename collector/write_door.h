@@ -18,6 +18,8 @@
 
 #include "base/metrics.h"
 #include "bus/errands.h"
+#include "collector/exemplars.h"
+#include "collector/metadata.h"
 #include "collector/remote_write.h"
 #include "collector/store.h"
 #include "http/server.h"
@@ -37,7 +39,8 @@ class WriteProbe {
 
 class WriteDoor {
  public:
-  WriteDoor(Store& store, metrics::Registry& registry);
+  WriteDoor(Store& store, MetadataStore& metadata, ExemplarStore& exemplars,
+            metrics::Registry& registry);
   ~WriteDoor();
   // REQUIRES: before start().
   void add_routes(http::Router& router);
@@ -52,6 +55,8 @@ class WriteDoor {
   [[nodiscard]] http::Response import(const std::string& body, const std::string& type);
 
   Store& store_;
+  MetadataStore& metadata_;
+  ExemplarStore& exemplars_;
   WriteProbe probe_;
   std::unique_ptr<bus::Errands> writer_;
   // The writer's thread:

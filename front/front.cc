@@ -175,6 +175,7 @@ Status Front::open() {
   loop_.watch(committer_->reports().fd(), [this] { on_committed(); });
   loop_.every(limits::heartbeat / 8, [this] { stages_->look_after_suspects(); });
   loop_.every(limits::heartbeat, [this] { desk_->tell_gaps(); });
+  if (options_.measured.count() > 0) loop_.every(options_.measured, [this] { measure(); });
   loop_.at_turn_end([this] { end_turn(); });
   return {};
 }
@@ -680,7 +681,8 @@ void Front::count_end(const Announce& announce, const StoredEnd& end, Duration w
   std::vector<Part> parts = parts_of(announce.stamps, hops, announce.attempt_gap, end.told);
   parts.push_back({"settle", {}, settled - announce.stamps.returned});
   const std::string_view kind = kind_name(announce.kind);
-  probe_->job_ended(kind.empty() ? "other" : kind, whole, parts, clock_error_of(hops));
+  probe_->job_ended({announce.job, kind.empty() ? "other" : kind, whole, settled}, parts,
+                    clock_error_of(hops));
 }
 
 // ---- the turn ----

@@ -61,6 +61,7 @@ struct FrontOptions {
   std::int64_t idempotency_keys = limits::idempotency_keys;
   Bytes disk_floor = limits::disk_floor;
   bool copy_ledger = false;  // the last front ended with a failed sync
+  Duration measured{};       // how often the copied metrics are renewed; 0: when somebody asks
 };
 
 class Front {
@@ -83,6 +84,10 @@ class Front {
   void stop(int exit_code);
 
   [[nodiscard]] bus::Loop& loop() { return loop_; }
+  // From any thread.
+  [[nodiscard]] const metrics::Registry& registry() const { return registry_; }
+  // Renews the metrics that are copied. REQUIRES: the loop's thread, or that it has ended.
+  void measure();
   // For those in this process who speak with it over inproc.
   [[nodiscard]] zmq::context_t& context() { return context_; }
 
@@ -203,7 +208,6 @@ class Front {
   void judge();
   void plan_judgement();
 
-  void measure();
   [[nodiscard]] nlohmann::json snapshot_json() const;
   [[nodiscard]] nlohmann::json topology_json() const;
   [[nodiscard]] nlohmann::json kinds_json() const;

@@ -41,8 +41,8 @@ metrics::Histogram& Probe::part(std::string_view name, std::string_view stage) {
   return histogram;
 }
 
-void Probe::job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
-                      Duration clock_error) {
+void Probe::job_ended(const Ended& ended, const std::vector<Part>& parts, Duration clock_error) {
+  const auto& [job, kind, whole, at] = ended;
   auto response = response_.find(kind);
   if (response == response_.end())
     response = response_
@@ -50,7 +50,7 @@ void Probe::job_ended(std::string_view kind, Duration whole, const std::vector<P
                                                        "From a job's submit to its end, by kind.",
                                                        {{"kind", std::string(kind)}}))
                    .first;
-  response->second->record(whole);
+  response->second->record(whole, job, at);
   for (const Part& one : parts) part(one.name, one.stage).record(one.length);
   if (!cuts(parts, whole, clock_error)) anomalies_->add();
 }

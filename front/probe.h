@@ -46,9 +46,14 @@ class Probe {
   explicit Probe(metrics::Registry& registry);
 
   // A job ended and its end was announced: `whole` by the front's own two readings, `parts` by the
-  // stamps, which are right within `clock_error`.
-  void job_ended(std::string_view kind, Duration whole, const std::vector<Part>& parts,
-                 Duration clock_error);
+  // stamps, which are right within `clock_error`; `at` is when.
+  struct Ended {
+    JobId job;
+    std::string_view kind;
+    Duration whole;
+    Instant at;
+  };
+  void job_ended(const Ended& ended, const std::vector<Part>& parts, Duration clock_error);
   // The waterfall of a job that ended so will outlive it.
   void waterfall_kept(EndState state);
   void submit_refused(Errc code);

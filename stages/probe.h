@@ -48,7 +48,9 @@ class HandlerProbe {
  public:
   HandlerProbe(metrics::Registry& registry, int thread);
 
-  void served(Duration service) { service_.record(service); }
+  void served(Duration service, JobId job, Instant finished) {
+    service_.record(service, job, finished);
+  }
   void failed() { failed_.add(); }
   void stopped() { stopped_.add(); }
   void handed_on() { handed_on_.add(); }

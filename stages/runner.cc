@@ -106,7 +106,7 @@ Outcome Runner::run(HeldPtr held) {
   outcome.finished_ns = to_ns(finished);
   context.close_spans(outcome.finished_ns);
   const Duration service = finished - started;
-  probe_.served(service);
+  probe_.served(service, JobId(job.token.job), finished);
   if (kind < shared_.kinds.size()) {
     memos_.resize(shared_.kinds.size());
     // A long one is remembered for some time, so that mixed jobs count as long.

@@ -90,6 +90,7 @@ class Worker::State {
   void request_drain();
   [[nodiscard]] const std::string& incarnation() const { return shared_.incarnation; }
   [[nodiscard]] metrics::Snapshot metrics() const { return shared_.registry.snapshot(); }
+  [[nodiscard]] zmq::context_t& context() { return shared_.zmq; }
 
  private:
   // from the control socket
@@ -505,6 +506,7 @@ void Worker::run() { state_->run(); }
 void Worker::drain() { state_->request_drain(); }
 void Worker::stop() { state_->stop(); }
 metrics::Snapshot Worker::metrics() const { return state_->metrics(); }
+zmq::context_t& Worker::context() { return state_->context(); }
 const std::string& Worker::incarnation() const { return state_->incarnation(); }
 
 }  // namespace tallymill::stages

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include <zmq.hpp>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -68,6 +69,7 @@ class Worker {
   [[nodiscard]] const std::string& incarnation() const;
   // From any thread.
   [[nodiscard]] metrics::Snapshot metrics() const;
+  [[nodiscard]] zmq::context_t& context();
 
  private:
   class State;

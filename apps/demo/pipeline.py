@@ -61,7 +61,7 @@ class Pipeline:
             self.up = subprocess.Popen(
                 [self.launcher, "up", "--run-dir", self.sockets, "--data-dir", self.folder / "data",
                  "--front.listen", listen, "--front.results", results, "--front.control", control,
-                 "--front.http", "off"],
+                 "--front.http", "off", "--collector.http", "127.0.0.1:0"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True, preexec_fn=lambda: end_with_parent(parent))
         try:

@@ -101,11 +101,11 @@ std::vector<double> variances(const Rows& rows, const Group& group, std::size_t 
 }
 
 Result<std::vector<double>> quantiles(const Rows& rows, const Group& group, std::size_t steps,
-                                      std::span<const double> q, Patience& patience) {
+                                      std::span<const double> q, Allowance& allowance) {
   std::vector<double> into(steps, absent);
   std::vector<double> values;
   for (std::size_t step = 0; step < steps; ++step) {
-    if (auto still = patience.spend(group.members.size() * 8); !still)
+    if (auto still = allowance.spend(group.members.size() * 8); !still)
       return std::unexpected(std::move(still).error());
     values.clear();
     for (const std::size_t member : group.members)
@@ -117,7 +117,7 @@ Result<std::vector<double>> quantiles(const Rows& rows, const Group& group, std:
 
 Result<std::vector<double>> one_of(Aggregation op, const Rows& rows, const Group& group,
                                    std::size_t steps, std::span<const double> parameters,
-                                   Patience& patience) {
+                                   Allowance& allowance) {
   constexpr auto itself = [](double value) { return value; };
   constexpr auto one = [](double) { return 1.0; };
   switch (op) {
@@ -139,7 +139,7 @@ Result<std::vector<double>> one_of(Aggregation op, const Rows& rows, const Group
     case Aggregation::stdvar:
       return variances(rows, group, steps, op == Aggregation::stddev);
     default:
-      return quantiles(rows, group, steps, parameters, patience);
+      return quantiles(rows, group, steps, parameters, allowance);
   }
 }
 
@@ -153,7 +153,7 @@ bool before(double a, double b, bool top) {
 }
 
 Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Group>& groups,
-                  std::size_t steps, std::span<const double> parameters, Patience& patience) {
+                  std::size_t steps, std::span<const double> parameters, Allowance& allowance) {
   const bool top = how.op == Aggregation::topk;
   Rows chosen(rows.size());
   std::vector<std::size_t> order;  // of rows, as they are first chosen
@@ -163,7 +163,7 @@ Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Grou
     if (std::isnan(k) || k >= 9223372036854775808.0 || k < -9223372036854775808.0)
       return fail(Errc::bad_params, fmt::format("Scalar value {} overflows int64", number_text(k)));
     for (const Group& group : groups) {
-      if (auto still = patience.spend(group.members.size() * 8); !still)
+      if (auto still = allowance.spend(group.members.size() * 8); !still)
         return std::unexpected(std::move(still).error());
       members.clear();
       for (const std::size_t member : group.members)
@@ -190,7 +190,7 @@ Result<Rows> best(const Aggregate& how, const Rows& rows, const std::vector<Grou
 }
 
 Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t steps,
-                          const std::string& name, Patience& patience) {
+                          const std::string& name, Allowance& allowance) {
   if (!collector::is_label_name(name))
     return fail(Errc::bad_params, fmt::format("invalid label name \"{}\"", name));
   std::vector<std::string> names = how.labels;
@@ -200,12 +200,17 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
   for (const Row& row : rows) {
     for (std::size_t step = 0; step < steps; ++step) {
       if (is_absent(row.values[step])) continue;
-      if (auto still = patience.spend(64); !still) return std::unexpected(std::move(still).error());
+      if (auto still = allowance.spend(64); !still)
+        return std::unexpected(std::move(still).error());
       LabelsBuilder builder(row.labels);
       builder.set(name, number_text(row.values[step]));
       Labels labels = group_of(builder.build(), how.without, names);
       const auto [at, fresh] = known.emplace(labels.packed(), result.size());
-      if (fresh) result.push_back({std::move(labels), std::vector<double>(steps, absent)});
+      if (fresh) {
+        if (auto held = allowance.hold(steps); !held)
+          return std::unexpected(std::move(held).error());
+        result.push_back({std::move(labels), std::vector<double>(steps, absent)});
+      }
       double& count = result[at->second].values[step];
       count = is_absent(count) ? 1 : count + 1;
     }
@@ -217,16 +222,16 @@ Result<Rows> value_counts(const Aggregate& how, const Rows& rows, std::size_t st
 
 Result<Rows> aggregated(const Aggregate& how, Rows&& rows, std::size_t steps,
                         std::span<const double> parameters, const std::string& name,
-                        Patience& patience) {
-  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name, patience);
+                        Allowance& allowance) {
+  if (how.op == Aggregation::count_values) return value_counts(how, rows, steps, name, allowance);
   const std::vector<Group> groups = groups_of(rows, how.without, how.labels);
   if (how.op == Aggregation::topk || how.op == Aggregation::bottomk)
-    return best(how, rows, groups, steps, parameters, patience);
+    return best(how, rows, groups, steps, parameters, allowance);
   Rows result;
   for (const Group& group : groups) {
-    if (auto still = patience.spend(steps); !still)
+    if (auto still = allowance.spend(steps); !still)
       return std::unexpected(std::move(still).error());
-    auto values = one_of(how.op, rows, group, steps, parameters, patience);
+    auto values = one_of(how.op, rows, group, steps, parameters, allowance);
     if (!values) return std::unexpected(std::move(values).error());
     result.push_back({group.labels, std::move(*values)});
   }

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "base/result.h"
-#include "collector/promql/patience.h"
+#include "collector/promql/allowance.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
@@ -15,6 +15,6 @@ namespace tallymill::promql {
 // bad_params: a k that is no number of elements, a label that is no name.
 [[nodiscard]] Result<Rows> aggregated(const Aggregate& how, Rows&& rows, std::size_t steps,
                                       std::span<const double> parameters, const std::string& name,
-                                      Patience& patience);
+                                      Allowance& allowance);
 
 }  // namespace tallymill::promql

@@ -3,7 +3,8 @@
 // parse() (parser.h) makes it and has checked it: each node's type is right for who holds it, each
 // call has the arguments that its function wants. text() (print.h) writes it back.
 //
-//   invariant: parse(text(parse(q))) is parse(q)
+//   invariant: parse(text(parse(q))) is parse(q), but for plus signs: infinity is written with one,
+//   as Prometheus writes it, and before a power that is the sign of all of it
 //
 // Threads: plain values.
 // Source: the language as Prometheus 2.42 has it, less native histograms.

@@ -41,7 +41,9 @@ std::vector<Histogram> histograms_of(const Rows& rows) {
     if (fresh) all.push_back({std::move(labels), {}});
     all[at->second].buckets.push_back({*bound, &row.values});
   }
-  for (Histogram& one : all) std::ranges::stable_sort(one.buckets, {}, &Bucket::bound);
+  // NaN, which is no bound, last: so that there is an order.
+  const auto before = [](double a, double b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
+  for (Histogram& one : all) std::ranges::stable_sort(one.buckets, before, &Bucket::bound);
   return all;
 }
 

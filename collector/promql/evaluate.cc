@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "collector/promql/aggregate.h"
+#include "collector/promql/allowance.h"
 #include "collector/promql/classic_histogram.h"
 #include "collector/promql/elementwise.h"
 #include "collector/promql/function_table.h"
@@ -22,7 +23,6 @@
 #include "collector/promql/match.h"
 #include "collector/promql/mutant.h"
 #include "collector/promql/over_time.h"
-#include "collector/promql/patience.h"
 
 namespace tallymill::promql {
 namespace {
@@ -99,13 +99,15 @@ class Evaluator {
       : source_(source),
         options_(options),
         query_(query),
-        patience_(options.until, options.cancelled) {}
+        allowance_(options.until, options.cancelled, options.samples) {}
 
   Result<Value> of(const Node& node, const Grid& grid) {
-    if (auto still = patience_.check(); !still) return std::unexpected(std::move(still).error());
+    if (auto still = allowance_.check(); !still) return std::unexpected(std::move(still).error());
     if (grid.count == 1 || !is_constant(node)) return step_by_step(node, grid);
     auto once = step_by_step(node, Grid{grid.start_ms, 1, 1});
     if (!once) return once;
+    if (auto held = allowance_.hold(once->rows.size() * grid.count); !held)
+      return std::unexpected(std::move(held).error());
     if (node.type == Type::scalar) once->scalars.resize(grid.count, once->scalars[0]);
     for (Row& row : once->rows) row.values.resize(grid.count, row.values[0]);
     return once;
@@ -123,6 +125,7 @@ class Evaluator {
     if (const auto* selector = std::get_if<Selector>(&matrix.is)) return selector->range_ms;
     return std::get<Subquery>(matrix.is).range_ms;
   }
+  Status hold(std::size_t numbers) { return allowance_.hold(numbers); }
   Moments moments_of(const Node& matrix, const Grid& grid) const {
     if (const auto* selector = std::get_if<Selector>(&matrix.is))
       return {selector->shift, grid, query_};
@@ -130,18 +133,13 @@ class Evaluator {
   }
 
  private:
-  Status hold(std::size_t samples) {
-    held_ += samples;
-    if (held_ <= options_.samples) return {};
-    return fail(Errc::too_big,
-                "query processing would load too many samples into memory in query execution");
-  }
-
   Result<Value> step_by_step(const Node& node, const Grid& grid) {
     return std::visit([&](const auto& is) { return value_of(is, node, grid); }, node.is);
   }
 
-  static Value scalar(std::vector<double> values) {
+  Result<Value> scalar(std::vector<double> values) {
+    if (auto held = allowance_.hold(values.size()); !held)
+      return std::unexpected(std::move(held).error());
     Value value;
     value.type = Type::scalar;
     value.scalars = std::move(values);
@@ -185,18 +183,21 @@ class Evaluator {
 
   // ---- selectors ----
 
+  enum class Wanted : std::uint8_t { all, last };
   Status each_selected(const Selector& selector, std::int64_t from_ms, std::int64_t to_ms,
-                       const Each& each) {
+                       const Each& each, Wanted wanted = Wanted::all) {
     auto found = source_.select(selector.matchers, from_ms, to_ms);
     if (!found) return std::unexpected(std::move(found).error());
     Column samples;
     for (const Source::Found& one : *found) {
-      if (auto read = source_.read(one.series, from_ms, to_ms, samples); !read) return read;
-      if (auto still = patience_.spend(samples.size() + 64); !still) return still;
+      auto read = wanted == Wanted::all ? source_.read(one.series, from_ms, to_ms, samples)
+                                        : source_.read_last(one.series, from_ms, to_ms, samples);
+      if (!read) return read;
+      if (auto still = allowance_.spend(samples.size() + 64); !still) return still;
       if (samples.size() == 0) continue;
-      if (auto held = hold(samples.size()); !held) return held;
+      if (auto held = allowance_.hold(samples.size()); !held) return held;
       if (auto done = each(one.labels, samples); !done) return done;
-      held_ -= samples.size();
+      allowance_.give_back(samples.size());
     }
     return {};
   }
@@ -209,11 +210,12 @@ class Evaluator {
     const auto add = [&](const Labels& labels, const Column& samples) -> Status {
       Row row{labels, latest(samples, moments, grid.count, times)};
       if (is_all_absent(row.values)) return {};
-      if (auto held = hold(grid.count); !held) return held;
+      if (auto held = allowance_.hold(grid.count); !held) return held;
       rows.push_back(std::move(row));
-      return patience_.spend(grid.count);
+      return allowance_.spend(grid.count);
     };
-    if (auto read = each_selected(selector, begin, moments.last(), add); !read)
+    const Wanted wanted = grid.count == 1 ? Wanted::last : Wanted::all;
+    if (auto read = each_selected(selector, begin, moments.last(), add, wanted); !read)
       return std::unexpected(std::move(read).error());
     std::ranges::sort(rows, [](const Row& a, const Row& b) { return a.labels < b.labels; });
     return rows;
@@ -255,13 +257,13 @@ class Evaluator {
     if (plants(Mutant::subquery_from_its_begin)) grid.start_ms = from;
     if (grid.start_ms > moments.last()) return {};
     grid.count = static_cast<std::size_t>((moments.last() - grid.start_ms) / step) + 1;
-    if (auto held = hold(grid.count); !held) return held;
+    if (auto held = allowance_.hold(grid.count); !held) return held;
     auto value = of(*subquery.of, grid);
     if (!value) return std::unexpected(std::move(value).error());
     Column samples;
     for (const Row& row : value->rows) {
       samples.clear();
-      if (auto still = patience_.spend(grid.count); !still) return still;
+      if (auto still = allowance_.spend(grid.count); !still) return still;
       for (std::size_t i = 0; i < grid.count; ++i)
         if (!is_absent(row.values[i])) samples.add(grid.at(i), row.values[i]);
       if (auto done = each(row.labels, samples); !done) return done;
@@ -308,7 +310,7 @@ class Evaluator {
         texts.push_back(std::move(arguments[i].text));
       auto& rows = arguments[0].rows;
       return vector(name == "label_join" ? label_joined(std::move(rows), texts)
-                                         : label_replaced(std::move(rows), texts, patience_));
+                                         : label_replaced(std::move(rows), texts, allowance_));
     }
     return elementwise(elementwise_named(name), arguments, grid);
   }
@@ -416,7 +418,7 @@ class Evaluator {
                           .step_ms = grid.count > 1 ? moments.at(1) - moments.at(0) : 0,
                           .range_ms = range_of(matrix),
                           .arguments = *scalars,
-                          .patience = &patience_};
+                          .allowance = &allowance_};
     Column live;
     std::vector<double> values(grid.count);
     Rows rows;
@@ -425,7 +427,7 @@ class Evaluator {
           if (auto had = function->of(without_stale(samples, live), windows, values); !had)
             return had;
           if (is_all_absent(values)) return {};
-          if (auto held = hold(grid.count); !held) return held;
+          if (auto held = allowance_.hold(grid.count); !held) return held;
           rows.push_back({name == "last_over_time" ? labels : without_name(labels), values});
           return {};
         });
@@ -461,7 +463,7 @@ class Evaluator {
     auto value = of(*aggregate.of, grid);
     if (!value) return value;
     return vector(aggregated(aggregate, std::move(value->rows), grid.count, parameter.scalars,
-                             parameter.text, patience_));
+                             parameter.text, allowance_));
   }
 
   Result<Value> value_of(const Binary& binary, const Node&, const Grid& grid) {
@@ -480,14 +482,13 @@ class Evaluator {
     if (right->type == Type::scalar)
       return vector(with_scalar(binary, std::move(left->rows), right->scalars, false));
     return vector(
-        matched(binary, std::move(left->rows), std::move(right->rows), grid.count, patience_));
+        matched(binary, std::move(left->rows), std::move(right->rows), grid.count, allowance_));
   }
 
   const Source& source_;
   const EvaluateOptions& options_;
   const Grid& query_;
-  Patience patience_;
-  std::size_t held_ = 0;
+  Allowance allowance_;
 };
 
 }  // namespace
@@ -514,8 +515,9 @@ Result<std::vector<RawSeries>> evaluate_raw(const Node& node, std::int64_t at_ms
                                         if (samples.t_ms[i] >= begin && samples.t_ms[i] <= end &&
                                             !collector::is_stale(samples.value[i]))
                                           one.samples.add(samples.t_ms[i], samples.value[i]);
-                                      if (one.samples.size() > 0) all.push_back(std::move(one));
-                                      return {};
+                                      if (one.samples.size() == 0) return {};
+                                      all.push_back(std::move(one));
+                                      return evaluator.hold(all.back().samples.size());
                                     });
   if (!done) return std::unexpected(std::move(done).error());
   std::ranges::sort(all, [](const auto& a, const auto& b) { return a.labels < b.labels; });

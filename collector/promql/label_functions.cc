@@ -82,7 +82,7 @@ class Template {
 }  // namespace
 
 Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
-                            const Patience& patience) {
+                            const Allowance& allowance) {
   const std::string& destination = arguments[0];
   const std::string& source = arguments[2];
   const RE2 expression("^(?:" + arguments[3] + ")$", RE2::Quiet);
@@ -97,7 +97,7 @@ Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
       static_cast<std::size_t>(expression.NumberOfCapturingGroups()) + 1);
   for (Row& row : rows) {
     // An expression may take long over each of them.
-    if (auto still = patience.check(); !still) return std::unexpected(std::move(still).error());
+    if (auto still = allowance.check(); !still) return std::unexpected(std::move(still).error());
     const std::string_view value = row.labels.get(source);
     const re2::StringPiece text(value.data(), value.size());
     if (!expression.Match(text, 0, text.size(), RE2::UNANCHORED, groups.data(),

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "base/result.h"
-#include "collector/promql/patience.h"
+#include "collector/promql/allowance.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
 
 // `arguments`: destination, replacement, source, expression. bad_params: no expression, no label.
 [[nodiscard]] Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
-                                          const Patience& patience);
+                                          const Allowance& allowance);
 // `arguments`: destination, separator, sources.
 [[nodiscard]] Result<Rows> label_joined(Rows&& rows, std::span<const std::string> arguments);
 // Those that a series would have if there were one: from what must be equal.

@@ -181,9 +181,9 @@ class Made {
 class Arithmetic {
  public:
   Arithmetic(const Binary& how, const Rows& many, const Rows& one, std::size_t steps,
-             Patience& patience)
+             Allowance& allowance)
       : how_(how),
-        patience_(patience),
+        allowance_(allowance),
         many_(many),
         one_(one),
         steps_(steps),
@@ -202,13 +202,8 @@ class Arithmetic {
       const std::string sign = signature(row.labels, how_.matching);
       const Members* others = sides_.of(sign);
       if (others == nullptr) continue;
-      for (const std::size_t other : *others) {
-        if (auto still = patience_.spend(steps_ + 64); !still)
-          return std::unexpected(std::move(still).error());
-        auto made = pair(sign, row, one_[other]);
-        if (!made) return std::unexpected(std::move(made).error());
-        if (!is_all_absent(made->values)) result.push_back(std::move(*made));
-      }
+      if (auto made = all_pairs(sign, row, *others, result); !made)
+        return std::unexpected(std::move(made).error());
     }
     if (auto merged = merge_equal(result); !merged)
       return std::unexpected(std::move(merged).error());
@@ -216,8 +211,29 @@ class Arithmetic {
   }
 
  private:
-  Result<Row> pair(const std::string& sign, const Row& many, const Row& one) {
-    Row row{result_labels(how_, many.labels, one.labels), std::vector<double>(steps_, absent)};
+  // One row of the many side with each that its signature has on the other: mostly one. Where they
+  // take turns, those that give the same labels are one row.
+  Status all_pairs(const std::string& sign, const Row& many, const Members& others, Rows& result) {
+    std::unordered_map<std::string, Row> by_labels;
+    for (const std::size_t other : others) {
+      if (auto still = allowance_.spend(steps_ + 64); !still) return still;
+      Labels labels = result_labels(how_, many.labels, one_[other].labels);
+      const auto [at, fresh] = by_labels.try_emplace(std::string(labels.packed()));
+      Row& row = at->second;
+      if (fresh) row = {std::move(labels), std::vector<double>(steps_, absent)};
+      if (auto made = pair(sign, many, one_[other], row); !made) return made;
+      if (!is_all_absent(row.values)) {
+        if (!fresh) continue;
+        if (auto held = allowance_.hold(steps_); !held) return held;
+      } else {
+        by_labels.erase(at);
+      }
+    }
+    for (auto& [packed, row] : by_labels) result.push_back(std::move(row));
+    return {};
+  }
+
+  Status pair(const std::string& sign, const Row& many, const Row& one, Row& into) {
     const bool alone = shared_[sign] == 1;
     for (std::size_t step = 0; step < steps_; ++step) {
       if (is_absent(many.values[step]) || is_absent(one.values[step])) continue;
@@ -225,19 +241,18 @@ class Arithmetic {
       const double right = swapped_ ? many.values[step] : one.values[step];
       if (is_comparison(how_.op) && !how_.return_bool) {
         if (!holds(how_.op, left, right)) continue;
-        row.values[step] = left;
+        into.values[step] = left;
       } else {
-        row.values[step] = operated(how_.op, left, right);
+        into.values[step] = operated(how_.op, left, right);
       }
       if (alone) continue;
-      if (auto added = made_.add(sign, row.labels, step); !added)
-        return std::unexpected(std::move(added).error());
+      if (auto added = made_.add(sign, into.labels, step); !added) return added;
     }
-    return row;
+    return {};
   }
 
   const Binary& how_;
-  Patience& patience_;
+  Allowance& allowance_;
   const Rows& many_;
   const Rows& one_;
   std::size_t steps_;
@@ -292,10 +307,10 @@ Result<Rows> with_scalar(const Binary& how, Rows&& rows, std::span<const double>
 }
 
 Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps,
-                     Patience& patience) {
+                     Allowance& allowance) {
   if (is_set(how.op)) return set_operation(how, std::move(left), std::move(right), steps);
   const bool swapped = how.matching.card == Matching::Card::one_to_many;
-  return Arithmetic(how, swapped ? right : left, swapped ? left : right, steps, patience).run();
+  return Arithmetic(how, swapped ? right : left, swapped ? left : right, steps, allowance).run();
 }
 
 }  // namespace tallymill::promql

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "base/result.h"
-#include "collector/promql/patience.h"
+#include "collector/promql/allowance.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
@@ -23,6 +23,6 @@ namespace tallymill::promql {
 
 // bad_params: a match that is not one-to-one where it has to be.
 [[nodiscard]] Result<Rows> matched(const Binary& how, Rows&& left, Rows&& right, std::size_t steps,
-                                   Patience& patience);
+                                   Allowance& allowance);
 
 }  // namespace tallymill::promql

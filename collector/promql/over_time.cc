@@ -28,7 +28,7 @@ Status slide(const Column& samples, const Windows& windows, std::span<double> in
     window.begin_ms = window.end_ms - windows.range_ms;
     while (window.last < size && t_ms[window.last] <= window.end_ms) ++window.last;
     while (window.first < window.last && t_ms[window.first] < window.begin_ms) ++window.first;
-    if (auto still = windows.patience->spend(each_sample ? window.size() + 1 : 1); !still)
+    if (auto still = windows.allowance->spend(each_sample ? window.size() + 1 : 1); !still)
       return still;
     into[step] = window.size() == 0 ? absent : of(window, step);
   }

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "collector/promql/patience.h"
+#include "collector/promql/allowance.h"
 #include "collector/promql/value.h"
 
 namespace tallymill::promql {
@@ -26,7 +26,7 @@ struct Windows {
   std::int64_t step_ms = 0;  // from one to the next; 0: @ holds all of them at one place
   std::int64_t range_ms = 0;
   std::span<const std::vector<double>> arguments = {};  // the scalars, each with one a step
-  Patience* patience = nullptr;
+  Allowance* allowance = nullptr;
 };
 
 // The samples [first, last) of a series that lie in [begin_ms, end_ms].
@@ -48,7 +48,8 @@ class OverTime {
  public:
   virtual ~OverTime() = default;
   // What it is of a series at each step, `absent` where that is nothing, into `into`, which has one
-  // place a step. bad_params: it cannot be had with these arguments; and the errors of patience.
+  // place a step. bad_params: it cannot be had with these arguments; and the errors of the
+  // allowance.
   [[nodiscard]] virtual Status of(const Column& samples, const Windows& windows,
                                   std::span<double> into) = 0;
 };

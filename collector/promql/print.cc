@@ -189,8 +189,9 @@ std::string number_text(double value) {
   std::array<char, 400> digits{};
   char* const begin = digits.data();
   char* const end = begin + digits.size();
-  // Up to here every whole number has no fewer digits than it is written with.
-  if (std::abs(value) < 1e15)
+  // Up to here it has no digit that it does not need; from here on it is a whole number.
+  constexpr double every_whole = 9007199254740992;  // 2^53
+  if (std::abs(value) < every_whole)
     return {begin, std::to_chars(begin, end, value, std::chars_format::fixed).ptr};
   const auto written = std::to_chars(begin, end, value, std::chars_format::scientific);
   return written_out({begin, written.ptr});

@@ -32,7 +32,7 @@ struct Shortest {
   Span operator()(const Binary& binary) const {
     return shorter(shortest_range_ms(*binary.left), shortest_range_ms(*binary.right));
   }
-  Span operator()(const Negation& negation) const { return shortest_range_ms(*negation.of); }
+  Span operator()(const Signed& node) const { return shortest_range_ms(*node.of); }
   Span operator()(const Paren& paren) const { return shortest_range_ms(*paren.of); }
 };
 

@@ -60,6 +60,7 @@ class Gateway {
   // server's thread.
   void drain(std::function<void()> done);
   void stop();
+  [[nodiscard]] const metrics::Registry& registry() const { return registry_; }  // any thread
   [[nodiscard]] std::uint16_t port() const { return server_.port(); }
 
  private:

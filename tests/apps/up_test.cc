@@ -130,6 +130,8 @@ class UpTest : public testing::Test {
                                   "1",
                                   "--stages.image.workers",
                                   "1"};
+    if (std::ranges::find(more, "--collector.http") == more.end())
+      more.insert(more.end(), {"--collector.http", "off"});
     args.insert(args.end(), more.begin(), more.end());
     up_ = launch(args);
   }
@@ -220,6 +222,42 @@ TEST_F(UpTest, ADrainTellsTheFrontFirstAndTheStagesWhenItIsGone) {
   EXPECT_LT(front, text.find("end compute")) << text;
   EXPECT_LT(front, text.find("end image")) << text;
   EXPECT_EQ(count(text, "end "), 3) << text;
+}
+
+TEST_F(UpTest, EverybodyTellsTheCollectorWhichIsToldToEndWhenAllOthersHave) {
+  script("tallymill-collector", waits("collector"));
+  start_up({"--collector.http", "127.0.0.1:0"});
+  ASSERT_TRUE(eventually([&] { return all_ready() && newest("collector") > 0; }));
+  const std::string bus = "ipc://" + (folder_ / "run" / "telemetry.sock").string();
+  const std::string given = happened();
+  EXPECT_EQ(count(given, "--telemetry.endpoint " + bus), 3) << given;
+  EXPECT_NE(given.find("--telemetry.instance compute-1\n"), std::string::npos) << given;
+  EXPECT_NE(given.find("--data " + (folder_ / "data" / "collector").string()), std::string::npos);
+  EXPECT_NE(given.find("--bus " + bus), std::string::npos) << given;
+  EXPECT_NE(said().find("metrics at http://127.0.0.1:0"), std::string::npos);
+  ::kill(up_, SIGTERM);
+  EXPECT_EQ(exit_of_up(), 0);
+  const std::string text = happened();
+  const auto collector = text.find("end collector");
+  ASSERT_NE(collector, std::string::npos) << text;
+  EXPECT_GT(collector, text.find("end compute")) << text;
+  EXPECT_GT(collector, text.find("end image")) << text;
+}
+
+TEST_F(UpTest, ACollectorThatCannotRunEndsNobodyAndIsTriedAgain) {
+  script("tallymill-collector", "[ -e " + events() + "-mended ] && { " + waits("collector") +
+                                    " }\necho no such disk >&2\nexit 70\n");
+  start_up({"--collector.http", "127.0.0.1:0"});
+  ASSERT_TRUE(eventually([&] { return all_ready(); }));
+  ASSERT_TRUE(eventually([&] {
+    return said().find("collector cannot run (exit 70): no such disk; jobs go on without it") !=
+           std::string::npos;
+  }));
+  std::ofstream(events() + "-mended") << "\n";
+  ASSERT_TRUE(eventually([&] { return newest("collector") > 0; }));
+  EXPECT_EQ(count(happened(), "start front"), 1);
+  ::kill(up_, SIGTERM);
+  EXPECT_EQ(exit_of_up(), 0);
 }
 
 TEST_F(UpTest, ASecondSignalKillsAllAtOnce) {

@@ -127,6 +127,53 @@ TEST(Registry, ASnapshotTakenWhileTheOwnerCountsIsWholeAndNeverGoesBack) {
   EXPECT_EQ(length.read().count(), static_cast<std::uint64_t>(events));
 }
 
+TEST(Histogram, EachClassicBucketKeepsTheJobThatItCountedLast) {
+  Registry registry;
+  auto& length = registry.histogram("tallymill_length_seconds", "Lengths.");
+  length.record(1ms);
+  EXPECT_TRUE(length.exemplars().empty());
+  length.record(1ms, JobId(1), Instant(1s));
+  length.record(900us, JobId(2), Instant(2s));  // the same bucket
+  length.record(20h, JobId(3), Instant(3s));
+  const auto exemplars = length.exemplars();
+  ASSERT_EQ(exemplars.size(), 2u);
+  EXPECT_EQ(exemplars[0].job, JobId(2));
+  EXPECT_EQ(exemplars[0].ns, 900'000u);
+  EXPECT_EQ(exemplars[0].at, Instant(2s));
+  EXPECT_EQ(exemplars[1].le, le_bound_count);
+  EXPECT_EQ(exemplars[1].job, JobId(3));
+  EXPECT_EQ(length.read().count(), 4u);
+}
+
+TEST(Histogram, AnExemplarLiesInItsBucket) {
+  Registry registry;
+  auto& length = registry.histogram("tallymill_length_seconds", "Lengths.");
+  for (std::uint64_t ns = 1; ns < std::uint64_t{1} << 50; ns += ns / 7 + 1)
+    length.record(Duration(ns), JobId(1), Instant());
+  const auto exemplars = length.exemplars();
+  ASSERT_EQ(exemplars.size(), le_bound_count + 1);
+  for (const auto& one : exemplars) {
+    const bool above = one.le == 0 || one.ns > le_bounds_ns[one.le - 1];
+    const bool within = one.le == le_bound_count || one.ns <= le_bounds_ns[one.le];
+    EXPECT_TRUE(above && within) << one.ns << " in bucket " << one.le;
+  }
+}
+
+TEST(Histogram, AnExemplarThatIsReadWhileItIsWrittenIsOfOneJob) {
+  constexpr std::int64_t events = 200'000;
+  Registry registry;
+  auto& length = registry.histogram("tallymill_length_seconds", "Lengths.");
+  std::jthread owner([&] {
+    for (std::int64_t i = 1; i <= events; ++i)
+      length.record(Duration(i % 20'000), JobId(i % 20'000), Instant(Duration(i % 20'000)));
+  });
+  for (std::uint64_t seen = 0; seen < events; seen = length.read().count())
+    for (const auto& one : length.exemplars()) {
+      ASSERT_EQ(one.job.raw(), static_cast<std::int64_t>(one.ns));
+      ASSERT_EQ(one.at, Instant(Duration(one.ns)));
+    }
+}
+
 TEST(MetricsDoc, RowsOfTablesAreReadAndOtherTextIsNot) {
   const auto found = tests::documented_metrics(
       "# Metrics\n`tallymill_prose_total` is not a row.\n"

@@ -191,6 +191,22 @@ TEST_F(MetricsText, OpenMetricsIsReadStrictly) {
   EXPECT_EQ(found.families.at("tallymill_busy_ratio").unit, "ratio");
 }
 
+TEST_F(MetricsText, OpenMetricsSaysWhichJobABucketCountedLastAndTheTextFormatDoesNot) {
+  Registry one;
+  const SystemClock clock;
+  one.histogram("tallymill_length_seconds", "Lengths.")
+      .record(std::chrono::milliseconds(2), JobId(42), clock.now());
+  const std::string text = to_openmetrics(one.snapshot());
+  const auto from = text.find(" # {job_id=\"42\"} 0.002 ");
+  ASSERT_NE(from, std::string::npos) << text;
+  EXPECT_EQ(text.find(" # {", from + 1), std::string::npos) << text;
+  EXPECT_TRUE(
+      text.substr(text.rfind('\n', from) + 1).starts_with("tallymill_length_seconds_bucket"));
+  const double at = std::stod(text.substr(from + std::string(" # {job_id=\"42\"} 0.002 ").size()));
+  EXPECT_NEAR(at, static_cast<double>(to_ns(clock.wall())) / 1e9, 60);
+  EXPECT_EQ(to_prometheus(one.snapshot()).find(" # {"), std::string::npos);
+}
+
 TEST_F(MetricsText, SeveralSnapshotsAreOneTextWithOneEnd) {
   Registry other;
   other.counter("tallymill_other_total", "Other.").add(9);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -45,6 +46,11 @@ class ApiTest : public ::testing::Test {
     const auto reply = client.ask("GET " + target);
     return {reply.status, json::parse(reply.body, nullptr, false)};
   }
+  http::WireReply raw(const std::string& target, const std::string& fields = "") {
+    RawClient client(server_->port());
+    EXPECT_TRUE(client.connect());
+    return client.ask("GET " + target, fields);
+  }
   Said post(const std::string& path, const std::string& form) {
     RawClient client(server_->port());
     EXPECT_TRUE(client.connect());
@@ -63,7 +69,8 @@ class ApiTest : public ::testing::Test {
   }
 
   MemorySource source_;
-  Api api_{source_};
+  ExemplarStore exemplars_;
+  Api api_{source_, &exemplars_};
   std::unique_ptr<http::Server> server_;
 };
 
@@ -122,6 +129,12 @@ TEST_F(ApiTest, ErrorsHaveTheTypesAndStatusesOfPrometheus) {
        "range vector"},
       {"/api/v1/series", 400, "bad_data", "no match[]"},
       {"/api/v1/series?match[]=1", 400, "bad_data", "match[]"},
+      {"/api/v1/series?match[]=%7Bjob%3D~%22.*%22%7D", 400, "bad_data", "at least one non-empty"},
+      {"/api/v1/labels?start=x", 400, "bad_data", "Invalid time value for 'start'"},
+      {"/api/v1/label/1bad/values", 400, "bad_data", "invalid label name: \"1bad\""},
+      {"/api/v1/query_exemplars", 400, "bad_data", "no expression found"},
+      {"/api/v1/query_exemplars?query=up&start=5&end=4", 400, "bad_data", "must not be before"},
+      {"/api/v1/query?query=up&format=xml", 400, "bad_data", "not supported value"},
       {"/api/v1/format_query?query=)", 400, "bad_data", "parse error"},
   };
   for (const auto& row : rows) {
@@ -143,6 +156,39 @@ TEST_F(ApiTest, ARangeHasAsManyPointsAsItMayAndNotOneMore) {
   EXPECT_EQ(get("/api/v1/query_range?query=1&step=1&start=-9e15&end=9e15").status, 400);
 }
 
+TEST_F(ApiTest, ExemplarsAreThoseOfTheSeriesThatAnExpressionNames) {
+  const std::array labels{Label{"job_id", "7"}};
+  exemplars_.add(SeriesId(1), {.labels = labels, .value = 0.5, .t_ms = 2'500}, 0);
+  const json all = data("/api/v1/query_exemplars?query=sum(rate(up%5B5m%5D))");
+  EXPECT_EQ(all, json::parse(R"([{"seriesLabels": {"__name__": "up", "job": "b\n\""},
+    "exemplars": [{"labels": {"job_id": "7"}, "value": "0.5", "timestamp": 2.5}]}])"));
+  EXPECT_EQ(data("/api/v1/query_exemplars?query=up&start=2.501"), json::array());
+  EXPECT_EQ(raw("/api/v1/query_exemplars?query=1").status, 204);
+}
+
+TEST_F(ApiTest, AnAnswerIsATableForWhoWantsOne) {
+  const auto table = raw("/api/v1/query?query=up%7Bjob%3D%22a%22%7D&time=5&format=csv");
+  EXPECT_EQ(table.status, 200);
+  EXPECT_EQ(table.header("Content-Type"), "text/csv; charset=utf-8; header=present");
+  EXPECT_EQ(table.body, "__name__,job,timestamp,value\r\nup,a,1970-01-01T00:00:05.000Z,5\r\n");
+  const std::string range = "/api/v1/query_range?query=sum(up)&start=1&end=2&step=1";
+  EXPECT_EQ(raw(range, "Accept: text/csv\r\n").body.substr(0, 17), "timestamp,value\r\n");
+  EXPECT_EQ(raw(range, "Accept: */*\r\n").body.substr(0, 10), "{\"status\":");
+  EXPECT_EQ(raw(range + "&format=json", "Accept: text/csv\r\n").body.substr(0, 2), "{\"");
+}
+
+TEST_F(ApiTest, AQueryOfSeveralLinesIsAskedByGet) {
+  EXPECT_EQ(get("/api/v1/query?query=sum(%0A%09up%0D%0A)&time=5").status, 200);
+}
+
+TEST_F(ApiTest, WhatNobodyNamesIsNotFederated) {
+  const auto none = raw("/federate");
+  EXPECT_EQ(none.status, 200);
+  EXPECT_EQ(none.body, "");
+  EXPECT_EQ(raw("/federate?match[]=up%7B").status, 400);
+  EXPECT_EQ(none.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+}
+
 TEST_F(ApiTest, SeriesAndLabelsAreListed) {
   EXPECT_EQ(data("/api/v1/labels"), json::parse(R"(["__name__", "job"])"));
   EXPECT_EQ(data("/api/v1/label/job/values"), json::parse(R"(["a", "b\n\""])"));
@@ -152,7 +198,6 @@ TEST_F(ApiTest, SeriesAndLabelsAreListed) {
   EXPECT_EQ(data("/api/v1/series?match[]=up%7Bjob%3D%22a%22%7D&match[]=up%7Bjob%3D~%22a.*%22%7D"),
             json::parse(R"([{"__name__": "up", "job": "a"}])"));
   EXPECT_EQ(data("/api/v1/format_query?query=sum(up)by(job)"), "sum by (job) (up)");
-  EXPECT_EQ(data("/api/v1/status/buildinfo")["version"], "2.42.0");
 }
 
 }  // namespace

@@ -46,6 +46,13 @@ class StoreDamageTest : public StoreTest {
     ASSERT_TRUE(store.append(points).has_value());
     add(written, points);
   }
+  // killed(), on a disk that has room for that, and then under a limit.
+  fs::path copied(const rlimit& roomy, const rlimit& limit) {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &roomy), 0);
+    fs::path copy = killed();
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    return copy;
+  }
   std::int64_t time_ = 0;
 };
 
@@ -154,8 +161,24 @@ TEST_F(StoreDamageTest, OnAFullDiskWritesAreRefusedReadsGoOnAndItRecoversByItsel
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
   EXPECT_EQ(store->seal().error().code, Errc::disk);
   EXPECT_EQ(model_of(*store), wanted);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  EXPECT_EQ(model_of(*open(killed())), wanted) << "killed while the disk was full";
+  // Killed meanwhile, it starts on the full disk and is read; what comes is refused until there is
+  // room.
+  const rlimit nothing{0, before.rlim_max};
+  const fs::path copy = copied(before, nothing);
+  {
+    auto other = open(copy);
+    EXPECT_EQ(model_of(*other), wanted);
+    const Point point[] = {{ids[2], 5000, 1}};
+    EXPECT_EQ(other->append(point).error().code, Errc::disk);
+    EXPECT_EQ(other->seal().error().code, Errc::disk);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_TRUE(other->append(point).has_value());
+    ASSERT_TRUE(other->seal().has_value());
+    ASSERT_TRUE(other->append(point).has_value());
+    Model more = wanted;
+    add(more, point);
+    EXPECT_EQ(model_of(*other), more);
+  }
   ASSERT_TRUE(append(1000).has_value());
   ASSERT_TRUE(store->seal().has_value());
   ASSERT_TRUE(store->seal().has_value());

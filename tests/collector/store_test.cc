@@ -6,6 +6,7 @@
 #include "collector/store.h"
 
 #include <atomic>
+#include <iostream>
 #include <random>
 #include <thread>
 
@@ -393,6 +394,37 @@ TEST_F(StoreTest, PartsThatSpanMoreThanAShareOfTheRetentionAreNotMerged) {
 TEST_F(StoreTest, OneProcessHasItAtATime) {
   const auto store = open();
   EXPECT_EQ(Store::open(folder_, options_).error().code, Errc::busy);
+}
+
+TEST_F(StoreTest, TheLastOfARangeIsThatOfAllOfIt) {
+  const unsigned seed = std::random_device()();
+  std::cout << "seed " << seed << "\n";
+  std::mt19937 random(seed);
+  const auto store = open();
+  const auto ids = make_series(*store, 3);
+  Column all;
+  Column last;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Point> points;
+    // Late, early and again.
+    for (int i = 0; i < 20; ++i)
+      points.push_back({ids[random() % ids.size()], 10 * round + std::int64_t(random() % 300),
+                        double(random() % 1000)});
+    ASSERT_TRUE(store->append(points).has_value());
+    if (random() % 20 == 0) {
+      ASSERT_TRUE(store->seal().has_value());
+    }
+    const std::int64_t to = 10 * round + std::int64_t(random() % 400) - 50;
+    const std::int64_t from = to - std::int64_t(random() % 500);
+    for (const SeriesId id : ids) {
+      ASSERT_TRUE(store->read(id, from, to, all).has_value());
+      ASSERT_TRUE(store->read_last(id, from, to, last).has_value());
+      ASSERT_EQ(last.size() == 0, all.size() == 0);
+      if (all.size() == 0) continue;
+      ASSERT_EQ(last.t_ms.back(), all.t_ms.back());
+      ASSERT_EQ(last.value.back(), all.value.back());
+    }
+  }
 }
 
 TEST_F(StoreTest, ReadersSeeWholeSeriesWhilePointsComeAndSealsRun) {

@@ -43,6 +43,9 @@ class BenchCollector(unittest.TestCase):
         for nothing in ("remote write, requests refused", "acknowledged samples lost by the kill",
                         "lost by kill -9 in mid-push"):
             self.assertEqual(told[f"{nothing}, ours"]["max"], 0, nothing)
+        self.assertGreater(told["own bus / remote write, ours"]["median"], 0)
+        if any(what.startswith("StatsD") for what in told):
+            self.assertGreater(told["StatsD, taken, ours / Netdata"]["median"], 0)
 
     def test_one_row_can_be_had_alone(self):
         told = figures("--only", "kill")

@@ -4,6 +4,7 @@ Method: every fenced block says what it is; `sh` blocks of a page run in order i
 pipeline of this build, where photo.jpg is the examples' picture. What a block says beside its language:
 
   sh serve         keeps running: the pipeline. It is waited for until its workers are there
+  sh collector     keeps running: a collector. It is waited for until it is ready
   python until W   runs until it has printed the word W
   text output      shows what the block before it printed: at least one line, numbers aside
   console          is for a person: not run here (it installs, or would test itself)
@@ -53,12 +54,13 @@ class Pages(unittest.TestCase):
         shutil.copy(ROOT / "examples/sample.jpg", self.folder / "photo.jpg")
         self.jobs, results, control, http = (f"tcp://127.0.0.1:{port}" for port in free_ports(4))
         self.http = http.removeprefix("tcp://")
+        self.collector, self.statsd = (f"127.0.0.1:{port}" for port in free_ports(2))
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("TALLYMILL_")} | {
             "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "TALLYMILL_RUN_DIR": str(self.folder / "run"),
             "TALLYMILL_DATA_DIR": str(self.folder / "data"), "TALLYMILL_FRONT__LISTEN": self.jobs,
             "TALLYMILL_FRONT__RESULTS": results, "TALLYMILL_FRONT__CONTROL": control,
-            "TALLYMILL_FRONT__HTTP": self.http,
+            "TALLYMILL_FRONT__HTTP": self.http, "TALLYMILL_COLLECTOR__HTTP": self.collector,
             "TALLYMILL_FRONT__DISK_FLOOR_BYTES": "1048576"}
         self.served = False
 
@@ -78,6 +80,15 @@ class Pages(unittest.TestCase):
         except AssertionError:
             print((self.folder / "up.log").read_text(errors="replace"))
             raise
+
+    def serve_collector(self, script):
+        log = self.enterContext(open(self.folder / "collector.log", "wb"))
+        process = self.start(["bash", "-c", script], stdout=log, stderr=log)
+        self.addCleanup(process.wait, 30)
+        self.addCleanup(os.killpg, process.pid, signal.SIGTERM)
+        self.served = True
+        until(lambda: self.run_shell(f"curl -s --fail http://{self.collector}/readyz")[0] == 0, 30,
+              "the collector is ready")
 
     def run_shell(self, script):
         """(exit status, what it printed); what it started in its session ends with it."""
@@ -114,8 +125,13 @@ class Pages(unittest.TestCase):
             self.assertTrue(info, f"{where}: a block that does not say what it is")
             text = text.replace("tcp://127.0.0.1:7750", self.jobs)
             text = text.replace("127.0.0.1:7780", self.http)
+            text = text.replace("127.0.0.1:7790", self.collector)
+            text = text.replace("127.0.0.1:8125", self.statsd)
+            text = text.replace("127.0.0.1/8125", self.statsd.replace(":", "/"))
             if info == ["sh", "serve"]:
                 self.serve(text)
+            elif info == ["sh", "collector"]:
+                self.serve_collector(text)
             elif info == ["text", "output"]:
                 self.assertIsNotNone(printed, f"{where}: output of nothing")
                 self.assertTrue(shape(text) & shape(printed), f"{where}: it prints\n{printed}")

@@ -106,7 +106,7 @@ class Host(unittest.TestCase):
             compare("tallymill_host_disk_operations_total", ("node_disk_reads_completed_total", device), **device,
                     direction="read")
         for device in ("lo", "eth0"):
-            if total(ours, "tallymill_host_network_bytes_total", device=device) is None:
+            if total(before, "node_network_receive_bytes_total", device=device) is None:
                 continue
             device = {"device": device}
             compare("tallymill_host_network_bytes_total", ("node_network_receive_bytes_total", device), **device,

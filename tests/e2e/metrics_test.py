@@ -128,6 +128,7 @@ class Metrics(unittest.TestCase):
             self.assertEqual(kind, "text/plain; version=0.0.4; charset=utf-8", accept)
         self.assertNotIn("# EOF", text)
         self.assertEqual(open_text.count("# EOF"), 1)
+        self.assertRegex(open_text, r'response_seconds_bucket\{.*\} 1 # \{job_id="\d+"\} [\d.]+ \d+\.\d{3}\n')
         self.assertTrue(open_text.endswith("\n# EOF\n"))
         # The same families, those of counters without the end of their samples' name.
         plain = exposition(text)

@@ -54,7 +54,7 @@ class Mill:
     """`tallymill up` in a temporary folder."""
 
     def __init__(self, programs, compute=1, image=1, threads=1, settings="", folder=None,
-                 environment=None, front=None, front_keys=()):
+                 environment=None, front=None, front_keys=(), collector=False):
         self.programs = pathlib.Path(programs).absolute()
         self.temporary = None
         if folder is None:
@@ -64,13 +64,15 @@ class Mill:
         self.run = self.folder / "run"
         self.data = self.folder / "data"
         self.run.mkdir(parents=True, exist_ok=True)
-        jobs, results, control, self.http_port = free_ports(4)
+        jobs, results, control, self.http_port, self.collector_port = free_ports(5)
+        collector_http = f"127.0.0.1:{self.collector_port}" if collector else "off"
         self.config = self.folder / "tallymill.yaml"
         self.config.write_text(
             f"run_dir: {self.run}\ndata_dir: {self.data}\n"
             f"front:\n  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
             f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{self.http_port}\n  diagnostics: true\n  disk_floor_bytes: 1048576\n"
             + "".join(f"  {key}\n" for key in front_keys) +
+            f"collector: {{http: '{collector_http}'}}\n"
             f"stages:\n  compute: {{workers: {compute}}}\n  image: {{workers: {image}}}\n" + settings)
         plain = threads == 1 and environment is None and front is None
         self.up_program = (self.programs / "tallymill-up" if plain
@@ -92,6 +94,7 @@ class Mill:
             program = front if front and name == "tallymill-front" else self.programs / name
             (beside / name).write_text(f'#!/bin/sh\nexec env {words} {program} {flags} "$@"\n')
             (beside / name).chmod(0o700)
+        (beside / "tallymill-collector").symlink_to(self.programs / "tallymill-collector")
         shutil.copy(self.programs / "tallymill-up", beside)
         return beside / "tallymill-up"
 

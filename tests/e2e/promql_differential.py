@@ -38,6 +38,7 @@ class Ours:
 
     def stop(self):
         self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
 

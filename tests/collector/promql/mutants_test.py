@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "e2e"))
 from promql_differential import Ours, Run, differ  # noqa: E402
 
 FEWEST_MUTANTS = 10
-MOST_EXPRESSIONS = 5000
+MOST_EXPRESSIONS = 10_000
 
 
 class Mutants(unittest.TestCase):

@@ -1,4 +1,5 @@
-// Patience: how long a query may go on; asked in the midst of its longest loops.
+// Allowance: how long a query may go on and how many numbers it may have in memory; asked in the
+// midst of its longest loops, and before what it makes.
 //
 //   invariant: between two looks at the clock at most `often` steps are made
 //
@@ -13,10 +14,11 @@
 
 namespace tallymill::promql {
 
-class Patience {
+class Allowance {
  public:
-  Patience(std::chrono::steady_clock::time_point until, const std::atomic<bool>* cancelled)
-      : until_(until), cancelled_(cancelled) {}
+  Allowance(std::chrono::steady_clock::time_point until, const std::atomic<bool>* cancelled,
+            std::size_t samples)
+      : until_(until), cancelled_(cancelled), left_(samples) {}
 
   // cancelled: who asked has gone; deadline: it is over.
   [[nodiscard]] Status check() const {
@@ -33,6 +35,15 @@ class Patience {
     spent_ = 0;
     return check();
   }
+  // too_big: there is no room for so many numbers more.
+  [[nodiscard]] Status hold(std::size_t numbers) {
+    if (numbers > left_)
+      return fail(Errc::too_big,
+                  "query processing would load too many samples into memory in query execution");
+    left_ -= numbers;
+    return {};
+  }
+  void give_back(std::size_t numbers) { left_ += numbers; }
 
  private:
   static constexpr std::size_t often = 65'536;
@@ -40,6 +51,7 @@ class Patience {
   std::chrono::steady_clock::time_point until_;
   const std::atomic<bool>* cancelled_;
   std::size_t spent_ = 0;
+  std::size_t left_;
 };
 
 }  // namespace tallymill::promql

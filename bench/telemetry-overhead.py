@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+"""bench telemetry-overhead: what telemetry costs a job.
+
+Two pipelines of a front and a compute worker, one of which tells a collector what it counts. By turns each gets no-op jobs
+for a second, a hundred a message; of each turn the processor time of front and worker (the collector's apart), by /proc,
+and the jobs that ended. One JSON line a figure: the time per job with and without, and the ratio of neighbours: its median,
+and the upper bound of that at 95 % by bootstrap. Bound: 1.02. `instructions`: of one front instead, by callgrind, per job.
+
+usage: telemetry-overhead.py PROGRAMS [ROUNDS] [instructions]
+"""
+
+import pathlib
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "e2e"))
+import figures  # noqa: E402
+import msgpack  # noqa: E402
+from mill import Client, free_ports, run_job, until  # noqa: E402
+
+PIECE = 100  # jobs a message
+WINDOW = 2000
+SECONDS = 1.0  # of a turn: a frame of each process falls into it
+PARAMS = msgpack.packb({"service_us": 0})
+INSTRUCTION_JOBS = 20_000
+
+
+MACHINE = figures.machine()  # before anything was timed
+
+
+def figure(what, unit, values):
+    figures.line("telemetry-overhead", what, unit, values, MACHINE)
+
+
+def cpu_seconds(process):
+    """Of all its threads, to the nanosecond."""
+    return sum(int(path.read_text().split()[0])
+               for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/schedstat")) / 1e9
+
+
+class Pipeline:
+    """Front and worker on ipc sockets of a folder of their own."""
+
+    def __init__(self, programs, folder, telemetry, front_words=()):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir()
+        self.jobs = f"ipc://{folder}/jobs"
+        common = ["--results", f"ipc://{folder}/results", "--control", f"ipc://{folder}/control", "--data-dir",
+                  f"{folder}/data", "--diagnostics", "true", "--log.level", "error"]
+        self.collector = None
+        if telemetry:
+            bus = f"ipc://{folder}/bus"
+            (port,) = free_ports(1)
+            self.collector = subprocess.Popen([programs / "tallymill-collector", "--data", f"{folder}/series", "--http",
+                                               f"127.0.0.1:{port}", "--bus", bus, "--log.level", "error"])
+            common += ["--telemetry.endpoint", bus]
+        self.front = subprocess.Popen([*front_words, programs / "tallymill-front", "--listen", self.jobs, *common])
+        self.stage = subprocess.Popen([programs / "tallymill-stage-compute", "--run-dir", self.folder, *common])
+        self.client = Client(self.jobs, "bench")
+        until(lambda: self.client.hello(0.5), 120, "the front answers")
+        until(lambda: self.client.ask("kinds", timeout=30)["kinds"], 60, "a stage announces its kinds")
+        run_job(self.client, "synthetic", {"service_us": 0}, timeout=60)
+
+    def processes(self):
+        return [self.front, self.stage]
+
+    def send(self):
+        client = self.client
+        first, client.request = client.request + 1, client.request + PIECE
+        headers = b"".join(msgpack.packb({"t": "submit", "r": first + i, "kind": "synthetic"}
+                                         | ({"N": PIECE} if i == 0 else {})) for i in range(PIECE))
+        client.socket.send_multipart([b"T1", headers, PARAMS * PIECE])
+
+    def turn(self, seconds=None, jobs=None):
+        """Jobs that ended in it; all that were sent have when it is over."""
+        client, sent = self.client, 0
+        client.order.clear()
+        client.accepted.clear()
+        client.ends.clear()
+        begin = time.monotonic()
+        more = (lambda: time.monotonic() < begin + seconds) if seconds else (lambda: sent < jobs)
+        while more() or len(client.order) < sent:
+            while more() and sent - len(client.order) < WINDOW:
+                self.send()
+                sent += PIECE
+            client.pump(0.02)
+            assert not client.refused, next(iter(client.refused.values()))
+        return sent
+
+    def end(self):
+        for process in (self.stage, self.front, self.collector):
+            if process:
+                process.send_signal(signal.SIGTERM)
+                process.wait(120)
+
+
+def upper_bound(ratios, seed=1):
+    """Of the median, at 95 %: by 2,000 draws."""
+    draw = random.Random(seed)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(2000))
+    return medians[int(0.975 * len(medians))]
+
+
+def processor_time(programs, folder, rounds):
+    on, off = Pipeline(programs, f"{folder}/on", True), Pipeline(programs, f"{folder}/off", False)
+    for one in (on, off):
+        one.turn(seconds=2)
+    per_job = {on: [], off: []}
+    collector = []
+    for i in range(rounds):
+        for one in (on, off) if i % 2 else (off, on):
+            before = [cpu_seconds(process) for process in one.processes()]
+            aside = cpu_seconds(on.collector)
+            jobs = one.turn(seconds=SECONDS)
+            after = [cpu_seconds(process) for process in one.processes()]
+            per_job[one].append(1e6 * (sum(after) - sum(before)) / jobs)
+            if one is on:
+                collector.append(1e6 * (cpu_seconds(on.collector) - aside) / jobs)
+    figure("processor time per job, telemetry on", "us", per_job[on])
+    figure("processor time per job, telemetry off", "us", per_job[off])
+    figure("processor time of the collector per job", "us", collector)
+    ratios = [a / b for a, b in zip(per_job[on], per_job[off])]
+    figure("on / off", "x", ratios)
+    figure("on / off, upper bound of the median at 95 %", "x", [upper_bound(ratios)])
+    on.end()
+    off.end()
+
+
+def instructions(programs, folder):
+    counts = {}
+    for name, telemetry in (("on", True), ("off", False)):
+        out = pathlib.Path(folder) / f"{name}.callgrind"
+        words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet"]
+        one = Pipeline(programs, f"{folder}/{name}", telemetry, words)
+        jobs = sum(one.turn(jobs=INSTRUCTION_JOBS // 10) for _ in range(10))
+        one.end()
+        counts[name] = int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)[1]) / jobs
+        figure(f"instructions of the front per job, telemetry {name}", "instructions", [counts[name]])
+    figure("instructions, on / off", "x", [counts["on"] / counts["off"]])
+
+
+def main():
+    words = sys.argv[2:]
+    counted = "instructions" in words
+    rounds = [word for word in words if word != "instructions"]
+    if len(rounds) > 1 or not all(word.isdecimal() and int(word) > 0 for word in rounds):
+        print(f"bench telemetry-overhead: takes a number of rounds and `instructions`, not {' '.join(words)!r}",
+              file=sys.stderr)
+        sys.exit(2)
+    programs = pathlib.Path(sys.argv[1]).absolute()
+    with tempfile.TemporaryDirectory(prefix="tallymill-") as folder:
+        if counted:
+            instructions(programs, folder)
+        else:
+            processor_time(programs, folder, int(rounds[0]) if rounds else 60)
+
+
+if __name__ == "__main__":
+    main()

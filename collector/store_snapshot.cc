@@ -1,0 +1,109 @@
+// A snapshot of a store that goes on:
+// 1. What is in memory is sealed, so that little is left in the log.
+// 2. While nobody writes, seals or merges, parts are linked, and the log, whose files grow, is
+//    copied: what came since the seal is in it.
+// 3. The copies are synced, and only then does the folder get its name.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+#include <system_error>
+#include <vector>
+
+#include "collector/store.h"
+
+namespace tallymill::collector {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> failed(std::string_view doing, const fs::path& path,
+                              const std::error_code& cause) {
+  return fail(Errc::disk, fmt::format("{} {}: {}", doing, path.string(), cause.message()));
+}
+
+// "20260101T120000Z-0123456789abcdef", as Prometheus names them.
+std::string snapshot_name(std::int64_t now_ms) {
+  using namespace std::chrono;
+  const sys_seconds at(seconds(now_ms / 1000));
+  const auto day = floor<days>(at);
+  const year_month_day date(day);
+  const hh_mm_ss time(at - day);
+  std::random_device chance;
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z-{:08x}{:08x}", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count(), chance(),
+                     chance());
+}
+
+// Folders of sealed files are linked, others copied, those of this and of half-written files left.
+Status copy_folder(const fs::path& from, const fs::path& to, bool link) {
+  std::error_code cause;
+  fs::create_directories(to, cause);
+  if (cause) return failed("make folder", to, cause);
+  for (fs::directory_iterator at(from, cause), end; !cause && at != end; at.increment(cause)) {
+    const fs::path& file = at->path();
+    if (!at->is_regular_file(cause) || file.extension() == ".new" || file.extension() == ".damaged")
+      continue;
+    if (link)
+      fs::create_hard_link(file, to / file.filename(), cause);
+    else
+      fs::copy_file(file, to / file.filename(), cause);
+    if (cause) return failed("copy", file, cause);
+  }
+  if (cause) return failed("read folder", from, cause);
+  return {};
+}
+
+Status sync_copies(const fs::path& folder) {
+  std::error_code cause;
+  for (fs::recursive_directory_iterator at(folder, cause), end; !cause && at != end;
+       at.increment(cause)) {
+    if (at->is_directory()) {
+      if (auto synced = store::sync_folder(at->path()); !synced) return synced;
+      continue;
+    }
+    const store::File file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return store::disk_error("open", at->path());
+    if (auto synced = store::sync_file(file.fd(), at->path()); !synced) return synced;
+  }
+  if (cause) return failed("read folder", folder, cause);
+  return store::sync_folder(folder);
+}
+
+}  // namespace
+
+Status Store::copy_to(const fs::path& folder) {
+  const std::lock_guard merging(merge_mutex_);
+  const std::lock_guard sealing(seal_mutex_);
+  const std::lock_guard writer(writer_mutex_);
+  std::error_code cause;
+  for (fs::directory_iterator at(folder_, cause), end; !cause && at != end; at.increment(cause)) {
+    const std::string name = at->path().filename().string();
+    if (!at->is_directory() || name == "snapshots") continue;
+    if (auto copied = copy_folder(at->path(), folder / name, name != "log"); !copied) return copied;
+  }
+  if (cause) return failed("read folder", folder_, cause);
+  return {};
+}
+
+Result<fs::path> Store::snapshot() {
+  if (auto sealed = seal(); !sealed)
+    return std::unexpected(std::move(sealed).error().in("store: snapshot"));
+  const fs::path home = folder_ / "snapshots" / snapshot_name(now_ms());
+  fs::path aside = home;
+  aside += ".new";
+  auto made = copy_to(aside);
+  if (made) made = sync_copies(aside);
+  std::error_code cause;
+  if (made) fs::rename(aside, home, cause);
+  if (made && cause) made = failed("rename", aside, cause);
+  if (made) made = store::sync_folder(folder_ / "snapshots");
+  if (made) return home;
+  fs::remove_all(aside, cause);
+  return std::unexpected(std::move(made).error().in("store: snapshot"));
+}
+
+}  // namespace tallymill::collector

@@ -1,0 +1,127 @@
+// TelemetryIntake: frames of processes (bus/telemetry_frame.h) as series of the store.
+//
+// A sender is a job and an instance: `compute`, `compute-1`. A process that takes the place of
+// another has the same series, so that a counter that begins anew is a reset, and no other counter.
+// A histogram becomes the classic series that /metrics has: _bucket by `le`, _sum, _count; all of
+// them whenever it changed, so that a quantile never mixes buckets of two times.
+//
+// `up{job, instance}` is 1 with each frame. A sender that says nothing for
+// limits::telemetry_missing periods is gone: its series end, and `up` is 0 until it comes back or
+// is forgotten; who says that a frame is its last is forgotten at once.
+//
+//   invariant: a frame is stored by one append(): it is seen whole or not at all
+//   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each
+//   invariant: frames of a sender are taken in the order of their sequence, of an older incarnation
+//              only while the newer one is gone
+//
+// Threads: one.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "bus/telemetry_frame.h"
+#include "collector/incoming.h"
+#include "collector/store.h"
+
+namespace tallymill::collector {
+
+// Its metrics, names and labels only here.
+class TelemetryProbe {
+ public:
+  explicit TelemetryProbe(metrics::Registry& registry);
+  metrics::Counter& frames;
+  metrics::Counter& samples;
+  metrics::Counter& missing;
+  metrics::Counter& malformed;
+  metrics::Counter& outdated;
+  metrics::Counter& no_place;
+  metrics::Counter& unstored;
+  metrics::Counter& unknown;
+  metrics::Counter& bad_labels;
+  metrics::Counter& no_room;
+  metrics::Gauge& senders;
+};
+
+// To whom it hands what is no sample. Empty: nobody wants it.
+struct TelemetryListeners {
+  std::function<void(const Metadata&)> metadata = {};
+  std::function<void(SeriesId bucket, const Exemplar&, std::int64_t t_ms)> exemplar = {};
+};
+
+class TelemetryIntake {
+ public:
+  TelemetryIntake(Store& store, metrics::Registry& registry, TelemetryListeners listeners = {});
+
+  // One frame as it came. What is wrong with it is counted.
+  void take(std::string_view untrusted, Instant now);
+  // Finds out who is gone: each period.
+  void look(Instant now);
+  [[nodiscard]] std::size_t senders() const { return senders_.size(); }
+
+ private:
+  static constexpr std::size_t classic_series = le_bound_count + 3;  // +Inf, _sum, _count
+  using Classic = std::array<SeriesId, classic_series>;
+  // What a number stands for.
+  struct Slot {
+    enum class What : std::uint8_t { unknown, value, distribution };
+    What what = What::unknown;
+    SeriesId value;
+    std::uint32_t distribution = 0;  // its place in Sender::distributions
+  };
+  struct Sender {
+    std::int64_t incarnation = 0;
+    std::int64_t sequence = 0;
+    std::int64_t t_ms = 0;  // of its last frame
+    Instant seen;
+    bool gone = false;
+    SeriesId up;
+    std::vector<Slot> slots;  // by number
+    std::vector<Classic> distributions;
+    std::vector<SeriesId> before;  // series of the process before it, until all of this one's are
+                                   // known
+  };
+  using Key = std::pair<std::string, std::string>;  // job, instance
+  using Senders = std::map<Key, Sender, std::less<>>;
+
+  [[nodiscard]] Senders::iterator sender_of(Instant now);
+  [[nodiscard]] bool make_place(Instant now);
+  [[nodiscard]] static std::int64_t its_time(const Sender& sender, Instant now);
+  [[nodiscard]] bool accept(Sender& sender);
+  void define(Sender& sender);
+  [[nodiscard]] Slot slot_for(Sender& sender, const bus::TelemetryFrame::Family& family,
+                              const bus::TelemetryFrame::Label* labels, std::size_t count);
+  [[nodiscard]] Result<SeriesId> series(std::string_view suffix, std::string_view le);
+  void tell_metadata(const bus::TelemetryFrame::Family& family);
+  [[nodiscard]] const Slot* slot(const Sender& sender, std::uint32_t id, Slot::What what);
+  void add_values(const Sender& sender);
+  void add_distributions(const Sender& sender);
+  void tell_exemplars(const Classic& classic, std::size_t first, std::size_t count);
+  void add_ends(const std::vector<SeriesId>& series, std::int64_t t_ms);
+  void end_before(Sender& sender);
+  void store(std::size_t frames);
+  [[nodiscard]] static std::vector<SeriesId> all_of(const Sender& sender);
+
+  Store& store_;
+  TelemetryProbe probe_;
+  TelemetryListeners listeners_;
+  Senders senders_;
+  Instant looked_;
+  int looks_ = 0;
+  // Of the frame in hand:
+  bus::TelemetryFrame frame_;
+  std::vector<Point> points_;
+  std::vector<Label> labels_;  // of the series that is being named
+  std::vector<Label> settled_;
+  std::string name_;
+};
+
+}  // namespace tallymill::collector
