@@ -122,12 +122,12 @@ Status Collector::start() {
 
 Status Collector::open_doors() {
   if (!options_.bus.endpoints.empty()) {
-    telemetry_ = std::make_unique<TelemetryDoor>(
-        *store_, registry_, options_.bus,
-        TelemetryListeners{[this](const Metadata& said) { metadata_.add(said); },
-                           [this](SeriesId bucket, const Exemplar& one, std::int64_t t_ms) {
-                             exemplars_.add(bucket, one, t_ms);
-                           }});
+    TelemetryListeners listeners{
+        .metadata = [this](const Metadata& said) { (void)metadata_.add(said); },
+        .exemplar = [this](SeriesId series, const Exemplar& one,
+                           std::int64_t t_ms) { exemplars_.add(series, one, t_ms); }};
+    telemetry_ =
+        std::make_unique<TelemetryDoor>(*store_, registry_, options_.bus, std::move(listeners));
     if (auto opened = telemetry_->open(); !opened) return opened;
   }
   if (!options_.statsd.empty()) {
