@@ -306,7 +306,7 @@ int run_main(int argc, char** argv) {
       "Tallymill runs image and compute jobs and shows where their time went.\n"
       "\n"
       "Programs: `tallymill up` starts the pipeline, `tallymill demo` shows it at work,\n"
-      "`tallymill front` and `tallymill stage compute|image` start one process of it,\n"
+      "`tallymill front`, `collector` and `stage compute|image` start one process,\n"
       "`tallymill version` says which version this is.\n",
       "tallymill");
   Commands commands(app);

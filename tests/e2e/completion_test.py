@@ -33,7 +33,7 @@ def asked(*words, code=0):
 def all_commands():
     """{words: its --help}, of each command that can be given; its groups aside."""
     top = re.findall(r"^  ([a-z]+)  ", asked("--help").split("Subcommands:")[1], re.MULTILINE)
-    words = [w for w in top if w not in GROUPS] + ["up", "demo", "front", "version", "stage compute",
+    words = [w for w in top if w not in GROUPS] + ["up", "demo", "front", "collector", "version", "stage compute",
                                                    "stage image"]
     for group in GROUPS[:2]:
         below = re.findall(r"^  ([a-z]+)  ", asked(group, "--help").split("Subcommands:")[1], re.MULTILINE)
