@@ -15,6 +15,10 @@ namespace {
 thread_local std::size_t allocations = 0;
 }
 
+// With sanitizers g++ inlines one of the pair and not the other, and takes them for strangers.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 void* operator new(std::size_t bytes) {
   ++allocations;
   void* const at = std::malloc(bytes == 0 ? 1 : bytes);
