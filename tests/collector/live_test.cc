@@ -257,9 +257,11 @@ TEST(Live, WhoDoesNotReadIsToldWhatPassedItByAndGoesOn) {
     slow.follow(std::to_string(i), "{__name__=~\"s.*\"} * 0 + time() + " + std::to_string(i));
   slow.hold(true);
   ASSERT_TRUE(feeding.served.becomes([&] { return feeding.metric("clients_behind") == 1; }));
+  const double sent = feeding.metric("messages_total");
   Follower brisk(feeding);
   brisk.follow("n", "3");
   EXPECT_EQ(brisk.value("n"), "3");
+  EXPECT_EQ(feeding.metric("messages_total"), sent + 1) << "nothing for who does not read";
   slow.hold(false);
   json gap;
   while (gap.is_null()) {

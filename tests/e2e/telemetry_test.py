@@ -167,8 +167,10 @@ class Telemetry(unittest.TestCase):
             took = time.monotonic() - begin
             tracer.send_signal(signal.SIGINT)
             tracer.wait(10)
-            total = re.search(r"(\d+) total", counted.read().decode())
-            return (int(total[1]) if total else 0), took  # of no call it prints no sum
+            said = counted.read().decode()
+            if not said.strip():
+                return 0, took  # of no call it prints nothing
+            return int(re.search(r"(\d+) total", said)[1]), took
 
     def thread(self, pid, name):
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
