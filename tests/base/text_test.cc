@@ -16,6 +16,7 @@ TEST(CleanText, IsCutBetweenCharactersAndWhatIsNoneIsAQuestionMark) {
 }
 
 TEST(IsCleanText, WhatDrivesATerminalOrTurnsTextRoundIsNot) {
+  // Octal where a hexadecimal digit follows, which \x would take for its own.
   for (const char* good :
        {"", "photo.jpg", "Stra\303\237e \342\202\254", "\xe2\x80\x94", "\xe2\x81\xa5", "\xc2\xa0"})
     EXPECT_TRUE(is_clean_text(good)) << good;

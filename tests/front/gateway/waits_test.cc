@@ -18,7 +18,10 @@ class WaitsTest : public FrontSide {
   WaitsTest() { server_.start(); }
   ~WaitsTest() override {
     // Who still waits is held by its answer: where there is a connection, that one lets go.
-    on_thread([&] { return waits_.give_up(), true; });
+    on_thread([&] {
+      waits_.give_up();
+      return true;
+    });
     server_.stop();
   }
 
