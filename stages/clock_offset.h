@@ -4,9 +4,10 @@
 // that is reached without leaving this host has the same one, and nothing is changed, unless an
 // echo shows that it has not (another time namespace, a tunnel). Else the offset comes from beats
 // and their echoes: the front read its clock between our sending and our receiving, so the middle
-// is its reading but for half the round trip. What a sample is worth falls with its age, as clocks
-// drift apart; of the last ones the best counts. That an echo fits the same clock does not show
-// that it is the same: another host's may differ by less than a round trip.
+// is its reading but for half the round trip. What a sample is worth falls with its age, counted
+// from our sending, as clocks drift apart on the way too; of the last ones the best counts. That an
+// echo fits the same clock does not show that it is the same: another host's may differ by less
+// than a round trip.
 //
 //   invariant: error() bounds what to_front() is wrong by, as of the last sample; 0 on the same
 //              clock
@@ -34,7 +35,7 @@ class ClockOffset {
     same_ = same_ && front_ns >= sent_ns && front_ns <= received_ns;
     if (same_) return;
     const std::int64_t half = (received_ns - sent_ns) / 2;
-    samples_[next_++ % samples_.size()] = {received_ns, front_ns - sent_ns - half, half + 1};
+    samples_[next_++ % samples_.size()] = {sent_ns, front_ns - sent_ns - half, half + 1};
     const Sample* best = nullptr;
     for (const Sample& s : samples_)
       if (s.at_ns != 0 &&

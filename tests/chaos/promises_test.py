@@ -182,6 +182,14 @@ class TheLink(Pipeline):
         return {tuple(end.rsplit(":", 1)[1] for end in line.split()[2:4])
                 for line in listed.splitlines() if f"pid={pid}," in line}
 
+    def link(self, one, other):
+        """The connections between the two workers, as soon as there is one: they meet only after the front."""
+        def found():
+            ends = self.connections(other)
+            return {(own, far) for own, far in self.connections(one) if (far, own) in ends}
+        self.assertTrue(self.client.wait_for(found, 20), "no link between the two")
+        return found()
+
     def cut(self, connections):
         """Ends them, all in one call: jobs run on meanwhile. How many."""
         ends = " or ".join(f"( sport = :{own} and dport = :{other} )" for own, other in connections)
@@ -212,9 +220,7 @@ class TheLink(Pipeline):
         cuts = int(os.environ.get("TALLYMILL_LINK_CUTS", "20"))
         total, met, slowest = 0, 0, 0.0
         for cut in range(cuts):
-            ends = self.connections(image)  # slow to list: before there are jobs
-            between = {(own, other) for own, other in self.connections(compute) if (other, own) in ends}
-            self.assertTrue(between, f"cut {cut}: no link between the two")
+            between = self.link(compute, image)  # slow to list: before there are jobs
             jobs = self.submit(300, {"service_us": 5000, "route": "compute,image"})
 
             def under_way():

@@ -16,6 +16,9 @@ constexpr std::int64_t us = 1'000;
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t start = 1'000'000 * ms;
 
+// Half a round trip, and how far two clocks may drift apart meanwhile.
+constexpr std::int64_t error_of(std::int64_t trip_ns) { return trip_ns / 2 + 1 + trip_ns / 10'000; }
+
 std::int64_t wrong_by(const ClockOffset& offset, std::int64_t here_ns, std::int64_t front_ns) {
   return std::abs(offset.to_front(here_ns) - front_ns);
 }
@@ -46,7 +49,7 @@ TEST(ClockOffset, AnEchoThatCannotBeOfThisClockShowsThatItIsAnother) {
     offset.on_this_host();
     offset.sample(start, start + 50 * us + ahead, start + 100 * us);
     EXPECT_EQ(wrong_by(offset, start, start + ahead), 0) << ahead;
-    EXPECT_EQ(offset.error_ns(), 50 * us + 1);
+    EXPECT_EQ(offset.error_ns(), error_of(100 * us));
     // And so it stays, also when one fits.
     offset.sample(start + ms, start + ms + 50 * us, start + ms + 100 * us);
     EXPECT_GT(offset.error_ns(), 0);
@@ -56,16 +59,16 @@ TEST(ClockOffset, AnEchoThatCannotBeOfThisClockShowsThatItIsAnother) {
 TEST(ClockOffset, TheShortestTripCountsUntilItIsTooOld) {
   ClockOffset offset;
   offset.sample(start, start + 10 * us, start + 20 * us);
-  EXPECT_EQ(offset.error_ns(), 10 * us + 1);
+  EXPECT_EQ(offset.error_ns(), error_of(20 * us));
   std::int64_t at = start + 10 * ms;
   offset.sample(at, at + 900 * us, at + 1000 * us);
   EXPECT_EQ(offset.to_front(at), at);  // the longer one would say 400 us
-  EXPECT_EQ(offset.error_ns(), 10 * us + 1 + (at + 1000 * us - start - 20 * us) / 10'000);
+  EXPECT_EQ(offset.error_ns(), 10 * us + 1 + (at + 1000 * us - start) / 10'000);
   // A minute later the clocks may have gone 6 ms apart.
   at = start + 60'000 * ms;
   offset.sample(at, at + 900 * us, at + 1000 * us);
   EXPECT_EQ(offset.to_front(at), at + 400 * us);
-  EXPECT_EQ(offset.error_ns(), 500 * us + 1);
+  EXPECT_EQ(offset.error_ns(), error_of(1000 * us));
 }
 
 TEST(ClockOffset, WhatIsNoSampleChangesNothing) {
@@ -87,7 +90,7 @@ TEST(ClockOffset, WhatWasKnownHoldsAfterARestartUntilTheFirstSample) {
   offset.reset();
   EXPECT_EQ(offset.to_front(start), there);
   offset.sample(start + ms, start + 50 * ms, start + 3 * ms);  // a long trip, and the only one
-  EXPECT_EQ(offset.error_ns(), ms + 1);
+  EXPECT_EQ(offset.error_ns(), error_of(2 * ms));
 }
 
 TEST(ClockOffset, NoStampStaysNoStampAndThereAndBackIsTheSame) {
@@ -95,6 +98,16 @@ TEST(ClockOffset, NoStampStaysNoStampAndThereAndBackIsTheSame) {
   offset.sample(start, start + 7 * ms, start + 2 * us);
   EXPECT_EQ(offset.to_front(0), 0);
   EXPECT_EQ(offset.to_here(offset.to_front(start)), start);
+}
+
+TEST(ClockOffset, WhatTheClocksDriftByOnALongWayBackCounts) {
+  ClockOffset offset;
+  // Read at once, the echo 20 ms on its way: half of it is all of the error but for the drift.
+  const auto front = [](std::int64_t here) { return here + (here - start) / 1000 * 99 / 1000; };
+  const std::int64_t now = start + 20 * ms;
+  offset.sample(start, front(start), now);
+  EXPECT_GT(wrong_by(offset, now, front(now)), 10 * ms + us);
+  EXPECT_LE(wrong_by(offset, now, front(now)), offset.error_ns());
 }
 
 TEST(ClockOffset, IsNeverWrongByMoreThanItSays) {
