@@ -655,7 +655,11 @@ class Connection final : public AnyConnection,
       co_return well&& keep_;
     }
     if (last_) exchange->lose();
-    while (well && !exchange->gone) {
+    // What was said before the server leaves is heard.
+    const auto goes_on = [&] {
+      return !exchange->gone || (last_ && !cut_ && !exchange->queue.empty());
+    };
+    while (well && goes_on()) {
       if (exchange->queue.empty()) {
         if (exchange->closing) break;
         watch_for_end();

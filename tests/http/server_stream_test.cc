@@ -590,6 +590,24 @@ TEST(Drain, FinishesWhatIsAskedClosesWhatIsIdleAndTakesNoMore) {
   EXPECT_TRUE(waiting.ended());
 }
 
+TEST(Drain, WhatAStreamWasToldBeforeIsHeard) {
+  Streams streams;
+  Router router;
+  streams.route(router);
+  Served served(std::move(router));
+  auto client = served.client();
+  client.send(client.request("GET /events"));
+  EXPECT_EQ(client.reply_head().status, 200);
+  served.on_thread([&] {
+    // So that it leaves before the stream's coroutine wakes up.
+    served.server.post([&] { EXPECT_TRUE(streams.outlet->send("last words")); });
+    served.server.drain(std::chrono::seconds(10));
+  });
+  EXPECT_EQ(client.chunk(), "last words");
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(streams.closed, 1);
+}
+
 TEST(Drain, HasAnEndAlsoIfNobodyAnswers) {
   Kept kept;
   Router router;
