@@ -349,6 +349,10 @@ inline constexpr int query_depth = 200;
 // Operators: those of one chain are as deep a tree as there are of them, and a tree is gone through
 // by calls; 5,000 fit into a stack of 8 MiB, fewer with the sanitizers' larger frames.
 inline constexpr int query_operators = 1'000;
+// Instructions of all regular expressions of a request, as RE2 makes them: a list of names has
+// about as many as bytes. What is written to be large, `.{999}` again and again, would take 5 s and
+// 1 GB.
+inline constexpr std::int64_t query_program = 250'000;
 // Numbers that one query may have in memory at once: 400 MB.
 inline constexpr std::size_t query_samples = 50'000'000;
 // Points of one series in an answer: as Prometheus, more than any screen is wide.
@@ -803,8 +807,10 @@ inline constexpr std::chrono::milliseconds scrape_interval_least{100};
 inline constexpr std::chrono::milliseconds scrape_interval{15'000};
 inline constexpr std::chrono::milliseconds scrape_timeout{10'000};
 
-// An answer of a query as CSV, where each line says its labels again.
-inline constexpr Bytes csv_bytes = 64_MiB;
+// One answer to a query or a list, as JSON, CSV or text: two million points, which no page shows,
+// and as much as our own client takes; and all that were made and are not read yet.
+inline constexpr Bytes answer_bytes = 64_MiB;
+inline constexpr Bytes unread_answers_bytes = 256_MiB;
 
 // A datagram of StatsD, and as many as one call of the system takes: 0.5 MB.
 inline constexpr std::size_t statsd_datagram_bytes = 8'192;

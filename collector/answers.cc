@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/utf8.h"
 #include "collector/promql/print.h"
 
@@ -35,29 +37,23 @@ void append_point(std::string& to, std::int64_t t_ms, double value) {
   to.append(",\"").append(promql::number_text(value)).append("\"]");
 }
 
-// Each element behind a comma but the first.
-template <class Range, class Append>
-void append_list(std::string& to, const Range& range, Append append) {
-  to += '[';
-  bool first = true;
-  for (const auto& one : range) {
-    if (!std::exchange(first, false)) to += ',';
-    append(one);
-  }
-  to += ']';
+void append_metric(std::string& to, const Labels& labels) {
+  to += "{\"metric\":";
+  append_json(to, labels);
 }
 
 void append_row(std::string& to, const promql::Row& row, const promql::Grid& grid, bool moment) {
-  to += "{\"metric\":";
-  append_json(to, row.labels);
-  to += moment ? ",\"value\":" : ",\"values\":[";
-  bool first = true;
-  for (std::size_t i = 0; i < grid.count; ++i) {
-    if (promql::is_absent(row.values[i])) continue;
-    if (!std::exchange(first, false)) to += ',';
-    append_point(to, grid.at(i), row.values[i]);
+  append_metric(to, row.labels);
+  if (moment) {
+    to += ",\"value\":";
+    append_point(to, grid.start_ms, row.values[0]);
+  } else {
+    const auto is_there = [&](std::size_t i) { return !promql::is_absent(row.values[i]); };
+    auto steps = std::views::iota(std::size_t{0}, grid.count) | std::views::filter(is_there);
+    to += ",\"values\":";
+    append_list(to, steps, [&](std::size_t i) { append_point(to, grid.at(i), row.values[i]); });
   }
-  to += moment ? "}" : "]}";
+  to += '}';
 }
 
 std::string_view error_type(Errc code, Fault fault) {
@@ -140,7 +136,22 @@ http::Response failure(const Error& error, Fault fault) {
   return json_text(text + "}", status_of(type));
 }
 
-std::string data_of(const promql::Value& value, const promql::Grid& grid, bool moment) {
+http::Response answered(Result<std::string> data, std::span<const std::string> warnings) {
+  return data ? success(std::move(*data), warnings) : failure(data.error(), Fault::execution);
+}
+
+bool has_room(const std::string& text) {
+  return text.size() <= static_cast<std::size_t>(limits::answer_bytes.raw());
+}
+
+Result<std::string> bounded(std::string text) {
+  if (has_room(text)) return text;
+  return fail(Errc::too_big, fmt::format("the answer would have more than {} MiB: ask for fewer "
+                                         "series, a shorter time or a longer step",
+                                         limits::answer_bytes.raw() >> 20));
+}
+
+Result<std::string> data_of(const promql::Value& value, const promql::Grid& grid, bool moment) {
   using promql::Type;
   std::string data;
   if (value.type == Type::string) {
@@ -161,22 +172,22 @@ std::string data_of(const promql::Value& value, const promql::Grid& grid, bool m
     append_list(data, promql::Rows{{Labels(), value.scalars}}, append);
   else
     append_list(data, value.rows, append);
-  return data + "}";
+  data += '}';
+  return bounded(std::move(data));
 }
 
-std::string data_of(std::span<const promql::RawSeries> raw) {
+Result<std::string> data_of(std::span<const promql::RawSeries> raw) {
   std::string data = "{\"resultType\":\"matrix\",\"result\":";
   append_list(data, raw, [&](const promql::RawSeries& one) {
-    data += "{\"metric\":";
-    append_json(data, one.labels);
-    data += ",\"values\":[";
-    for (std::size_t i = 0; i < one.samples.size(); ++i) {
-      if (i > 0) data += ',';
+    append_metric(data, one.labels);
+    data += ",\"values\":";
+    append_list(data, std::views::iota(std::size_t{0}, one.samples.size()), [&](std::size_t i) {
       append_point(data, one.samples.t_ms[i], one.samples.value[i]);
-    }
-    data += "]}";
+    });
+    data += '}';
   });
-  return data + "}";
+  data += '}';
+  return bounded(std::move(data));
 }
 
 }  // namespace tallymill::collector

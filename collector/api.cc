@@ -136,14 +136,34 @@ void Api::run(http::Answer answer, Work work) {
   held->on_leaving([cancelled] { cancelled->store(true, std::memory_order_relaxed); });
   const auto idlest =
       std::ranges::min_element(workers_, {}, [](const auto& worker) { return worker->waiting(); });
-  const bool taken = (*idlest)->put([held, cancelled, work = std::move(work)]() {
-    const auto response = std::make_shared<http::Response>(work(*cancelled));
+  const bool taken = (*idlest)->put([this, held, cancelled, work = std::move(work)]() {
+    const auto response = std::make_shared<http::Response>(
+        *cancelled ? failure({Errc::cancelled, "nobody waits for it any more"}, Fault::execution)
+                   : counted(work(*cancelled)));
     return [held, response] {
       if (held->pending()) held->send(std::move(*response));
     };
   });
   if (!taken)
     held->send(failure({Errc::busy, "too many queries wait: come again later"}, Fault::execution));
+}
+
+http::Response Api::counted(http::Response&& response) {
+  struct Unread {
+    ~Unread() { *all -= body.size(); }
+    http::Body body;
+    std::shared_ptr<std::atomic<std::size_t>> all;
+  };
+  const std::size_t size = response.body.size();
+  if (unread_->fetch_add(size) + size >
+      static_cast<std::size_t>(limits::unread_answers_bytes.raw())) {
+    *unread_ -= size;
+    return failure({Errc::busy, "too many large answers wait for who asked: come again later"},
+                   Fault::execution);
+  }
+  const auto kept = std::make_shared<const Unread>(std::move(response.body), unread_);
+  response.body = http::Body(kept->body.bytes(), kept);
+  return std::move(response);
 }
 
 void Api::query(const Parameters& said, const http::Request& request, http::Answer answer) {
@@ -160,13 +180,13 @@ void Api::query(const Parameters& said, const http::Request& request, http::Answ
     if (asked->node->type == promql::Type::matrix) {
       const auto raw = promql::evaluate_raw(*asked->node, at, source, asked->options);
       if (!raw) return failure(raw.error(), Fault::execution);
-      return csv ? table(csv_of(*raw)) : success(data_of(*raw));
+      return csv ? table(csv_of(*raw)) : answered(data_of(*raw), source.warnings(*asked->node, 0));
     }
     const Grid grid{at, 1, 1};
     const auto value = promql::evaluate(*asked->node, grid, source, asked->options);
     if (!value) return failure(value.error(), Fault::execution);
     if (csv) return table(csv_of(*value, grid));
-    return success(data_of(*value, grid, true), source.warnings(*asked->node, 0));
+    return answered(data_of(*value, grid, true), source.warnings(*asked->node, 0));
   });
 }
 
@@ -195,16 +215,19 @@ void Api::query_range(const Parameters& said, const http::Request& request, http
         std::ranges::sort(value->rows,
                           [](const auto& a, const auto& b) { return a.labels < b.labels; });
         if (csv) return table(csv_of(*value, grid));
-        return success(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
+        return answered(data_of(*value, grid, false), source.warnings(*asked->node, grid.step_ms));
       });
 }
 
 void Api::format_query(const Parameters& said, const http::Request&, http::Answer answer) {
-  const auto node = promql::parse(said.get("query"));
+  auto node = promql::parse(said.get("query"));
   if (!node) return answer.send(failure(in_parameter("query", node.error()), Fault::request));
-  std::string data;
-  append_json(data, promql::pretty(**node));
-  answer.send(success(std::move(data)));
+  const std::shared_ptr<const promql::Node> shared = std::move(*node);
+  run(std::move(answer), [shared](const std::atomic<bool>&) {
+    std::string data;
+    append_json(data, promql::pretty(*shared));
+    return answered(bounded(std::move(data)));
+  });
 }
 
 }  // namespace tallymill::collector

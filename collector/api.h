@@ -4,6 +4,7 @@
 // cancelled.
 //
 //   invariant: at most limits::queries are under way or wait; one more is told to come later (503)
+//   invariant: answers that are made and not read hold at most limits::unread_answers_bytes
 //
 // Threads: the server's; queries on the Api's own.
 // Source: the HTTP API of Prometheus 2.42.
@@ -37,8 +38,12 @@ class Api {
   using Work = std::function<http::Response(const std::atomic<bool>& cancelled)>;
   // For others whose answers take long: as a query's. REQUIRES: the server's thread.
   void run(http::Answer answer, Work work);
+  // Of answers that are made and not read. Threads: any.
+  [[nodiscard]] std::size_t unread_bytes() const { return *unread_; }
 
  private:
+  // Counts its bytes until it is gone; busy instead of it when there would be too many.
+  [[nodiscard]] http::Response counted(http::Response&& response);
   using Handle = void (Api::*)(const Parameters&, const http::Request&, http::Answer);
   void row(http::Router& router, const std::string& path, Handle handle, bool form);
 
@@ -53,6 +58,8 @@ class Api {
 
   const Source& source_;
   const ExemplarStore* exemplars_;
+  const std::shared_ptr<std::atomic<std::size_t>> unread_ =
+      std::make_shared<std::atomic<std::size_t>>(0);  // outlived by what still is sent
   std::array<std::unique_ptr<bus::Errands>, 2> workers_;
 };
 

@@ -1,10 +1,13 @@
 // What the API lists: series, labels, exemplars, and the newest samples of /federate.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <limits>
 #include <set>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "collector/answers.h"
 #include "collector/api.h"
 #include "collector/federation.h"
@@ -19,14 +22,18 @@ namespace {
 
 constexpr std::int64_t federated_ms = 5 * 60'000;  // how far back, as a query looks
 
-template <class Range>
-std::string texts_json(const Range& texts) {
-  std::string data = "[";
-  for (const auto& text : texts) {
-    if (data.size() > 1) data += ',';
-    append_json(data, std::string_view(text));
-  }
-  return data + "]";
+// [...], element by element.
+template <class Range, class Append>
+Result<std::string> list_of(const Range& all, Append append) {
+  std::string data;
+  append_list(data, all, [&](const auto& one) { append(data, one); });
+  return bounded(std::move(data));
+}
+constexpr auto append_text = [](std::string& to, std::string_view text) { append_json(to, text); };
+
+// No list may take longer than a query.
+promql::Allowance allowance_of(const std::atomic<bool>& cancelled) {
+  return {std::chrono::steady_clock::now() + limits::query_time, &cancelled, 0};
 }
 
 Result<std::shared_ptr<const Selections>> shared_selections(const Parameters& said, bool needed) {
@@ -66,28 +73,26 @@ void append_exemplars(std::string& to, const Labels& series,
 void Api::series(const Parameters& said, const http::Request&, http::Answer answer) {
   const auto asked = shared_selections(said, true);
   if (!asked) return answer.send(failure(asked.error(), Fault::request));
-  run(std::move(answer), [this, asked = *asked](const std::atomic<bool>&) {
-    const auto all = series_of(source_, *asked);
+  run(std::move(answer), [this, asked = *asked](const std::atomic<bool>& cancelled) {
+    auto allowance = allowance_of(cancelled);
+    const auto all = series_with_samples(source_, *asked, allowance);
     if (!all) return failure(all.error(), Fault::execution);
-    std::string data = "[";
-    for (const Source::Found& one : *all) {
-      if (data.size() > 1) data += ',';
-      append_json(data, one.labels);
-    }
-    return success(data + "]");
+    return answered(list_of(
+        *all, [](std::string& to, const Source::Found& one) { append_json(to, one.labels); }));
   });
 }
 
 void Api::labels(const Parameters& said, const http::Request&, http::Answer answer) {
   const auto asked = shared_selections(said, false);
   if (!asked) return answer.send(failure(asked.error(), Fault::request));
-  run(std::move(answer), [this, asked = *asked](const std::atomic<bool>&) {
-    const auto all = series_of(source_, *asked);
+  run(std::move(answer), [this, asked = *asked](const std::atomic<bool>& cancelled) {
+    auto allowance = allowance_of(cancelled);
+    const auto all = series_with_samples(source_, *asked, allowance);
     if (!all) return failure(all.error(), Fault::execution);
     std::set<std::string_view> names;
     for (const Source::Found& one : *all)
       for (const Label& label : one.labels) names.insert(label.name);
-    return success(texts_json(names));
+    return answered(list_of(names, append_text));
   });
 }
 
@@ -98,13 +103,14 @@ void Api::label_values(const Parameters& said, const http::Request& request, htt
         failure({Errc::bad_params, "invalid label name: \"" + name + "\""}, Fault::request));
   const auto asked = shared_selections(said, false);
   if (!asked) return answer.send(failure(asked.error(), Fault::request));
-  run(std::move(answer), [this, name, asked = *asked](const std::atomic<bool>&) {
-    const auto all = series_of(source_, *asked);
+  run(std::move(answer), [this, name, asked = *asked](const std::atomic<bool>& cancelled) {
+    auto allowance = allowance_of(cancelled);
+    const auto all = series_with_samples(source_, *asked, allowance);
     if (!all) return failure(all.error(), Fault::execution);
     std::set<std::string_view> values;
     for (const Source::Found& one : *all)
       if (const auto value = one.labels.get(name); !value.empty()) values.insert(value);
-    return success(texts_json(values));
+    return answered(list_of(values, append_text));
   });
 }
 
@@ -122,32 +128,32 @@ void Api::query_exemplars(const Parameters& said, const http::Request&, http::An
       Selections{.selectors = promql::selectors_in(**node), .from_ms = *from, .to_ms = *to});
   // As there: of an expression without series nothing is said.
   if (asked->selectors.empty()) return answer.send({.status = 204, .type = {}});
-  run(std::move(answer), [this, asked](const std::atomic<bool>&) {
-    const auto all = series_of(source_, *asked);
+  run(std::move(answer), [this, asked](const std::atomic<bool>& cancelled) {
+    auto allowance = allowance_of(cancelled);
+    const auto all = series_of(source_, *asked, allowance);
     if (!all) return failure(all.error(), Fault::execution);
     std::string data = "[";
     for (const Source::Found& one : *all) {
-      if (exemplars_ == nullptr) break;
+      if (exemplars_ == nullptr || !has_room(data)) break;
       const auto kept = exemplars_->read(one.series, asked->from_ms, asked->to_ms);
       if (kept.empty()) continue;
       if (data.size() > 1) data += ',';
       append_exemplars(data, one.labels, kept);
     }
-    return success(data + "]");
+    data += ']';
+    return answered(bounded(std::move(data)));
   });
 }
 
 void Api::federate(const Parameters& said, const http::Request&, http::Answer answer) {
   const auto asked = std::make_shared<Selections>();
-  for (const std::string_view text : said.all("match[]")) {
-    auto matchers = promql::parse_selector(text);
-    if (!matchers) return answer.send(federation_failed(matchers.error(), 400));
-    asked->selectors.push_back(std::move(*matchers));
-  }
+  if (const auto added = add_selectors(*asked, said); !added)
+    return answer.send(federation_failed(added.error(), 400));
   asked->to_ms = to_ns(SystemClock().wall()) / 1'000'000;
   asked->from_ms = asked->to_ms - federated_ms;
-  run(std::move(answer), [this, asked](const std::atomic<bool>&) {
-    auto text = federation_of(source_, *asked);
+  run(std::move(answer), [this, asked](const std::atomic<bool>& cancelled) {
+    auto allowance = allowance_of(cancelled);
+    auto text = federation_of(source_, *asked, allowance);
     return text ? federated(200, exposition_text_type, std::move(*text))
                 : federation_failed(text.error(), 500);
   });

@@ -198,6 +198,8 @@ void Collector::look_after() {
   gauge("tallymill_collector_metadata_metrics", "Metrics of which it is known what they are.",
         metadata.metrics);
   gauge("tallymill_collector_metadata_bytes", "Bytes of their names and texts.", metadata.bytes);
+  gauge("tallymill_collector_answers_unread_bytes",
+        "Bytes of answers to queries that are made and not read yet.", api_->unread_bytes());
   gauge("tallymill_collector_exemplars", "Exemplars that are kept.", exemplars_.stats().exemplars);
   server_->once(std::chrono::seconds(1), [this] { look_after(); });
 }

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/limits.h"
+#include "collector/answers.h"
 #include "collector/promql/print.h"
 
 namespace tallymill::collector {
@@ -34,9 +34,9 @@ class Table {
     text_ += front_;
     append_rfc3339(text_, t_ms);
     text_.append(",").append(value).append("\r\n");
-    return text_.size() <= static_cast<std::size_t>(limits::csv_bytes.raw());
+    return has_room(text_);
   }
-  std::string take() { return std::move(text_); }
+  Result<std::string> take() { return bounded(std::move(text_)); }
 
  private:
   std::set<std::string_view> names_;
@@ -50,12 +50,6 @@ std::set<std::string_view> names_of(const All& all) {
   for (const auto& one : all)
     for (const Label& label : one.labels) names.insert(label.name);
   return names;
-}
-
-std::unexpected<Error> too_much() {
-  return fail(Errc::too_big, fmt::format("the table would have more than {} MiB: ask for fewer "
-                                         "series, a shorter time or a longer step",
-                                         limits::csv_bytes.raw() >> 20));
 }
 
 }  // namespace
@@ -97,16 +91,16 @@ Result<std::string> csv_of(const promql::Value& value, const promql::Grid& grid)
   if (value.type == Type::string) {
     std::string cell;
     append_csv_cell(cell, value.text);
-    if (!table.sample(grid.start_ms, cell)) return too_much();
+    if (!table.sample(grid.start_ms, cell)) return table.take();
   } else if (value.type == Type::scalar) {
     for (std::size_t i = 0; i < grid.count; ++i)
-      if (!table.sample(grid.at(i), promql::number_text(value.scalars[i]))) return too_much();
+      if (!table.sample(grid.at(i), promql::number_text(value.scalars[i]))) return table.take();
   }
   for (const promql::Row& row : value.rows) {
     table.series(row.labels);
     for (std::size_t i = 0; i < grid.count; ++i) {
       if (promql::is_absent(row.values[i])) continue;
-      if (!table.sample(grid.at(i), promql::number_text(row.values[i]))) return too_much();
+      if (!table.sample(grid.at(i), promql::number_text(row.values[i]))) return table.take();
     }
   }
   return table.take();
@@ -118,7 +112,7 @@ Result<std::string> csv_of(std::span<const promql::RawSeries> raw) {
     table.series(one.labels);
     for (std::size_t i = 0; i < one.samples.size(); ++i)
       if (!table.sample(one.samples.t_ms[i], promql::number_text(one.samples.value[i])))
-        return too_much();
+        return table.take();
   }
   return table.take();
 }

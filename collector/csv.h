@@ -8,7 +8,7 @@
 // tab and CR in front of a label's value) has an apostrophe before it, so that nobody who sends
 // labels makes somebody's spreadsheet calculate.
 //
-//   invariant: at most limits::csv_bytes
+//   invariant: at most limits::answer_bytes
 //
 // Threads: pure functions.
 // Source: RFC 4180; OWASP on CSV injection.

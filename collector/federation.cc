@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "collector/answers.h"
+
 namespace tallymill::collector {
 namespace {
 
@@ -56,8 +58,9 @@ void append_exposed(std::string& to, double value) {
   to += said;
 }
 
-Result<std::string> federation_of(const Source& source, const Selections& selections) {
-  auto series = series_of(source, selections);
+Result<std::string> federation_of(const Source& source, const Selections& selections,
+                                  promql::Allowance& allowance) {
+  auto series = series_of(source, selections, allowance);
   if (!series) return std::unexpected(std::move(series).error());
   // By their metrics first, which upper case and other labels stand before.
   std::ranges::sort(*series, [](const Source::Found& a, const Source::Found& b) {
@@ -70,7 +73,9 @@ Result<std::string> federation_of(const Source& source, const Selections& select
   for (const Source::Found& one : *series) {
     // A metric without a name is none in this format.
     if (one.labels.metric().empty()) continue;
-    auto read = source.read(one.series, selections.from_ms, selections.to_ms, samples);
+    if (auto still = allowance.spend(256); !still) return std::unexpected(std::move(still).error());
+    if (!has_room(text)) break;
+    auto read = source.read_last(one.series, selections.from_ms, selections.to_ms, samples);
     if (!read) return std::unexpected(std::move(read).error());
     if (samples.size() == 0 || is_stale(samples.value.back())) continue;
     if (metric != one.labels.metric()) {
@@ -82,7 +87,7 @@ Result<std::string> federation_of(const Source& source, const Selections& select
     append_exposed(text, samples.value.back());
     text.append(" ").append(std::to_string(samples.t_ms.back())).append("\n");
   }
-  return text;
+  return bounded(std::move(text));
 }
 
 }  // namespace tallymill::collector

@@ -18,7 +18,9 @@ namespace tallymill::collector {
 inline constexpr std::string_view exposition_text_type = "text/plain; version=0.0.4; charset=utf-8";
 
 // Samples from selections.from_ms to to_ms; a series whose newest one is a stale marker has none.
-[[nodiscard]] Result<std::string> federation_of(const Source& source, const Selections& selections);
+// too_big: over limits::answer_bytes.
+[[nodiscard]] Result<std::string> federation_of(const Source& source, const Selections& selections,
+                                                promql::Allowance& allowance);
 
 // As Go writes a number by %g: 1.5, 1e+06, +Inf, NaN.
 void append_exposed(std::string& to, double value);

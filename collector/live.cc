@@ -211,14 +211,13 @@ void Live::evaluate(Round& round) const {
     const auto value = promql::evaluate(*asked.into->node, grid, source_, options);
     if (!value && value.error().code == Errc::deadline) continue;
     // The same values at another time are no news.
-    const std::string plain =
-        value ? data_of(*value, promql::Grid{0, 1, 1}, true) : value.error().message;
-    asked.key = std::hash<std::string>()(plain);
-    if (value && plain.size() > limits::live_result_bytes)
-      asked.said = body_of(failure(too_large(plain.size()), Fault::execution));
+    const auto plain = value ? data_of(*value, promql::Grid{0, 1, 1}, true)
+                             : Result<std::string>(std::unexpected(value.error()));
+    asked.key = std::hash<std::string>()(plain ? *plain : plain.error().message);
+    if (plain && plain->size() > limits::live_result_bytes)
+      asked.said = body_of(failure(too_large(plain->size()), Fault::execution));
     else
-      asked.said = body_of(value ? success(data_of(*value, grid, true))
-                                 : failure(value.error(), Fault::execution));
+      asked.said = body_of(plain ? answered(data_of(*value, grid, true)) : answered(plain));
   }
 }
 

@@ -25,6 +25,10 @@ class Noted final : public Source {
               Column& into) const override {
     return source_.read(series, from_ms, to_ms, into);
   }
+  Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
+                   Column& into) const override {
+    return source_.read_last(series, from_ms, to_ms, into);
+  }
 
   // When a range of the expression, or the steps of the query (0: it has none), are shorter than
   // twice that of what was selected.

@@ -149,8 +149,8 @@ std::uint32_t Part::first_page(SeriesId series) const {
   return static_cast<std::uint32_t>(at - pages_.begin()) - (at == pages_.begin() ? 0 : 1);
 }
 
-std::uint64_t Part::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
-                         Column& into) const {
+std::uint64_t Part::read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into,
+                         std::size_t enough) const {
   if (from_ms > info_.last_ms || to_ms < info_.first_ms || from_ms > to_ms) return 0;
   if (!directory_is_whole()) return 1;
   // Where blocks begin is rounded down: one may be read for nothing, none is missed.
@@ -175,7 +175,7 @@ std::uint64_t Part::read(SeriesId series, std::int64_t from_ms, std::int64_t to_
     const bool before = more && next.series == series.raw() && next.begin < first;
     const std::uint64_t end = more ? next.offset : directory_;
     if (!before && !read_block(entry.offset, end, entry.crc, from_ms, to_ms, into)) ++damaged;
-    if (!more) break;
+    if (!more || into.size() >= enough) break;
     entry = next;
   }
   return damaged;

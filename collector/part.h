@@ -28,6 +28,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -66,10 +67,11 @@ class Part {
   // corrupt: the footer is none; the file may be put aside. disk: it cannot be read.
   [[nodiscard]] static Result<std::shared_ptr<const Part>> open(std::filesystem::path file);
 
-  // Adds the samples of the series from `from_ms` to `to_ms` behind those in `into`, in order. How
-  // many blocks were left out because they are damaged.
-  [[nodiscard]] std::uint64_t read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
-                                   Column& into) const;
+  // Adds the samples of the series from `from_ms` to `to_ms` behind those in `into`, in order, and
+  // stops when it has `enough`. How many blocks were left out because they are damaged.
+  [[nodiscard]] std::uint64_t read(
+      SeriesId series, std::int64_t from_ms, std::int64_t to_ms, Column& into,
+      std::size_t enough = std::numeric_limits<std::size_t>::max()) const;
 
   // Sets those of its series, and adds them, ascending. False: the directory is damaged. REQUIRES:
   // `series` has info().series bits or more.

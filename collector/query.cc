@@ -41,6 +41,8 @@ bool Matcher::fits(std::string_view value) const {
   return found == (kind_ == Kind::matches);
 }
 
+std::int64_t Matcher::program() const { return expression_ ? expression_->re.ProgramSize() : 0; }
+
 std::string Matcher::text() const {
   constexpr std::string_view signs[] = {"=", "!=", "=~", "!~"};
   std::string said = name_ + std::string(signs[static_cast<std::size_t>(kind_)]);

@@ -31,6 +31,8 @@ class Matcher {
   [[nodiscard]] Kind kind() const { return kind_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::string& value() const { return value_; }
+  // Instructions of its expression.
+  [[nodiscard]] std::int64_t program() const;
   // As PromQL writes it: name=~"value".
   [[nodiscard]] std::string text() const;
 
@@ -99,6 +101,14 @@ class Source {
   [[nodiscard]] virtual Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                          Column& into) const {
     return read(series, from_ms, to_ms, into);
+  }
+  // Whether it has a sample in this time, be it a stale marker.
+  [[nodiscard]] virtual Result<bool> has_samples(SeriesId series, std::int64_t from_ms,
+                                                 std::int64_t to_ms) const {
+    Column some;
+    const auto read = read_last(series, from_ms, to_ms, some);
+    if (!read) return std::unexpected(read.error());
+    return some.size() > 0;
   }
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "collector/parameters.h"
+#include "collector/promql/allowance.h"
 #include "collector/query.h"
 
 namespace tallymill::collector {
@@ -22,14 +23,22 @@ struct Selections {
   std::int64_t to_ms = 0;
 };
 
+// Adds what match[] says.
+[[nodiscard]] Status add_selectors(Selections& to, const Parameters& said);
 // `needed`: without match[] it is an error; else that is one that fits every series.
 [[nodiscard]] Result<Selections> selections_of(const Parameters& said, bool needed);
 // A time that may be missing, as lists of series have it.
 [[nodiscard]] Result<std::int64_t> bound_of(const Parameters& said, std::string_view name,
                                             std::int64_t otherwise);
 
-// Each series that one of the selectors fits, once, in the order of their labels.
+// Each series that one of the selectors fits, once, in the order of their labels; some may have no
+// sample in this time.
 [[nodiscard]] Result<std::vector<Source::Found>> series_of(const Source& source,
-                                                           const Selections& selections);
+                                                           const Selections& selections,
+                                                           promql::Allowance& allowance);
+// Those of them that have one.
+[[nodiscard]] Result<std::vector<Source::Found>> series_with_samples(const Source& source,
+                                                                     const Selections& selections,
+                                                                     promql::Allowance& allowance);
 
 }  // namespace tallymill::collector

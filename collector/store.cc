@@ -249,6 +249,13 @@ Status Store::read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_m
   return read(Wanted::last, series, from_ms, to_ms, into);
 }
 
+Result<bool> Store::has_samples(SeriesId series, std::int64_t from_ms, std::int64_t to_ms) const {
+  static thread_local Column some;
+  if (auto had = read(Wanted::any, series, from_ms, to_ms, some); !had)
+    return std::unexpected(std::move(had).error());
+  return some.size() > 0;
+}
+
 Status Store::read(Wanted wanted, SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                    Column& into) const {
   static thread_local Column fresh;
@@ -267,10 +274,15 @@ Status Store::read(Wanted wanted, SeriesId series, std::int64_t from_ms, std::in
   if (wanted == Wanted::last && fresh.size() > 0)
     from_ms = std::max(from_ms, *std::ranges::max_element(fresh.t_ms));
   std::uint64_t damaged = 0;
-  for (const auto& part : *parts) damaged += part->read(series, from_ms, to_ms, into);
+  const std::size_t enough = wanted == Wanted::any ? 1 : limits::query_samples + 1;
+  for (const auto& part : *parts)
+    if (fresh.size() + into.size() < enough)
+      damaged += part->read(series, from_ms, to_ms, into, enough);
   if (damaged != 0) damaged_blocks_.fetch_add(damaged, std::memory_order_relaxed);
   into.t_ms.insert(into.t_ms.end(), fresh.t_ms.begin(), fresh.t_ms.end());
   into.value.insert(into.value.end(), fresh.value.begin(), fresh.value.end());
+  if (into.size() > limits::query_samples)
+    return fail(Errc::too_big, "a series has too many samples in this time to be read at once");
   put_in_order(into);
   return {};
 }

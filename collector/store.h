@@ -126,7 +126,8 @@ class Store final : public Source {
   // since it was asked for. corrupt: a sync failed; nothing is accepted until the head is sealed.
   [[nodiscard]] Status append(std::span<const Point> points);
 
-  // Source. read(): not_found for a series that is none of this store.
+  // Source. read(): not_found for a series that is none of this store; too_big: it has more samples
+  // there than limits::query_samples.
   [[nodiscard]] Result<std::vector<Found>> select(std::span<const Matcher> matchers,
                                                   std::int64_t from_ms,
                                                   std::int64_t to_ms) const override;
@@ -134,6 +135,8 @@ class Store final : public Source {
                             Column& into) const override;
   [[nodiscard]] Status read_last(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                                  Column& into) const override;
+  [[nodiscard]] Result<bool> has_samples(SeriesId series, std::int64_t from_ms,
+                                         std::int64_t to_ms) const override;
   // As Index.
   [[nodiscard]] std::vector<std::string> names(std::span<const Matcher> matchers = {}) const;
   [[nodiscard]] std::vector<std::string> values(std::string_view name,
@@ -171,7 +174,7 @@ class Store final : public Source {
   using Writing = std::unique_lock<std::shared_mutex>;
 
   Store(std::filesystem::path folder, const Options& options, store::File lock);
-  enum class Wanted : std::uint8_t { all, last };
+  enum class Wanted : std::uint8_t { all, last, any };
   [[nodiscard]] Status read(Wanted wanted, SeriesId series, std::int64_t from_ms,
                             std::int64_t to_ms, Column& into) const;
   [[nodiscard]] Status open_parts();

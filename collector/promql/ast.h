@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -141,5 +142,24 @@ struct Node {
   Type type = Type::scalar;
   std::size_t at = 0;  // where it begins in the text
 };
+
+// In the order of the text.
+template <class Each>
+void for_each_child(const Node& node, Each each) {
+  const auto visitor = [&]<class Is>(const Is& is) {
+    if constexpr (std::is_same_v<Is, Call>) {
+      for (const NodePtr& argument : is.arguments) each(*argument);
+    } else if constexpr (std::is_same_v<Is, Aggregate>) {
+      if (is.parameter != nullptr) each(*is.parameter);
+      each(*is.of);
+    } else if constexpr (std::is_same_v<Is, Binary>) {
+      each(*is.left);
+      each(*is.right);
+    } else if constexpr (requires { is.of; }) {
+      each(*is.of);
+    }
+  };
+  std::visit(visitor, node.is);
+}
 
 }  // namespace tallymill::promql

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/limits.h"
 #include "collector/labels_check.h"
 
 namespace tallymill::promql {
@@ -15,6 +16,16 @@ namespace {
 Result<Rows> distinct(Rows&& rows) {
   if (auto merged = merge_equal(rows); !merged) return std::unexpected(std::move(merged).error());
   return std::move(rows);
+}
+
+// Each time that $1$1 is put in the place of a value, it is twice as long.
+Status set_label(Row& row, const std::string& name, std::string_view value) {
+  LabelsBuilder builder(row.labels);
+  builder.set(name, value);
+  row.labels = builder.build();
+  if (row.labels.packed().size() <= limits::series_labels_bytes) return {};
+  return fail(Errc::too_big, fmt::format("the labels of an element have at most {} bytes",
+                                         limits::series_labels_bytes));
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -31,10 +42,11 @@ class Template {
  public:
   explicit Template(std::string_view text) : text_(text) {}
 
+  // Cut when it is too long to be a label's value.
   std::string expanded(const RE2& expression, std::span<const re2::StringPiece> groups) const {
     std::string result;
     std::string_view rest = text_;
-    while (!rest.empty()) {
+    while (!rest.empty() && result.size() <= limits::series_labels_bytes) {
       const std::size_t plain = std::min(rest.find('$'), rest.size());
       result += rest.substr(0, plain);
       rest.remove_prefix(plain);
@@ -103,9 +115,8 @@ Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
     if (!expression.Match(text, 0, text.size(), RE2::UNANCHORED, groups.data(),
                           static_cast<int>(groups.size())))
       continue;
-    LabelsBuilder builder(row.labels);
-    builder.set(destination, replacement.expanded(expression, groups));
-    row.labels = builder.build();
+    if (auto set = set_label(row, destination, replacement.expanded(expression, groups)); !set)
+      return std::unexpected(std::move(set).error());
   }
   return distinct(std::move(rows));
 }
@@ -121,11 +132,10 @@ Result<Rows> label_joined(Rows&& rows, std::span<const std::string> arguments) {
                   fmt::format("invalid source label name in label_join(): {}", source));
   for (Row& row : rows) {
     std::string joined;
-    for (std::size_t i = 0; i < sources.size(); ++i)
+    for (std::size_t i = 0; i < sources.size() && joined.size() <= limits::series_labels_bytes; ++i)
       joined += (i == 0 ? "" : arguments[1]) + std::string(row.labels.get(sources[i]));
-    LabelsBuilder builder(row.labels);
-    builder.set(arguments[0], joined);
-    row.labels = builder.build();
+    if (auto set = set_label(row, arguments[0], joined); !set)
+      return std::unexpected(std::move(set).error());
   }
   return distinct(std::move(rows));
 }

@@ -13,10 +13,11 @@
 
 namespace tallymill::promql {
 
-// `arguments`: destination, replacement, source, expression. bad_params: no expression, no label.
+// `arguments`: destination, replacement, source, expression. bad_params: no expression, no label;
+// too_big: labels over limits::series_labels_bytes.
 [[nodiscard]] Result<Rows> label_replaced(Rows&& rows, std::span<const std::string> arguments,
                                           const Allowance& allowance);
-// `arguments`: destination, separator, sources.
+// `arguments`: destination, separator, sources. Errors as above.
 [[nodiscard]] Result<Rows> label_joined(Rows&& rows, std::span<const std::string> arguments);
 // Those that a series would have if there were one: from what must be equal.
 [[nodiscard]] Labels labels_of_absent(const Node& argument);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "collector/promql/mutant.h"
 
@@ -157,25 +156,12 @@ Labels result_labels(const Binary& how, const Labels& many, const Labels& one) {
   return builder.build();
 }
 
-// Of each signature and step, which results have been made: a second one of the same labels is an
-// error, and with one-to-one any second one is.
-class Made {
- public:
-  explicit Made(bool one_to_one) : one_to_one_(one_to_one) {}
-  [[nodiscard]] Status add(const std::string& sign, const Labels& labels, std::size_t step) {
-    std::string key = fmt::format("{}:{}", step, sign);
-    if (!one_to_one_) key.append("\xff").append(labels.packed());
-    if (made_.insert(std::move(key)).second) return {};
-    return fail(Errc::bad_params,
-                one_to_one_
-                    ? "multiple matches for labels: many-to-one matching must be explicit "
-                      "(group_left/group_right)"
-                    : "multiple matches for labels: grouping labels must ensure unique matches");
-  }
-
- private:
-  bool one_to_one_;
-  std::unordered_set<std::string> made_;
+// What a signature has given so far.
+struct Group {
+  std::size_t rows = 0;  // of the many side
+  // By their labels, of all results; several rows that take turns give one.
+  std::unordered_map<std::string, std::size_t> results;
+  std::vector<bool> made;  // at which steps there is one: of one-to-one, where there are more rows
 };
 
 class Arithmetic {
@@ -188,65 +174,65 @@ class Arithmetic {
         one_(one),
         steps_(steps),
         swapped_(how.matching.card == Matching::Card::one_to_many),
-        sides_(one, how.matching),
-        made_(how.matching.card == Matching::Card::one_to_one) {}
+        sides_(one, how.matching) {}
 
   Result<Rows> run() {
     const auto there = presence(many_, steps_);
     if (auto checked = sides_.check(there, swapped_ ? "left" : "right"); !checked)
       return std::unexpected(std::move(checked).error());
-    // Only signatures that stand for several can be made twice.
-    for (const Row& row : many_) ++shared_[signature(row.labels, how_.matching)];
-    Rows result;
+    for (const Row& row : many_) ++groups_[signature(row.labels, how_.matching)].rows;
     for (const Row& row : many_) {
       const std::string sign = signature(row.labels, how_.matching);
       const Members* others = sides_.of(sign);
       if (others == nullptr) continue;
-      if (auto made = all_pairs(sign, row, *others, result); !made)
-        return std::unexpected(std::move(made).error());
+      for (const std::size_t other : *others)
+        if (auto made = pair(groups_[sign], row, one_[other]); !made)
+          return std::unexpected(std::move(made).error());
     }
-    if (auto merged = merge_equal(result); !merged)
+    if (auto merged = merge_equal(result_); !merged)
       return std::unexpected(std::move(merged).error());
-    return result;
+    return std::move(result_);
   }
 
  private:
-  // One row of the many side with each that its signature has on the other: mostly one. Where they
-  // take turns, those that give the same labels are one row.
-  Status all_pairs(const std::string& sign, const Row& many, const Members& others, Rows& result) {
-    std::unordered_map<std::string, Row> by_labels;
-    for (const std::size_t other : others) {
-      if (auto still = allowance_.spend(steps_ + 64); !still) return still;
-      Labels labels = result_labels(how_, many.labels, one_[other].labels);
-      const auto [at, fresh] = by_labels.try_emplace(std::string(labels.packed()));
-      Row& row = at->second;
-      if (fresh) row = {std::move(labels), std::vector<double>(steps_, absent)};
-      if (auto made = pair(sign, many, one_[other], row); !made) return made;
-      if (!is_all_absent(row.values)) {
-        if (!fresh) continue;
-        if (auto held = allowance_.hold(steps_); !held) return held;
-      } else {
-        by_labels.erase(at);
-      }
+  Status pair(Group& group, const Row& many, const Row& one) {
+    if (auto still = allowance_.spend(steps_ + 64); !still) return still;
+    Labels labels = result_labels(how_, many.labels, one.labels);
+    const auto [at, fresh] =
+        group.results.try_emplace(std::string(labels.packed()), result_.size());
+    if (fresh) {
+      if (auto held = allowance_.hold(steps_); !held) return held;
+      result_.push_back({std::move(labels), std::vector<double>(steps_, absent)});
     }
-    for (auto& [packed, row] : by_labels) result.push_back(std::move(row));
+    Row& into = result_[at->second];
+    if (auto filled = fill(group, many, one, into); !filled) return filled;
+    if (!fresh || !is_all_absent(into.values)) return {};
+    result_.pop_back();
+    group.results.erase(at);
+    allowance_.give_back(steps_);
     return {};
   }
 
-  Status pair(const std::string& sign, const Row& many, const Row& one, Row& into) {
-    const bool alone = shared_[sign] == 1;
+  // With one-to-one any second result of a signature at a step is an error, else one of the same
+  // labels.
+  Status fill(Group& group, const Row& many, const Row& one, Row& into) const {
+    const bool one_to_one = how_.matching.card == Matching::Card::one_to_one;
+    const bool marks = one_to_one && group.rows > 1;
+    if (marks) group.made.resize(steps_);
     for (std::size_t step = 0; step < steps_; ++step) {
       if (is_absent(many.values[step]) || is_absent(one.values[step])) continue;
       const double left = swapped_ ? one.values[step] : many.values[step];
       const double right = swapped_ ? many.values[step] : one.values[step];
-      if (is_comparison(how_.op) && !how_.return_bool) {
-        if (!holds(how_.op, left, right)) continue;
-        into.values[step] = left;
-      } else {
-        into.values[step] = operated(how_.op, left, right);
-      }
-      if (alone) continue;
-      if (auto added = made_.add(sign, into.labels, step); !added) return added;
+      const bool filters = is_comparison(how_.op) && !how_.return_bool;
+      if (filters && !holds(how_.op, left, right)) continue;
+      if (marks ? group.made[step] : !is_absent(into.values[step]))
+        return fail(
+            Errc::bad_params,
+            one_to_one ? "multiple matches for labels: many-to-one matching must be explicit "
+                         "(group_left/group_right)"
+                       : "multiple matches for labels: grouping labels must ensure unique matches");
+      into.values[step] = filters ? left : operated(how_.op, left, right);
+      if (marks) group.made[step] = true;
     }
     return {};
   }
@@ -258,8 +244,8 @@ class Arithmetic {
   std::size_t steps_;
   bool swapped_;  // the many side is the right one
   OneSide sides_;
-  Made made_;
-  std::unordered_map<std::string, std::size_t> shared_;  // rows of a signature on the many side
+  std::unordered_map<std::string, Group> groups_;  // by signature
+  Rows result_;
 };
 
 }  // namespace

@@ -499,6 +499,9 @@ class Parser {
       if (!value) return std::unexpected(std::move(value).error());
       auto matcher = placed(next_, Matcher::of(*kind, std::string(name.text), std::move(*value)));
       if (!matcher) return std::unexpected(std::move(matcher).error());
+      program_ += matcher->program();
+      if (program_ > limits::query_program)
+        return wrong(next_, "the regular expressions are too large");
       into.push_back(std::move(*matcher));
       if (auto gone = advance(); !gone) return gone;
       if (next_.is("}")) break;
@@ -519,6 +522,7 @@ class Parser {
   Token next_;
   int depth_ = 0;
   int operators_ = 0;
+  std::int64_t program_ = 0;  // of all matchers
 };
 
 Status short_enough(std::string_view query) {

@@ -110,15 +110,30 @@ constexpr std::size_t line_length = 100;
 
 std::string indent(int level) { return std::string(static_cast<std::size_t>(level) * 2, ' '); }
 
-// Each node that is longer than a line, with its parts a level deeper.
+// Whether it has more nodes than a line has bytes, and so is longer. `left`: of those that may
+// come.
+bool is_large(const Node& node, std::size_t& left) {
+  if (left == 0) return true;
+  --left;
+  bool large = false;
+  for_each_child(node, [&](const Node& child) { large = large || is_large(child, left); });
+  return large;
+}
+bool is_large(const Node& node) {
+  std::size_t left = line_length;
+  return is_large(node, left);
+}
+
+// Each node that is longer than a line, with its parts a level deeper. What is large is not written
+// to see how long it is: that again at each level would take the square of its size.
 class Pretty {
  public:
   static std::string of(const Node& node, int level) {
     if (const auto* subquery = std::get_if<Subquery>(&node.is))
       return split(*subquery, node, level);
     if (const auto* sign = std::get_if<Signed>(&node.is)) return split(*sign, level);
-    const std::string whole = text(node);
-    if (whole.size() <= line_length) return indent(level) + whole;
+    const std::string whole = is_large(node) ? std::string() : text(node);
+    if (!whole.empty() && whole.size() <= line_length) return indent(level) + whole;
     return std::visit([&](const auto& is) { return split(is, whole, level); }, node.is);
   }
 
@@ -147,8 +162,8 @@ class Pretty {
   }
   static std::string split(const Subquery& subquery, const Node& node, int level) {
     // As it is there: what is short is not moved.
-    std::string whole = text(node);
-    if (whole.size() <= line_length) return whole;
+    std::string whole = is_large(node) ? std::string() : text(node);
+    if (!whole.empty() && whole.size() <= line_length) return whole;
     return of(*subquery.of, level) + suffix_of(subquery);
   }
   static std::string split(const Signed& node, int level) {

@@ -1,5 +1,6 @@
-// Allocations of the doors. Goal: a known series costs none in StatsD, and a remote write request
-// of known series none in its reader. Method: operator new of this program counts.
+// Allocations. Goal: a known series costs none in StatsD, a remote write request of known series
+// none in its reader, a match of many with one none of each step. Method: operator new of this
+// program counts.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -7,8 +8,12 @@
 #include <new>
 #include <string>
 
+#include "collector/promql/evaluate.h"
+#include "collector/promql/parser.h"
+#include "collector/promql/print.h"
 #include "collector/remote_write.h"
 #include "collector/statsd.h"
+#include "tests/collector/promql/memory_source.h"
 #include "tests/collector/write_request.h"
 
 namespace {
@@ -75,6 +80,31 @@ TEST(Allocations, ARequestOfKnownSeriesHasNoneAfterTheFirst) {
   ASSERT_TRUE(request.read_message(message, sink));
   EXPECT_EQ(allocations_of([&] { (void)request.read_message(message, sink); }), 0U);
   EXPECT_EQ(request.points().size(), 1000U);
+}
+
+// Lines that are written at each level, to see how long they are, would be two million and more.
+TEST(Allocations, ALongQueryIsWrittenOnceAndNotAtEachOfItsLevels) {
+  std::string query(60, 'a');
+  for (int i = 1; i < 1000; ++i) query += "+" + std::string(60, 'a');
+  const auto node = promql::parse(query);
+  ASSERT_TRUE(node);
+  EXPECT_LT(allocations_of([&] { EXPECT_GT(promql::pretty(**node).size(), query.size()); }),
+            100'000U);
+}
+
+// A set of all labels at all steps would be 200,000 of them, beside the numbers that are counted.
+TEST(Allocations, AGroupedMatchHasNoneOfEachStep) {
+  MemorySource source;
+  for (int i = 0; i < 200; ++i)
+    source.add(Labels::of({{"__name__", "many"}, {"i", std::to_string(i)}}), 0, i);
+  source.add(Labels::of({{"__name__", "one"}}), 0, 1);
+  const auto node = promql::parse("many * on () group_left one");
+  ASSERT_TRUE(node);
+  std::size_t rows = 0;
+  EXPECT_LT(allocations_of(
+                [&] { rows = promql::evaluate(**node, {0, 1, 1000}, source, {})->rows.size(); }),
+            20'000U);
+  EXPECT_EQ(rows, 200U);
 }
 
 }  // namespace

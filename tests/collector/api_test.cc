@@ -5,8 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "tests/collector/promql/memory_source.h"
 #include "tests/http/raw_client.h"
@@ -198,6 +202,62 @@ TEST_F(ApiTest, SeriesAndLabelsAreListed) {
   EXPECT_EQ(data("/api/v1/series?match[]=up%7Bjob%3D%22a%22%7D&match[]=up%7Bjob%3D~%22a.*%22%7D"),
             json::parse(R"([{"__name__": "up", "job": "a"}])"));
   EXPECT_EQ(data("/api/v1/format_query?query=sum(up)by(job)"), "sum by (job) (up)");
+}
+
+TEST_F(ApiTest, ListsHaveWhatIsThereBetweenStartAndEnd) {
+  source_.add(Labels::of({{"__name__", "gone"}, {"only", "x"}}), -50'000, 1);
+  EXPECT_EQ(data("/api/v1/series?match[]=up&start=10.1"),
+            json::parse(R"([{"__name__": "up", "job": "b\n\""}])"));
+  EXPECT_EQ(data("/api/v1/series?match[]=up&start=10.6"), json::array());
+  EXPECT_EQ(data("/api/v1/label/job/values?end=0.4"), json::parse(R"(["a"])"));
+  EXPECT_EQ(data("/api/v1/label/__name__/values?start=0"), json::parse(R"(["up"])"));
+  EXPECT_EQ(data("/api/v1/labels?start=0"), json::parse(R"(["__name__", "job"])"));
+  EXPECT_EQ(data("/api/v1/labels?end=-1"), json::parse(R"(["__name__", "only"])"));
+  EXPECT_EQ(data("/api/v1/labels"), json::parse(R"(["__name__", "job", "only"])"));
+}
+
+TEST_F(ApiTest, ARangeVectorOfThinnedSamplesIsWarnedOf) {
+  source_.step_ms = 15'000;
+  EXPECT_EQ(get("/api/v1/query?query=up%5B29s%5D&time=9").body["warnings"].size(), 1U);
+  EXPECT_FALSE(get("/api/v1/query?query=up%5B30s%5D&time=9").body.contains("warnings"));
+}
+
+TEST_F(ApiTest, AListThatWouldBeTooLargeIsAnError) {
+  const std::string value(1 << 20, 'x');
+  const std::int64_t now_ms = to_ns(SystemClock().wall()) / 1'000'000;  // which is federated
+  for (int i = 0; i < 65; ++i)
+    source_.add(Labels::of({{"__name__", "long"}, {"value", value + std::to_string(i)}}), now_ms,
+                1);
+  for (const char* target : {"/api/v1/series?match[]=long", "/api/v1/label/value/values"}) {
+    const Said said = get(target);
+    EXPECT_EQ(said.status, 422) << target;
+    EXPECT_EQ(said.body["errorType"], "execution");
+  }
+  EXPECT_EQ(raw("/federate?match[]=long").status, 500);
+}
+
+// Answers that the system does not take, of clients that do not read.
+TEST_F(ApiTest, AnswersThatAreNotReadAreBounded) {
+  const std::string value(1 << 20, 'x');
+  for (int i = 0; i < 60; ++i)
+    source_.add(Labels::of({{"__name__", "long"}, {"value", value + std::to_string(i)}}), 0, 1);
+  std::vector<RawClient> idle;
+  const auto unread = [this] { return api_.unread_bytes(); };
+  for (int i = 0; i < 4; ++i) {
+    RawClient& client = idle.emplace_back(server_->port(), 4096);
+    ASSERT_TRUE(client.connect());
+    client.send(client.request("GET /api/v1/series?match[]=long"));
+    EXPECT_EQ(client.reply_head().status, 200);
+    EXPECT_GT(unread(), std::size_t(i + 1) * 60'000'000);
+  }
+  const Said more = get("/api/v1/series?match[]=long");
+  EXPECT_EQ(more.status, 503);
+  EXPECT_EQ(more.body["errorType"], "unavailable");
+  EXPECT_EQ(get("/api/v1/query?query=up&time=5").status, 200) << "a small one has room";
+  idle.clear();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (unread() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_EQ(unread(), 0U);
 }
 
 }  // namespace

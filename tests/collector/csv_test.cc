@@ -72,7 +72,7 @@ TEST(Csv, ATableThatWouldBeTooLongIsNone) {
   std::vector<promql::RawSeries> raw(1);
   raw[0].labels = Labels::of({{"long", std::string(4096, 'x')}});
   const std::size_t line = 4096 + 1 + 24 + 1 + 1 + 2;
-  const auto fits = static_cast<std::size_t>(limits::csv_bytes.raw()) / line;
+  const auto fits = static_cast<std::size_t>(limits::answer_bytes.raw()) / line;
   for (std::size_t i = 0; i < fits; ++i) raw[0].samples.add(0, 1);
   EXPECT_TRUE(csv_of(raw));
   raw[0].samples.add(0, 1);

@@ -65,5 +65,30 @@ TEST_F(NotedTest, TheAnswerHasThemAsPrometheusDoes) {
   EXPECT_EQ(success("1").body.bytes(), R"({"status":"success","data":1})");
 }
 
+// Its read() fails, so that who asks for all samples notices.
+class LastOnly final : public Source {
+ public:
+  Result<std::vector<Found>> select(std::span<const Matcher>, std::int64_t,
+                                    std::int64_t) const override {
+    return std::vector<Found>{{SeriesId(0), Labels::of({{"__name__", "m"}})}};
+  }
+  Status read(SeriesId, std::int64_t, std::int64_t, Column&) const override {
+    return fail(Errc::corrupt, "all samples were asked for");
+  }
+  Status read_last(SeriesId, std::int64_t, std::int64_t to_ms, Column& into) const override {
+    into.clear();
+    into.add(to_ms, 7);
+    return {};
+  }
+};
+
+TEST(Noted, AMomentReadsTheLastSampleAndNotAllOfTheLookback) {
+  const LastOnly source;
+  const Noted noted(source);
+  const auto value = promql::evaluate(**promql::parse("m"), {0, 1, 1}, noted, {});
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(value->rows.at(0).values.at(0), 7);
+}
+
 }  // namespace
 }  // namespace tallymill::collector

@@ -36,6 +36,35 @@ TEST_F(StoreTest, WhatWasAppendedIsVisibleAtOnceAndAfterAReopen) {
   EXPECT_EQ(*store->series(labels(1)), SeriesId(1));
 }
 
+// As many blocks as there may be before, around and behind a gap.
+TEST_F(StoreTest, ASeriesHasSamplesInATimeOrHasNone) {
+  auto store = open();
+  const auto ids = make_series(*store, 3);
+  std::vector<Point> points;
+  for (int t = 0; t < 5000; ++t)
+    if (t < 1000 || t >= 2000) points.push_back({ids[1], t * 10, 1.0 * t});
+  points.push_back({ids[2], 15'000, stale_marker});
+  ASSERT_TRUE(store->append(points).has_value());
+  for (int sealed = 0; sealed < 2; ++sealed) {
+    const auto has = [&](std::size_t i, std::int64_t from, std::int64_t to) {
+      return *store->has_samples(ids[i], from, to);
+    };
+    EXPECT_FALSE(has(0, always_from, always_to));
+    EXPECT_TRUE(has(1, always_from, always_to));
+    EXPECT_TRUE(has(1, 0, 0));
+    EXPECT_FALSE(has(1, -5, -1));
+    EXPECT_TRUE(has(1, 9'990, 19'999));
+    EXPECT_FALSE(has(1, 9'991, 19'999)) << sealed;
+    EXPECT_TRUE(has(1, 9'991, 20'000));
+    EXPECT_FALSE(has(1, 20'001, 20'009));
+    EXPECT_TRUE(has(1, 49'990, always_to));
+    EXPECT_FALSE(has(1, 49'991, always_to));
+    EXPECT_TRUE(has(2, 15'000, 15'000)) << "a stale marker says that it was there";
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  EXPECT_EQ(store->has_samples(SeriesId(99), 0, 1).error().code, Errc::not_found);
+}
+
 TEST_F(StoreTest, ARangeHasBothItsEnds) {
   auto store = open();
   const auto ids = make_series(*store, 1);

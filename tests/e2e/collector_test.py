@@ -143,8 +143,11 @@ class CollectorTest(unittest.TestCase):
             self.assertEqual(ran.returncode, 0, ran.stderr)
             return ran.stdout.strip()
         self.assertIn('up{job="a"} => 1', promtool("query", "instant", f"--time={T0 // 1000}", collector.url, "up"))
-        self.assertIn('{__name__="up", job="a"}', promtool("query", "series", "--match=up", collector.url))
-        self.assertEqual(promtool("query", "labels", collector.url, "job"), "a")
+        # Without a time promtool asks for the last 9,999 hours.
+        then = (f"--start={T0 // 1000 - 60}", f"--end={T0 // 1000 + 60}")
+        self.assertIn('{__name__="up", job="a"}', promtool("query", "series", "--match=up", *then, collector.url))
+        self.assertEqual(promtool("query", "series", "--match=up", collector.url), "")
+        self.assertEqual(promtool("query", "labels", *then, collector.url, "job"), "a")
         self.assertIn("1 @[", promtool("query", "range", f"--start={T0 // 1000}", f"--end={T0 // 1000 + 60}",
                                        "--step=15s", collector.url, "up"))
         checked = subprocess.run(["promtool", "check", "metrics"], input=collector.ask("/metrics")[1],

@@ -20,6 +20,9 @@ class MemorySource final : public Source {
     if (fresh) all_.push_back({labels, {}});
     all_[at->second].samples.add(t_ms, value);
   }
+  // To which its samples are said to be thinned.
+  std::int64_t step_ms = 0;
+
   void clear() {
     all_.clear();
     ids_.clear();
@@ -32,7 +35,7 @@ class MemorySource final : public Source {
       if (std::ranges::all_of(matchers, [&](const Matcher& matcher) {
             return matcher.fits(all_[i].labels.get(matcher.name()));
           }))
-        found.push_back({SeriesId(static_cast<std::uint32_t>(i)), all_[i].labels});
+        found.push_back({SeriesId(static_cast<std::uint32_t>(i)), all_[i].labels, step_ms});
     return found;
   }
   Status read(SeriesId series, std::int64_t from_ms, std::int64_t to_ms,

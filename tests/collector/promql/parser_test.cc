@@ -253,5 +253,14 @@ TEST(Duration, IsWrittenAsBrieflyAsItGoes) {
   EXPECT_TRUE(duration_ms("292y"));
 }
 
+TEST(Parse, RegularExpressionsAreTogetherAsLargeAsTheyMayBeAndNotLarger) {
+  const std::int64_t one = Matcher::of(Matcher::Kind::matches, "a", ".{999}")->program();
+  std::string query = "m";
+  for (std::int64_t i = 0; i < limits::query_program / one; ++i) query += R"( or m{a=~".{999}"})";
+  EXPECT_TRUE(parse(query)) << read(query);
+  query += R"( or m{a!~".{999}"})";
+  EXPECT_TRUE(read(query).contains("the regular expressions are too large")) << read(query);
+}
+
 }  // namespace
 }  // namespace tallymill::promql

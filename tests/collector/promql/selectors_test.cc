@@ -24,7 +24,7 @@ TEST(Selectors, AreFoundWhereverTheyStand) {
   EXPECT_EQ(named("a"), "__name__=\"a\";");
   EXPECT_EQ(named("-(a + on (x) b)"), "__name__=\"a\";__name__=\"b\";");
   EXPECT_EQ(named("sum by (x) (rate(a[5m]))"), "__name__=\"a\";");
-  EXPECT_EQ(named("topk(scalar(k), a)"), "__name__=\"a\";__name__=\"k\";");
+  EXPECT_EQ(named("topk(scalar(k), a)"), "__name__=\"k\";__name__=\"a\";");
   EXPECT_EQ(named("max_over_time(b[1h:1m])"), "__name__=\"b\";");
 }
 
