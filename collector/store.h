@@ -191,7 +191,8 @@ class Store final : public Source {
   [[nodiscard]] Status copy_to(const std::filesystem::path& folder);
   void drop_dead();  // REQUIRES: merge_mutex_ is held
   [[nodiscard]] std::vector<SeriesId> dead(std::vector<bool>& used);
-  void shorten_list();
+  void shorten_list();                  // REQUIRES: writer_mutex_ is held
+  [[nodiscard]] Status rewrite_list();  // as above
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
