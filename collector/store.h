@@ -104,8 +104,8 @@ class Store final : public Source {
     Log::Replayed replayed;
   };
 
-  // Makes the folder if it is not there, and replays. busy: another process has it open. disk: it
-  // cannot be read or written.
+  // Makes the folder if it is not there, and replays. busy: another process has it open. version: a
+  // newer program wrote it, and nothing in it is touched. disk: it cannot be read or written.
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(std::filesystem::path folder,
                                                            const Options& options);
   ~Store() override;
