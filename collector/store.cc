@@ -47,6 +47,8 @@ Result<std::unique_ptr<Store>> Store::open(fs::path folder, const Options& optio
   std::unique_ptr<Store> store(new Store(std::move(folder), options, std::move(lock)));
   if (auto done = store->open_parts(); !done) return std::unexpected(std::move(done).error());
   if (auto done = store->replay(); !done) return std::unexpected(std::move(done).error());
+  store->remove_torn_snapshots();
+  store->count_snapshots();
   if (options.background) {
     store->seals_thread_ = std::thread([raw = store.get()] { raw->run_seals(); });
     store->merges_thread_ = std::thread([raw = store.get()] { raw->run_merges(); });
@@ -341,6 +343,7 @@ Store::Stats Store::stats() const {
   stats.merges = merges_;
   stats.failed_merges = failed_merges_;
   stats.thinned_parts = thinned_parts_;
+  stats.snapshots = snapshots_;
   return stats;
 }
 

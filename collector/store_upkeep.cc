@@ -235,6 +235,7 @@ std::size_t Store::expire() {
     damaged_.erase(part_number(part->file()));
   }
   drop_dead();
+  count_snapshots();
   return expired.size();
 }
 
