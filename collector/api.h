@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -54,6 +55,7 @@ class Api {
   const Source& source_;
   const ExemplarStore* exemplars_;
   std::array<std::unique_ptr<bus::Errands>, 2> workers_;
+  std::array<std::size_t, 2> held_{};  // what each runs and what waits for it
 };
 
 }  // namespace tallymill::collector

@@ -160,7 +160,8 @@ class Store final : public Source {
   [[nodiscard]] Result<std::size_t> thin();
   // A copy of all that is acknowledged, in a folder of its own below this one, that another store
   // can open; its path. Parts are links to those here, which nobody writes to. too_big: as many as
-  // there may be are there, and none of them is removed for it. disk, corrupt: there is none.
+  // there may be are there, and none of them is removed for it. busy: another is being made. disk,
+  // corrupt: there is none.
   [[nodiscard]] Result<std::filesystem::path> snapshot();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <random>
 #include <system_error>
 #include <vector>
@@ -118,7 +119,10 @@ void Store::count_snapshots() {
 }
 
 Result<fs::path> Store::snapshot() {
-  const std::lock_guard snapshotting(snapshot_mutex_);
+  // Who waited would hold up a thread of queries.
+  const std::unique_lock snapshotting(snapshot_mutex_, std::try_to_lock);
+  if (!snapshotting)
+    return fail(Errc::busy, "another snapshot is being made: come again when it is there");
   count_snapshots();
   if (snapshots_ >= limits::snapshots)
     return fail(Errc::too_big, fmt::format("there are {} snapshots in {}, which is the limit: "
