@@ -50,7 +50,8 @@ Program collector() {
               "  tallymill collector --data DIR [--http HOST:PORT] [--scrape FILE]\n"
               "                      [--statsd HOST:PORT] ...\n"
               "\n"
-              "SIGTERM ends it; what was acknowledged is there when it starts again.\n",
+              "SIGTERM ends it; what was acknowledged is there when it starts again.\n"
+              "`tallymill collector snapshot` copies the samples of one that runs.\n",
           .sources = {.sections = {"collector"},
                       .reads = {"collector.", "telemetry.instance", "log."}}};
 }

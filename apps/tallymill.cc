@@ -18,19 +18,21 @@ namespace {
 
 using namespace tallymill;
 
-// Subcommands with a program of their own. All others are the command line's.
+// Subcommands with a program of their own, and what the command line has below one of them. All
+// others are the command line's.
 struct Program {
   std::string_view first;
   std::string_view second;  // empty: the first word is enough
   std::string_view name;
 };
-constexpr std::array<Program, 6> programs{{{"front", "", "tallymill-front"},
+constexpr std::string_view command_line = "tallymill-cli";
+constexpr std::array<Program, 7> programs{{{"front", "", "tallymill-front"},
+                                           {"collector", "snapshot", command_line},
                                            {"collector", "", "tallymill-collector"},
                                            {"demo", "", "tallymill-demo"},
                                            {"up", "", "tallymill-up"},
                                            {"stage", "compute", "tallymill-stage-compute"},
                                            {"stage", "image", "tallymill-stage-image"}}};
-constexpr std::string_view command_line = "tallymill-cli";
 
 std::string own_folder() {
   std::array<char, PATH_MAX> path{};
@@ -66,7 +68,9 @@ Choice choose(int argc, char** argv) {
   for (const auto& program : programs) {
     if (argc < 2 || program.first != argv[1]) continue;
     if (program.second.empty()) return {program.name, 1};
-    if (argc > 2 && program.second == argv[2]) return {program.name, 2};
+    if (argc < 3 || program.second != argv[2]) continue;
+    // The command line reads its own words.
+    return {program.name, program.name == command_line ? 0 : 2};
   }
   return {};
 }

@@ -694,6 +694,9 @@ inline constexpr std::chrono::milliseconds seal_again{5'000};
 inline constexpr std::chrono::minutes retention_look{10};
 // How long samples are kept unless it is told otherwise.
 inline constexpr std::chrono::hours retention{24 * 35};
+// Snapshots that lie in a store's folder, where each holds on to sealed parts that are long gone
+// from the store. What an operator asked to keep is never removed: one more is refused.
+inline constexpr std::size_t snapshots = 16;
 // Blocks of one sealed part: offsets in it are 32 bits. A seal writes some MiB.
 inline constexpr std::uint64_t part_bytes = 1ULL << 30;
 // One record of the log or of the list of series: a column's worth of points of which none is a

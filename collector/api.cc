@@ -134,17 +134,20 @@ void Api::run(http::Answer answer, Work work) {
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   const auto held = std::make_shared<http::Answer>(std::move(answer));
   held->on_leaving([cancelled] { cancelled->store(true, std::memory_order_relaxed); });
-  const auto idlest =
-      std::ranges::min_element(workers_, {}, [](const auto& worker) { return worker->waiting(); });
-  const bool taken = (*idlest)->put([this, held, cancelled, work = std::move(work)]() {
+  // Nobody waits behind one that takes long while another worker has nothing to do.
+  const auto idlest = static_cast<std::size_t>(std::ranges::min_element(held_) - held_.begin());
+  const bool taken = workers_[idlest]->put([this, idlest, held, cancelled, work = std::move(work)] {
     const auto response = std::make_shared<http::Response>(
         *cancelled ? failure({Errc::cancelled, "nobody waits for it any more"}, Fault::execution)
                    : counted(work(*cancelled)));
-    return [held, response] {
+    return [this, idlest, held, response] {
+      --held_[idlest];
       if (held->pending()) held->send(std::move(*response));
     };
   });
-  if (!taken)
+  if (taken)
+    ++held_[idlest];
+  else
     held->send(failure({Errc::busy, "too many queries wait: come again later"}, Fault::execution));
 }
 

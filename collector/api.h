@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -61,6 +62,7 @@ class Api {
   const std::shared_ptr<std::atomic<std::size_t>> unread_ =
       std::make_shared<std::atomic<std::size_t>>(0);  // outlived by what still is sent
   std::array<std::unique_ptr<bus::Errands>, 2> workers_;
+  std::array<std::size_t, 2> held_{};  // what each runs and what waits for it
 };
 
 }  // namespace tallymill::collector

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "collector/answers.h"
 #include "collector/store_probe.h"
@@ -167,7 +168,8 @@ void Collector::serve() {
   live_->start(*server_);
   watch_->start();
   if (waterfalls_) waterfalls_->start();
-  look_after();
+  looks_ = std::make_unique<bus::Errands>(*server_, 1, "store-look");
+  tell(store_->stats());
   ready_ = true;
   server_->change(std::move(router));
 }
@@ -187,10 +189,16 @@ void Collector::stop() {
   if (live_) live_->stop();
   if (api_) api_->stop();
   if (writes_) writes_->stop();
+  looks_.reset();
 }
 
 void Collector::look_after() {
-  StoreProbe(registry_).set(store_->stats());
+  // One is under way at a time.
+  TM_CHECK(looks_->put([this] { return [this, stats = store_->stats()] { tell(stats); }; }));
+}
+
+void Collector::tell(const Store::Stats& stats) {
+  StoreProbe(registry_).set(stats);
   const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
     registry_.gauge(name, help).set(static_cast<double>(value));
   };

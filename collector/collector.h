@@ -25,6 +25,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "bus/errands.h"
 #include "collector/api.h"
 #include "collector/exemplars.h"
 #include "collector/forward.h"
@@ -79,6 +80,7 @@ class Collector {
   void serve();
   void answer_readiness(http::Answer answer) const;
   void look_after();
+  void tell(const Store::Stats& stats);
 
   CollectorOptions options_;
   metrics::Registry registry_;
@@ -92,6 +94,7 @@ class Collector {
   std::unique_ptr<StatsdDoor> statsd_;
   std::unique_ptr<StatusApi> status_;
   std::unique_ptr<Live> live_;
+  std::unique_ptr<bus::Errands> looks_;  // at the store, which may wait for its disk
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<http::Server> server_;
   // On the server's thread, so before it.

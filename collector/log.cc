@@ -20,17 +20,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::string segment_name(std::uint64_t number) {
+  std::string name = std::to_string(number);
+  name.insert(0, name.size() < 10 ? 10 - name.size() : 0, '0');
+  return name + ".log";
+}
+
 // Numbers of the segments in the folder, ascending.
 Result<std::vector<std::uint64_t>> segments_in(const fs::path& folder) {
   std::vector<std::uint64_t> numbers;
   std::error_code cause;
   for (fs::directory_iterator at(folder, cause), end; !cause && at != end; at.increment(cause)) {
-    const std::string name = at->path().stem().string();
+    const std::string name = at->path().filename().string();
     std::uint64_t number = 0;
-    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (at->path().extension() == ".log" && read.ec == std::errc() &&
-        read.ptr == name.data() + name.size())
-      numbers.push_back(number);
+    (void)std::from_chars(name.data(), name.data() + name.size(), number);
+    // What somebody else named is no segment of ours.
+    if (name == segment_name(number)) numbers.push_back(number);
   }
   if (cause) return fail(Errc::disk, "read folder " + folder.string() + ": " + cause.message());
   std::ranges::sort(numbers);
@@ -134,16 +139,24 @@ Status Log::rewrite_list(const Listed& alive, std::uint32_t next) {
     at = first + static_cast<std::uint32_t>(run.size());
   }
   if (auto wrote = died_until(next); !wrote) return wrote;
-  if (auto placed = list->rename(folder_ / "series"); !placed) return placed;
+  auto placed = list->rename(folder_ / "series");
+  // What has the name must be what is written to, also when its name may not outlive a power cut.
+  const bool named = placed || !fs::exists(folder_ / "series.new");
   const std::lock_guard guard(mutex_);
-  list_ = list;
-  return {};
+  if (named) list_ = list;
+  list_failed_ = placed ? false : list_failed_ || named;
+  return placed;
 }
 
 Result<std::uint64_t> Log::rotate() {
+  if (list_failed()) return fail(Errc::corrupt, "log: a sync of the list of series failed");
   auto next = RecordFile::create(path_of(number_ + 1));
   if (!next) return std::unexpected(std::move(next).error());
-  if (auto synced = list_->sync(); !synced) return std::unexpected(std::move(synced).error());
+  if (auto synced = list_->sync(); !synced) {
+    const std::lock_guard guard(mutex_);
+    failed_ = list_failed_ = true;
+    return std::unexpected(std::move(synced).error());
+  }
   const std::uint64_t old = number_++;
   ended_.push_back({old, segment_ ? segment_->size() : 0});
   const std::lock_guard guard(mutex_);
@@ -170,6 +183,11 @@ std::uint64_t Log::bytes() const {
 bool Log::failed() const {
   const std::lock_guard guard(mutex_);
   return failed_;
+}
+
+bool Log::list_failed() const {
+  const std::lock_guard guard(mutex_);
+  return list_failed_;
 }
 
 Status Log::sync() {
@@ -263,11 +281,7 @@ Status Log::replay_segment(std::uint64_t number, const Listener& listener) {
   return {};
 }
 
-fs::path Log::path_of(std::uint64_t number) const {
-  std::string name = std::to_string(number);
-  name.insert(0, name.size() < 10 ? 10 - name.size() : 0, '0');
-  return folder_ / (name + ".log");
-}
+fs::path Log::path_of(std::uint64_t number) const { return folder_ / segment_name(number); }
 
 // ---- the thread that syncs ----
 
@@ -291,8 +305,11 @@ Status Log::sync_now(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   // The list first: no point may be on disk before its series.
   auto synced = list->sync();
+  const bool listed = synced.has_value();
   if (synced && segment) synced = segment->sync();
   lock.lock();
+  // One that was written anew meanwhile is another file.
+  if (!listed && list == list_) list_failed_ = true;
   if (!synced) failed_ = true;
   return synced;
 }

@@ -12,7 +12,8 @@
 //   invariant: a series is in the list before a point of it is in a segment
 //   invariant: a segment is appended to by the process that made it, never by a later one
 //
-// Threads: one at a time calls; the thread that syncs is inside. failed() from any.
+// Threads: one at a time calls; the thread that syncs is inside. failed() and list_failed()
+// from any.
 #pragma once
 
 #include <condition_variable>
@@ -74,12 +75,14 @@ class Log {
                               std::span<const Point> points);
 
   // Writes the list anew: these, and nothing of all others below `next`, which died. Durable when
-  // it returns. disk, corrupt: the old one goes on. REQUIRES: by id; append() had them all.
+  // it returns. disk, corrupt: the old one goes on, or the new one, and is as durable as it was.
+  // REQUIRES: by id; append() had them all.
   using Listed = std::vector<std::pair<SeriesId, Definition>>;
   [[nodiscard]] Status rewrite_list(const Listed& alive, std::uint32_t next);
 
   // Begins a new segment; the number of the one that ended. The list of series is on disk when it
-  // returns, so that what is sealed can rely on it. disk, corrupt: the old one goes on.
+  // returns, so that what is sealed can rely on it. disk: the old one goes on. corrupt: so it does,
+  // and the list must be written anew, see list_failed().
   [[nodiscard]] Result<std::uint64_t> rotate();
   // Removes segments up to this number.
   void drop(std::uint64_t up_to);
@@ -91,6 +94,9 @@ class Log {
   // A sync failed: what was acknowledged since the one before may not be on disk, and nothing is
   // accepted until rotate(); whoever has it in memory seals it.
   [[nodiscard]] bool failed() const;
+  // What failed was a sync of the list, of which the disk may lack anything, and no later sync
+  // would say so: nothing can be sealed before it is written anew.
+  [[nodiscard]] bool list_failed() const;
   // Syncs what is unsynced now. corrupt: it failed.
   [[nodiscard]] Status sync();
 
@@ -122,6 +128,7 @@ class Log {
   std::shared_ptr<RecordFile> segment_;  // null: the disk had no room for it at the start
   bool unsynced_ = false;
   bool failed_ = false;
+  bool list_failed_ = false;
   bool stopping_ = false;
   std::thread syncs_;
 };

@@ -31,7 +31,7 @@ class SeededHash {
       sum = times_point(sum) + (word & 0xff'ffff'ffff'ffff);
     }
     std::uint64_t last = 0;
-    std::memcpy(&last, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(&last, bytes.data(), bytes.size());
     return times_point(times_point(sum) + last);
   }
 

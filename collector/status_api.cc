@@ -176,15 +176,18 @@ void StatusApi::config(const Parameters&, http::Answer answer) {
 }
 
 void StatusApi::runtime_info(const Parameters&, http::Answer answer) {
-  std::error_code none;
-  const Store::Stats stats = sources_.store.stats();
-  answer.send(success(fmt::format(
-      "{{\"startTime\":\"{0}\",\"CWD\":{1},\"reloadConfigSuccess\":true,\"lastConfigTime\":\"{0}\","
-      "\"corruptionCount\":{2},\"goroutineCount\":0,\"GOMAXPROCS\":{3},\"GOGC\":\"\","
-      "\"GODEBUG\":\"\",\"storageRetention\":\"{4}d\"}}",
-      rfc3339(started_ms_), json_of(std::filesystem::current_path(none).string()),
-      stats.damaged_parts + stats.damaged_blocks, std::thread::hardware_concurrency(),
-      sources_.retention.count() / 24)));
+  api_.run(std::move(answer), [this](const std::atomic<bool>&) {
+    std::error_code none;
+    const Store::Stats stats = sources_.store.stats();
+    return success(
+        fmt::format("{{\"startTime\":\"{0}\",\"CWD\":{1},\"reloadConfigSuccess\":true,"
+                    "\"lastConfigTime\":\"{0}\","
+                    "\"corruptionCount\":{2},\"goroutineCount\":0,\"GOMAXPROCS\":{3},\"GOGC\":\"\","
+                    "\"GODEBUG\":\"\",\"storageRetention\":\"{4}d\"}}",
+                    rfc3339(started_ms_), json_of(std::filesystem::current_path(none).string()),
+                    stats.damaged_parts + stats.damaged_blocks, std::thread::hardware_concurrency(),
+                    sources_.retention.count() / 24));
+  });
 }
 
 void StatusApi::snapshot(http::Answer answer) {

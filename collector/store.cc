@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "collector/columns.h"
 #include "collector/store_files.h"
+#include "collector/store_format.h"
 
 namespace tallymill::collector {
 namespace {
@@ -42,9 +43,12 @@ Result<std::unique_ptr<Store>> Store::open(fs::path folder, const Options& optio
   if (!lock) return store::disk_error("open", home);
   if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0)
     return fail(Errc::busy, "another process has " + folder.string() + " open");
+  if (auto known = check_format(folder); !known) return std::unexpected(std::move(known).error());
   std::unique_ptr<Store> store(new Store(std::move(folder), options, std::move(lock)));
   if (auto done = store->open_parts(); !done) return std::unexpected(std::move(done).error());
   if (auto done = store->replay(); !done) return std::unexpected(std::move(done).error());
+  store->remove_torn_snapshots();
+  store->count_snapshots();
   if (options.background) {
     store->seals_thread_ = std::thread([raw = store.get()] { raw->run_seals(); });
     store->merges_thread_ = std::thread([raw = store.get()] { raw->run_merges(); });
@@ -351,6 +355,7 @@ Store::Stats Store::stats() const {
   stats.merges = merges_;
   stats.failed_merges = failed_merges_;
   stats.thinned_parts = thinned_parts_;
+  stats.snapshots = snapshots_;
   return stats;
 }
 

@@ -101,11 +101,12 @@ class Store final : public Source {
     std::uint64_t thinned_parts = 0;
     std::uint64_t damaged_parts = 0;   // put aside at the start, as FILE.damaged
     std::uint64_t damaged_blocks = 0;  // each time one is left out of a read
+    std::uint64_t snapshots = 0;       // that lie in its folder; what others removed, a bit later
     Log::Replayed replayed;
   };
 
-  // Makes the folder if it is not there, and replays. busy: another process has it open. disk: it
-  // cannot be read or written.
+  // Makes the folder if it is not there, and replays. busy: another process has it open. version: a
+  // newer program wrote it, and nothing in it is touched. disk: it cannot be read or written.
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(std::filesystem::path folder,
                                                            const Options& options);
   ~Store() override;
@@ -161,7 +162,9 @@ class Store final : public Source {
   // Writes parts anew that a tier is to thin; how many. disk, corrupt: as seal(); no part is lost.
   [[nodiscard]] Result<std::size_t> thin();
   // A copy of all that is acknowledged, in a folder of its own below this one, that another store
-  // can open; its path. Parts are links to those here, which nobody writes to. disk: there is none.
+  // can open; its path. Parts are links to those here, which nobody writes to. too_big: as many as
+  // there may be are there, and none of them is removed for it. busy: another is being made. disk,
+  // corrupt: there is none.
   [[nodiscard]] Result<std::filesystem::path> snapshot();
   // What is acknowledged is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
@@ -192,9 +195,12 @@ class Store final : public Source {
   [[nodiscard]] Result<bool> rewrite(std::span<const std::shared_ptr<const Part>> parts);
   [[nodiscard]] std::shared_ptr<const Parts> parts() const;
   [[nodiscard]] Status copy_to(const std::filesystem::path& folder);
+  void remove_torn_snapshots();
+  void count_snapshots();
   void drop_dead();  // REQUIRES: merge_mutex_ is held
   [[nodiscard]] std::vector<SeriesId> dead(std::vector<bool>& used);
-  void shorten_list();
+  void shorten_list();                  // REQUIRES: writer_mutex_ is held
+  [[nodiscard]] Status rewrite_list();  // as above
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
   [[nodiscard]] std::int64_t now_ms() const;
@@ -209,6 +215,7 @@ class Store final : public Source {
   store::File lock_;  // held as long as this process has the folder open
 
   // Whoever takes several takes them in this order.
+  std::mutex snapshot_mutex_;        // guards how many there are: one is made at a time
   std::mutex merge_mutex_;           // guards merging, thinning and expiring
   std::set<std::uint64_t> damaged_;  // numbers of parts that have damage and stay as they are
 
@@ -243,6 +250,7 @@ class Store final : public Source {
   std::atomic<std::uint64_t> merges_ = 0;
   std::atomic<std::uint64_t> failed_merges_ = 0;
   std::atomic<std::uint64_t> thinned_parts_ = 0;
+  std::atomic<std::uint64_t> snapshots_ = 0;
   std::uint64_t damaged_parts_ = 0;
 
   std::mutex wake_mutex_;  // guards the three below

@@ -47,6 +47,7 @@ void StoreProbe::set(const Store::Stats& stats) {
         "Merges and thinnings that failed and are tried again.", stats.failed_merges);
   count("tallymill_collector_thinned_parts_total",
         "Parts that were written anew with fewer samples.", stats.thinned_parts);
+  gauge("tallymill_collector_snapshots", "Snapshots that lie in its folder.", stats.snapshots);
   count("tallymill_collector_damaged_parts_total", "Parts that were put aside at the start.",
         stats.damaged_parts);
   count("tallymill_collector_damaged_blocks_total", "Blocks that were left out of a read.",

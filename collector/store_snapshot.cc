@@ -1,4 +1,4 @@
-// A snapshot of a store that goes on:
+// A snapshot of a store that goes on, when there is room for one more:
 // 1. What is in memory is sealed, so that little is left in the log.
 // 2. While nobody writes, seals or merges, parts are linked, and the log, whose files grow, is
 //    copied: what came since the seal is in it.
@@ -7,12 +7,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <random>
 #include <system_error>
 #include <vector>
 
+#include "base/limits.h"
 #include "collector/store.h"
+#include "collector/store_format.h"
 
 namespace tallymill::collector {
 namespace {
@@ -38,6 +42,17 @@ std::string snapshot_name(std::int64_t now_ms) {
                      chance());
 }
 
+constexpr std::string_view half_written = ".new";
+
+// What lies there; nothing when nothing can be read.
+std::vector<fs::path> snapshots_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code cause;
+  for (fs::directory_iterator at(folder, cause), end; !cause && at != end; at.increment(cause))
+    if (at->is_directory(cause)) found.push_back(at->path());
+  return found;
+}
+
 // Folders of sealed files are linked, others copied, those of this and of half-written files left.
 Status copy_folder(const fs::path& from, const fs::path& to, bool link) {
   std::error_code cause;
@@ -45,7 +60,8 @@ Status copy_folder(const fs::path& from, const fs::path& to, bool link) {
   if (cause) return failed("make folder", to, cause);
   for (fs::directory_iterator at(from, cause), end; !cause && at != end; at.increment(cause)) {
     const fs::path& file = at->path();
-    if (!at->is_regular_file(cause) || file.extension() == ".new" || file.extension() == ".damaged")
+    if (!at->is_regular_file(cause) || file.extension() == half_written ||
+        file.extension() == ".damaged")
       continue;
     if (link)
       fs::create_hard_link(file, to / file.filename(), cause);
@@ -79,28 +95,51 @@ Status Store::copy_to(const fs::path& folder) {
   const std::lock_guard merging(merge_mutex_);
   const std::lock_guard sealing(seal_mutex_);
   const std::lock_guard writer(writer_mutex_);
+  if (auto copied = copy_folder(folder_ / "parts", folder / "parts", true); !copied) return copied;
+  if (auto copied = copy_folder(folder_ / "log", folder / "log", false); !copied) return copied;
   std::error_code cause;
-  for (fs::directory_iterator at(folder_, cause), end; !cause && at != end; at.increment(cause)) {
-    const std::string name = at->path().filename().string();
-    if (!at->is_directory() || name == "snapshots") continue;
-    if (auto copied = copy_folder(at->path(), folder / name, name != "log"); !copied) return copied;
-  }
-  if (cause) return failed("read folder", folder_, cause);
+  fs::copy_file(folder_ / format_file, folder / format_file, cause);
+  // A store on a full disk may not have it yet.
+  if (cause && cause != std::errc::no_such_file_or_directory)
+    return failed("copy", folder_ / format_file, cause);
   return {};
 }
 
+// Which a process left that died while it made them.
+void Store::remove_torn_snapshots() {
+  std::error_code cause;
+  for (const fs::path& torn : snapshots_in(folder_ / "snapshots"))
+    if (torn.extension() == half_written) fs::remove_all(torn, cause);
+}
+
+void Store::count_snapshots() {
+  const auto there = snapshots_in(folder_ / "snapshots");
+  snapshots_ = static_cast<std::uint64_t>(std::ranges::count_if(
+      there, [](const fs::path& one) { return one.extension() != half_written; }));
+}
+
 Result<fs::path> Store::snapshot() {
+  // Who waited would hold up a thread of queries.
+  const std::unique_lock snapshotting(snapshot_mutex_, std::try_to_lock);
+  if (!snapshotting)
+    return fail(Errc::busy, "another snapshot is being made: come again when it is there");
+  count_snapshots();
+  if (snapshots_ >= limits::snapshots)
+    return fail(Errc::too_big, fmt::format("there are {} snapshots in {}, which is the limit: "
+                                           "remove one that is no longer wanted",
+                                           snapshots_.load(), (folder_ / "snapshots").string()));
   if (auto sealed = seal(); !sealed)
     return std::unexpected(std::move(sealed).error().in("store: snapshot"));
   const fs::path home = folder_ / "snapshots" / snapshot_name(now_ms());
   fs::path aside = home;
-  aside += ".new";
+  aside += half_written;
   auto made = copy_to(aside);
   if (made) made = sync_copies(aside);
   std::error_code cause;
   if (made) fs::rename(aside, home, cause);
   if (made && cause) made = failed("rename", aside, cause);
   if (made) made = store::sync_folder(folder_ / "snapshots");
+  count_snapshots();
   if (made) return home;
   fs::remove_all(aside, cause);
   return std::unexpected(std::move(made).error().in("store: snapshot"));

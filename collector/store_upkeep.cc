@@ -30,6 +30,8 @@ std::int64_t ms_of(std::chrono::milliseconds time) { return time.count(); }
 Status Store::freeze() {
   const std::lock_guard writer(writer_mutex_);
   if (frozen_ != nullptr || (head_->empty() && !log_->failed())) return {};
+  if (log_->list_failed())
+    if (auto listed = rewrite_list(); !listed) return listed;
   auto ended = log_->rotate();
   if (!ended) return std::unexpected(std::move(ended).error());
   frozen_segment_ = *ended;
@@ -233,6 +235,7 @@ std::size_t Store::expire() {
     damaged_.erase(part_number(part->file()));
   }
   drop_dead();
+  count_snapshots();
   return expired.size();
 }
 
@@ -280,15 +283,20 @@ std::vector<SeriesId> Store::dead(std::vector<bool>& used) {
   return died;
 }
 
-// REQUIRES: writer_mutex_ is held.
 void Store::shorten_list() {
   if (dead_in_list_ < limits::dead_series || dead_in_list_ < index_.size()) return;
+  // One that fails is made up for at the next look.
+  (void)rewrite_list();
+}
+
+Status Store::rewrite_list() {
   Log::Listed alive;
   for (const SeriesId id : index_.all())
     if (id < pending_first_)
       alive.emplace_back(id, Definition{index_.labels(id), index_.origin(id)});
-  // One that fails is made up for at the next look.
-  if (log_->rewrite_list(alive, pending_first_.raw())) dead_in_list_ = 0;
+  auto written = log_->rewrite_list(alive, pending_first_.raw());
+  if (written) dead_in_list_ = 0;
+  return written;
 }
 
 // ---- threads ----

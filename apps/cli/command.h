@@ -88,9 +88,19 @@ struct SnapshotArgs {
 };
 int snapshot(const SnapshotArgs& args);
 
+struct CollectorAt {
+  std::string url;  // empty: the configured one
+};
+
+struct CollectorSnapshotArgs {
+  Common common;
+  CollectorAt collector;
+};
+int collector_snapshot(const CollectorSnapshotArgs& args);
+
 struct TrendsArgs {
   Common common;
-  std::string collector;  // URL; empty: the configured one
+  CollectorAt collector;
   std::string query;
   double last_s = 86'400;  // how far back
   double window_s = 0;     // 0: a 48th of it
@@ -148,6 +158,11 @@ struct Session {
 [[nodiscard]] Session open_session(const Common& common);
 // The same, and nothing is said.
 [[nodiscard]] Result<Session> connect(const Common& common, Duration timeout);
+// `data` of a collector's answer to a form of Prometheus' API. bad_params, not_found, disk, busy:
+// it refused; who cannot be reached or does not speak it, as http::Client::fetch() and refusal().
+[[nodiscard]] Result<nlohmann::json> ask_collector(const Common& common,
+                                                   const CollectorAt& collector,
+                                                   std::string_view path, std::string form);
 // What helps against an error of connect(): a sentence; empty: nothing that is known.
 [[nodiscard]] std::string help_against(const Error& error);
 // How long wait and run wait: as said, else for ever.

@@ -68,7 +68,7 @@ class Commands {
     // Not by the option's own `envname`: that one writes over what another command's flag said.
     if (common_.server.empty()) common_.server = variable("TALLYMILL_SERVER");
     if (common_.client.empty()) common_.client = variable("TALLYMILL_CLIENT");
-    if (trends_.collector.empty()) trends_.collector = variable("TALLYMILL_COLLECTOR");
+    if (collector_.url.empty()) collector_.url = variable("TALLYMILL_COLLECTOR");
     common_.command = app_.get_subcommands().front()->get_name();
     return chosen_();
   }
@@ -186,6 +186,7 @@ class Commands {
     snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text")
         ->excludes(snapshot->get_option("--json"));
     trends_command();
+    collector_group();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
   }
@@ -195,22 +196,41 @@ class Commands {
         "trends", "when series of a collector changed their level",
         [this] {
           trends_.common = common_;
+          trends_.collector = collector_;
           return cli::trends(trends_);
         },
         false);
     trends->add_option("query", trends_.query, "PromQL, as 'rate(jobs_total[5m])'")->required();
-    trends->add_option("--collector", trends_.collector,
-                       "its URL (default: TALLYMILL_COLLECTOR,\nelse http:// and collector.http)");
-    trends->add_option("--token-file", common_.token_file,
-                       "file with the token for it\n(default: TALLYMILL_TOKEN holds it)");
-    trends->add_option("--ca-file", common_.ca_file,
-                       "PEM file with who vouches for an https\nserver (default: the system's)");
+    add_collector(*trends);
     trends->add_option("--last", trends_.last_s, "how many seconds back (default 86400)")
         ->check(seconds);
     trends
         ->add_option("--window", trends_.window_s,
                      "seconds that a new level must last to be\none (default: a 48th of --last)")
         ->check(seconds);
+  }
+
+  void add_collector(CLI::App& sub) {
+    sub.add_option("--collector", collector_.url,
+                   "its URL (default: TALLYMILL_COLLECTOR,\nelse http:// and collector.http)");
+    sub.add_option("--token-file", common_.token_file,
+                   "file with the token for it\n(default: TALLYMILL_TOKEN holds it)");
+    sub.add_option("--ca-file", common_.ca_file,
+                   "PEM file with who vouches for an https\nserver (default: the system's)");
+  }
+
+  // The launcher takes `collector` alone for the program; this is what is below it.
+  void collector_group() {
+    CLI::App* group = app_.add_subcommand("collector", "a program, see above; its snapshots");
+    group->require_subcommand(1);
+    CLI::App* snapshot =
+        group->add_subcommand("snapshot",
+                              "a copy of all samples of a running collector, in its\n"
+                              "data folder; prints where it is there");
+    add_common(*snapshot, false);
+    add_collector(*snapshot);
+    snapshot->callback(
+        [this] { chosen_ = [this] { return cli::collector_snapshot({common_, collector_}); }; });
   }
 
   void upkeep_group() {
@@ -289,6 +309,7 @@ class Commands {
   JobsArgs list_;
   SnapshotArgs snapshot_;
   TrendsArgs trends_;
+  CollectorAt collector_;
   TokenArgs token_;
   ConfigShowArgs show_;
   ManArgs man_;

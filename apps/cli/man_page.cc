@@ -61,13 +61,14 @@ std::string paragraphs(const std::string& text) {
 std::string synopsis(const Command& command) {
   std::string out =
       bold("tallymill" + std::string(command.words.empty() ? "" : " ") + command.words);
-  if (!command.below.empty()) return out + " " + italic("COMMAND") + " ...";
+  const std::string group = out + " " + italic("COMMAND") + " ...";
+  if (!command.below.empty() && !command.is_program) return group;
   out += " [" + italic("OPTION") + " ...]";
   for (const Operand& operand : command.operands) {
     const std::string name = italic(operand.name) + (operand.many ? " ..." : "");
     out += operand.required ? " " + name : " [" + name + "]";
   }
-  return out;
+  return command.below.empty() ? out : out + "\n.br\n" + group;
 }
 
 std::string of_choices(const std::vector<std::string>& choices) {

@@ -106,7 +106,8 @@ std::vector<Command> of_programs() {
   for (const apps::Program& program : apps::programs()) {
     Command command{.words = program.words,
                     .summary = program.summary,
-                    .about = program.about + about_settings};
+                    .about = program.about + about_settings,
+                    .is_program = true};
     command.flags.push_back(help_flag());
     add_settings(program.sources, command);
     if (program.words == "up")
@@ -146,6 +147,13 @@ std::vector<Command> reference(const CLI::App& app) {
   all.front().summary = opening.substr(0, title - (opening[title - 1] == '.' ? 1 : 0));
   all.front().about = opening.substr(std::min(title, opening.size()));
   for (Command& command : of_programs()) {
+    // The command line's group of this name holds what is below the program.
+    if (const auto group = std::ranges::find(all, command.words, &Command::words);
+        group != all.end()) {
+      command.below = group->below;
+      *group = command;
+      continue;
+    }
     if (command.words.find(' ') == std::string::npos) all.front().below.push_back(command.words);
     all.push_back(std::move(command));
   }

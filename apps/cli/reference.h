@@ -37,6 +37,7 @@ struct Command {
   std::string summary;
   std::string about;               // more of it, in paragraphs; indented lines stay as they are
   std::vector<std::string> below;  // a group's commands, by their last words
+  bool is_program = false;         // it runs by itself, also when there are commands below it
   std::vector<Flag> flags;
   std::vector<Operand> operands;
 };

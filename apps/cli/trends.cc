@@ -12,7 +12,6 @@
 #include "apps/cli/command.h"
 #include "apps/cli/terminal.h"
 #include "base/clock.h"
-#include "base/config.h"
 #include "base/limits.h"
 #include "collector/trends.h"
 #include "http/client.h"
@@ -43,45 +42,17 @@ Grid grid_of(const TrendsArgs& args) {
   return grid;
 }
 
-// As said, or the configured one.
-std::string collector_of(const TrendsArgs& args) {
-  std::string url = args.collector;
-  if (url.empty()) {
-    const auto loaded = load_config({.environment = environment_of(environ)});
-    url = "http://" + (loaded ? loaded->config : Config()).collector.http;
-  }
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 // The collector's answer to a range query: an array of series.
 Result<json> ask(const TrendsArgs& args, const Grid& grid) {
-  http::ClientOptions options;
-  auto token = token_of(args.common);
-  if (!token) return std::unexpected(std::move(token).error());
-  options.token = std::move(*token);
-  options.ca_file = args.common.ca_file;
-  http::Client client(std::move(options));
-  if (auto started = client.start(); !started) return std::unexpected(std::move(started).error());
   const double end_s = grid.from_s + static_cast<double>(grid.points - 1) * grid.step_s;
-  http::ClientRequest request{.method = http::Method::post,
-                              .url = collector_of(args) + "/api/v1/query_range"};
-  request.headers.add("Content-Type", "application/x-www-form-urlencoded");
-  request.body = fmt::format("query={}&start={:.3f}&end={:.3f}&step={:.3f}",
-                             http::percent_encoded(args.query), grid.from_s, end_s, grid.step_s);
-  const auto answer = client.fetch(std::move(request));
-  if (!answer) return std::unexpected(answer.error());
-  const json body = json::parse(answer->body, nullptr, false);
-  if (!body.is_object() || text_at(body, "status") != "success") {
-    if (body.is_object() && body.contains("error"))
-      return fail(answer->status == 400 || answer->status == 422 ? Errc::bad_params : Errc::busy,
-                  text_at(body, "error"));
-    return std::unexpected(http::refusal(*answer));
-  }
-  const json data = body.value("data", json::object());
-  if (text_at(data, "resultType") != "matrix")
+  const auto data = ask_collector(
+      args.common, args.collector, "/api/v1/query_range",
+      fmt::format("query={}&start={:.3f}&end={:.3f}&step={:.3f}", http::percent_encoded(args.query),
+                  grid.from_s, end_s, grid.step_s));
+  if (!data) return std::unexpected(data.error());
+  if (text_at(*data, "resultType") != "matrix")
     return fail(Errc::bad_frame, "the collector's answer is no range");
-  return data.value("result", json::array());
+  return data->value("result", json::array());
 }
 
 // On the grid; where the answer has no point it is no number.

@@ -411,7 +411,7 @@ TEST_F(LogTest, NothingIsAcceptedAfterAFailedSyncUntilTheNextSegment) {
   const Point points[] = {{SeriesId(0), 1, 1}};
   ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
   {
-    const fakes::FailingSync failing(folder_.string() + "/");
+    const fakes::FailingSync failing(first_segment().string());
     // The thread may be before us: then nothing is left to sync, and it has failed already.
     while (!(*log)->failed()) {
       if (!(*log)->sync()) break;
@@ -423,6 +423,65 @@ TEST_F(LogTest, NothingIsAcceptedAfterAFailedSyncUntilTheNextSegment) {
   ASSERT_TRUE((*log)->rotate().has_value());
   EXPECT_FALSE((*log)->failed());
   EXPECT_TRUE((*log)->append(SeriesId(1), {}, points).has_value());
+}
+
+// The kernel takes its pages for clean: a second sync would say that all of them are on the disk.
+TEST_F(LogTest, AListWhoseSyncFailedIsNotBelievedUntilItIsWrittenAnew) {
+  Heard none;
+  auto log = open(none);
+  ASSERT_TRUE(log.has_value());
+  const Point points[] = {{SeriesId(0), 1, 1}};
+  ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
+  {
+    const fakes::FailingSync failing((folder_ / "series").string());
+    EXPECT_EQ((*log)->rotate().error().code, Errc::corrupt);
+  }
+  EXPECT_TRUE((*log)->failed());
+  EXPECT_TRUE((*log)->list_failed());
+  EXPECT_EQ((*log)->append(SeriesId(1), {}, points).error().code, Errc::corrupt);
+  EXPECT_EQ((*log)->rotate().error().code, Errc::corrupt);
+  ASSERT_TRUE((*log)->rewrite_list({{{SeriesId(0), many(1)[0]}}}, 1).has_value());
+  EXPECT_FALSE((*log)->list_failed());
+  ASSERT_TRUE((*log)->rotate().has_value());
+  EXPECT_TRUE((*log)->append(SeriesId(1), {}, points).has_value());
+}
+
+TEST_F(LogTest, AListThatHasItsNameIsTheOneThatIsWrittenToAlsoWhenTheNameIsNotSynced) {
+  Heard none;
+  auto log = open(none);
+  ASSERT_TRUE(log.has_value());
+  const Point points[] = {{SeriesId(0), 1, 1}};
+  ASSERT_TRUE((*log)->append(SeriesId(0), many(2), points).has_value());
+  const Log::Listed alive{{SeriesId(0), many(1)[0]}, {SeriesId(1), many(2)[1]}};
+  {
+    // The first is of its creation, the second of its new name.
+    const fakes::FailingSync failing(folder_.string(), 1);
+    EXPECT_EQ((*log)->rewrite_list(alive, 2).error().code, Errc::corrupt);
+    EXPECT_EQ(fakes::FailingSync::failed(), 1);
+  }
+  EXPECT_TRUE((*log)->list_failed());
+  const std::vector<Definition> third{{labels(2)}};
+  const Point later[] = {{SeriesId(2), 2, 2}};
+  ASSERT_TRUE((*log)->append(SeriesId(2), third, later).has_value());
+  log->reset();
+  const Heard heard = reopen();
+  EXPECT_EQ(heard.ids, (std::vector<std::uint32_t>{0, 1, 2}));
+  EXPECT_FALSE(heard.replayed.lost);
+}
+
+TEST_F(LogTest, AFileThatSomebodyElseNamedIsNoSegment) {
+  {
+    Heard none;
+    auto log = open(none);
+    const Point points[] = {{SeriesId(0), 1, 1}};
+    ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
+  }
+  for (const char* name : {"7.log", "backup.log", "0000000009.log.old", "00000000010.log"})
+    write_file(folder_ / name, "mine");
+  const Heard heard = reopen();
+  EXPECT_EQ(heard.points.size(), 1U);
+  EXPECT_EQ(heard.replayed.damaged + heard.replayed.torn_bytes, 0U);
+  EXPECT_EQ(read_file(folder_ / "7.log"), "mine");
 }
 
 TEST(LogRecords, AnyPointsComeBack) {

@@ -140,8 +140,12 @@ TEST_F(StoreChurnTest, ManyThatComeAndGoCostNoMemoryNorDiskAndThoseThatStayAreWh
   }
   std::printf("%zu series: %.1f MB resident after a third, %.1f MB at most; list %llu bytes\n", all,
               first, most, static_cast<unsigned long long>(most_list));
+#ifdef __SANITIZE_ADDRESS__
+  std::puts("SKIPPED: memory under a sanitizer, which keeps what was freed");
+#else
   // 10 MB of what an allocator keeps, whatever came and went.
   EXPECT_LE(most, first * 1.1 + 10);
+#endif
   EXPECT_GE(store->stats().dropped_series, all - 8 * per_round);
   EXPECT_LE(most_list, 60 * (limits::dead_series + 8 * per_round));
   store.reset();

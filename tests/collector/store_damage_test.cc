@@ -76,7 +76,9 @@ TEST_F(StoreDamageTest, AFlippedBitAnywhereIsCountedAndNothingFalseIsSaid) {
       }
     }
   }
-  const std::vector<fs::path> files = files_of(folder_);
+  std::vector<fs::path> files = files_of(folder_);
+  // Written anew and not counted: store_format_test.cc.
+  std::erase(files, folder_ / "format");
   ASSERT_EQ(files.size(), 4U) << "the list, a segment, two parts";
   for (int round = 0; round < 150; ++round) {
     const fs::path copy = killed();

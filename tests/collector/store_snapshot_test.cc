@@ -1,14 +1,18 @@
 // Goal: a snapshot holds all that was acknowledged before it, opens as a store of its own, and
-// neither of the two changes the other. Method: real stores in a temporary folder, one of them
-// written to while it is copied.
+// neither of the two changes the other; there are no more than there may be. Method: real stores in
+// a temporary folder, one of them written to while it is copied.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <limits>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "base/limits.h"
 #include "collector/store.h"
 
 namespace tallymill::collector {
@@ -98,6 +102,58 @@ TEST_F(StoreSnapshot, HoldsWhatWasAcknowledgedWhileItIsWrittenTo) {
   }
   stop = true;
   writes.join();
+}
+
+TEST_F(StoreSnapshot, AsManyAsThereMayBeAreKeptAndOneMoreIsRefused) {
+  add(*store_, 1);
+  std::vector<fs::path> made;
+  for (std::size_t i = 0; i < limits::snapshots; ++i) {
+    const auto path = store_->snapshot();
+    ASSERT_TRUE(path) << path.error().message;
+    made.push_back(*path);
+    EXPECT_EQ(store_->stats().snapshots, i + 1);
+  }
+  const auto refused = store_->snapshot();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::too_big);
+  EXPECT_NE(refused.error().message.find((folder_ / "snapshots").string()), std::string::npos);
+  for (const fs::path& path : made) EXPECT_TRUE(fs::exists(path / "log" / "series")) << path;
+  // They count at the next start too, until one is removed.
+  store_.reset();
+  store_ = *Store::open(folder_, {.background = false});
+  EXPECT_EQ(store_->stats().snapshots, limits::snapshots);
+  EXPECT_FALSE(store_->snapshot());
+  fs::remove_all(made[3]);
+  EXPECT_TRUE(store_->snapshot());
+  EXPECT_EQ(store_->stats().snapshots, limits::snapshots);
+}
+
+TEST_F(StoreSnapshot, HalfOfOneThatAProcessLeftIsRemovedAtTheNextStart) {
+  add(*store_, 1);
+  const auto whole = store_->snapshot();
+  ASSERT_TRUE(whole);
+  const fs::path torn = folder_ / "snapshots" / "20260101T000000Z-0123456789abcdef.new";
+  fs::create_directories(torn / "parts");
+  EXPECT_EQ(store_->stats().snapshots, 1u);
+  store_.reset();
+  store_ = *Store::open(folder_, {.background = false});
+  EXPECT_FALSE(fs::exists(torn));
+  EXPECT_TRUE(fs::exists(*whole));
+  EXPECT_EQ(store_->stats().snapshots, 1u);
+}
+
+// As lost+found, which not even the collector may read.
+TEST_F(StoreSnapshot, WhatSomebodyElseHasInTheFolderIsNotInIt) {
+  add(*store_, 1);
+  fs::create_directories(folder_ / "lost+found" / "deep");
+  ASSERT_EQ(std::fclose(std::fopen((folder_ / "waterfalls.db").c_str(), "w")), 0);
+  const auto path = store_->snapshot();
+  ASSERT_TRUE(path) << path.error().message;
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(*path))
+    names.push_back(entry.path().filename().string());
+  std::ranges::sort(names);
+  EXPECT_EQ(names, (std::vector<std::string>{"format", "log", "parts"}));
 }
 
 TEST_F(StoreSnapshot, WithoutAPlaceForItThereIsNone) {

@@ -35,6 +35,7 @@ def all_commands():
     top = re.findall(r"^  ([a-z]+)  ", asked("--help").split("Subcommands:")[1], re.MULTILINE)
     words = [w for w in top if w not in GROUPS] + ["up", "demo", "front", "collector", "version", "stage compute",
                                                    "stage image"]
+    words.append("collector snapshot")
     for group in GROUPS[:2]:
         below = re.findall(r"^  ([a-z]+)  ", asked(group, "--help").split("Subcommands:")[1], re.MULTILINE)
         words += [f"{group} {name}" for name in below]

@@ -19,9 +19,11 @@ namespace tallymill::fakes {
 
 class FailingSync {
  public:
-  explicit FailingSync(std::string path) {
+  // `first` of them succeed.
+  explicit FailingSync(std::string path, int first = 0) {
     const std::lock_guard lock(path_mutex_);
     path_ = std::move(path);
+    passing_ = first;
     failed_ = 0;
   }
   ~FailingSync() {
@@ -45,14 +47,16 @@ class FailingSync {
     const ssize_t n = ::readlink(link.c_str(), target, sizeof target);
     const std::string at(target, n > 0 ? static_cast<std::size_t>(n) : 0);
     if (path_.ends_with('/') ? !at.starts_with(path_) : at != path_) return false;
+    if (passing_-- > 0) return false;
     ++failed_;
     errno = EIO;
     return true;
   }
 
  private:
-  static inline std::mutex path_mutex_;  // guards path_ and failed_
+  static inline std::mutex path_mutex_;  // guards what is below
   static inline std::string path_;
+  static inline int passing_ = 0;
   static inline int failed_ = 0;
 };
 
