@@ -45,6 +45,12 @@ spdlog::level::level_enum spdlog_level(Level level) {
   std::unreachable();
 }
 
+// U+0080 to U+009F, of which U+009B does what ESC [ does.
+// REQUIRES: a whole character stands in front.
+bool is_c1(std::string_view text) {
+  return text.front() == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+}
+
 // With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what
 // is no text; `quoted` also for what would end a JSON string. Ends in "..." where it would be
 // longer than `most`.
@@ -62,6 +68,8 @@ std::string clean(std::string_view text, bool quoted, std::size_t most) {
       out += "\\n";
     } else if (c < 0x20 || c == 0x7f) {
       out += fmt::format("\\u{:04x}", c);
+    } else if (is_c1(text)) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[1]));
     } else {
       if (quoted && (c == '"' || c == '\\')) out += '\\';
       out += text.substr(0, length);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "base/limits.h"
 
@@ -45,6 +46,10 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
+std::vector<std::string_view> whole_lines(std::string_view text) {
+  return lines_of(text.substr(0, text.rfind('\n') + 1));
+}
+
 std::optional<std::uint64_t> whole_number(std::string_view word) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
@@ -62,13 +67,15 @@ std::optional<double> decimal_number(std::string_view word) {
 
 std::map<std::string, std::uint64_t, std::less<>> proc_fields(std::string_view text) {
   std::map<std::string, std::uint64_t, std::less<>> fields;
-  for (const std::string_view line : lines_of(text)) {
+  for (const std::string_view line : whole_lines(text)) {
     auto words = words_of(line);
     const bool kilo = words.size() == 3 && words[2] == "kB";
     if (words.size() != 2 && !kilo) continue;
     if (words[0].ends_with(':')) words[0].remove_suffix(1);
     const auto value = whole_number(words[1]);
-    if (value) fields[std::string(words[0])] = kilo ? *value * 1024 : *value;
+    const std::uint64_t unit = kilo ? 1024 : 1;
+    if (value && *value <= std::numeric_limits<std::uint64_t>::max() / unit)
+      fields[std::string(words[0])] = *value * unit;
   }
   return fields;
 }

@@ -28,12 +28,14 @@ namespace tallymill {
 // Words between spaces and tabs.
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view line);
 [[nodiscard]] std::vector<std::string_view> lines_of(std::string_view text);
+// Those that end: the last of a text that was cut may be half a one.
+[[nodiscard]] std::vector<std::string_view> whole_lines(std::string_view text);
 // The whole of it is a number, in decimal.
 [[nodiscard]] std::optional<std::uint64_t> whole_number(std::string_view word);
 [[nodiscard]] std::optional<double> decimal_number(std::string_view word);
 
 // Of "name value" or "name: value kB" a line: meminfo, vmstat, memory.stat, cpu.stat. kB are made
-// bytes. Lines of another form are left out.
+// bytes. Lines of another form, and those that say more than a number holds, are left out.
 [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> proc_fields(std::string_view text);
 
 // /proc/PID/stat.

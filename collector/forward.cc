@@ -112,8 +112,9 @@ metrics::Counter& outcome(metrics::Registry& registry, const char* value) {
 ForwardProbe::ForwardProbe(metrics::Registry& registry)
     : requests(registry.gauge("tallymill_collector_forwarding",
                               "Requests and streams under way to the front.")),
-      sockets(registry.gauge("tallymill_collector_forward_sockets",
-                             "WebSockets that are tied to one of the front.")),
+      sockets(registry.gauge(
+          "tallymill_collector_forward_sockets",
+          "WebSockets that are tied to one of the front, or will be when it answers.")),
       answered(outcome(registry, "answered")),
       away(outcome(registry, "away")),
       late(outcome(registry, "late")),
@@ -313,21 +314,33 @@ class Forward::Inlet final : public http::BodyReader {
   bool finished_ = false;
 };
 
-// Two WebSockets, of which each says what the other hears.
-class Forward::Tie : public std::enable_shared_from_this<Tie> {
+// A WebSocket's, counted until the last who holds it lets go.
+class Forward::Place {
  public:
-  Tie(Forward& owner, std::shared_ptr<http::Socket> front)
-      : owner_(owner), front_{std::move(front)} {
-    front_.socket->hold(true);
+  explicit Place(Forward& owner) : owner_(owner) {
     ++owner_.sockets_;
     owner_.probe_.sockets.add(1);
   }
-  // The client left before it had a socket.
-  ~Tie() {
-    front_.socket->close(1001, "the client is gone");
+  ~Place() {
     --owner_.sockets_;
     owner_.probe_.sockets.add(-1);
   }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  Forward& owner_;
+};
+
+// Two WebSockets, of which each says what the other hears.
+class Forward::Tie : public std::enable_shared_from_this<Tie> {
+ public:
+  Tie(std::shared_ptr<Place> place, std::shared_ptr<http::Socket> front)
+      : place_(std::move(place)), front_{std::move(front)} {
+    front_.socket->hold(true);
+  }
+  // The client left before it had a socket.
+  ~Tie() { front_.socket->close(1001, "the client is gone"); }
   Tie(const Tie&) = delete;
   Tie& operator=(const Tie&) = delete;
 
@@ -363,7 +376,7 @@ class Forward::Tie : public std::enable_shared_from_this<Tie> {
     });
   }
 
-  Forward& owner_;
+  std::shared_ptr<Place> place_;
   End front_;
   End client_;
 };
@@ -387,7 +400,7 @@ void Forward::add_routes(http::Router& router) {
                                   return forward(std::move(request), std::move(answer));
                                 }},
                 .operation = {},
-                .body_bytes = limits::forward_body_bytes});
+                .body_bytes = options_.body});
   };
   // The front judges again, by what it knows of its own routes.
   row(Method::get, "/v1/{*}", http::Role::read);
@@ -430,31 +443,32 @@ void Forward::open_socket(Request&& request, Answer answer) {
     probe_.full.add();
     return answer.fail({Errc::busy, "too many WebSockets are tied to the front"});
   }
+  auto place = std::make_shared<Place>(*this);
   const bool judged_by_verb = request.path == "/v1/wire";
   if (judged_by_verb && options_.guarded && request.caller.role < http::Role::operate)
-    dial_if_judged(request, std::move(answer));
+    dial_if_judged(request, std::move(answer), std::move(place));
   else
-    dial(request, std::move(answer));
+    dial(request, std::move(answer), std::move(place));
 }
 
-void Forward::dial_if_judged(const Request& request, Answer answer) {
+void Forward::dial_if_judged(const Request& request, Answer answer, std::shared_ptr<Place> place) {
   const auto held = std::make_shared<Answer>(std::move(answer));
   client_.request({.url = options_.front + "/v1/kinds"},
-                  [this, held, request](Result<http::ClientResponse> said) {
+                  [this, held, request, place](Result<http::ClientResponse> said) {
                     if (held->is_over()) return;
                     if (!said) return held->send(refusal_of(said.error()));
-                    if (said->status == 401) return dial(request, std::move(*held));
+                    if (said->status == 401) return dial(request, std::move(*held), place);
                     held->fail({Errc::denied,
                                 "the front asks for no token, so that its wire needs the role "
                                 "operate here"});
                   });
 }
 
-void Forward::dial(const Request& request, Answer answer) {
+void Forward::dial(const Request& request, Answer answer, std::shared_ptr<Place> place) {
   const auto held = std::make_shared<Answer>(std::move(answer));
   client_.open_socket(
       options_.front + request.target, members_of(request.headers.list("Sec-WebSocket-Protocol")),
-      [this, held](Result<std::shared_ptr<http::Socket>> got) {
+      [this, held, place = std::move(place)](Result<std::shared_ptr<http::Socket>> got) {
         if (!got) {
           const bool late = got.error().code == Errc::deadline;
           const bool away = got.error().code == Errc::away || got.error().code == Errc::bad_frame;
@@ -462,7 +476,7 @@ void Forward::dial(const Request& request, Answer answer) {
           // Others are the front's own refusals.
           return held->send(late || away ? refusal_of(got.error()) : http::problem(got.error()));
         }
-        const auto tie = std::make_shared<Tie>(*this, std::move(*got));
+        const auto tie = std::make_shared<Tie>(place, std::move(*got));
         probe_.answered.add();
         if (held->is_over()) return;
         held->open([tie](std::shared_ptr<http::Socket> client) { tie->begin(std::move(client)); });

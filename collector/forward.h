@@ -13,8 +13,8 @@
 //
 //   invariant: of a request are held one piece of each body and what waits in its outlet; of a
 //              WebSocket one message beside the outlets of its two ends
-//   invariant: at most limits::forward_requests, and as many WebSockets as limits::forward_sockets;
-//              one more is told to come later (503)
+//   invariant: at most limits::forward_requests, and as many WebSockets as limits::forward_sockets,
+//              from when the front is asked for one; one more is told to come later (503)
 //   invariant: with tokens here and none at the front, who may not operate gets no /v1/wire: its
 //              verbs would be judged by nobody
 //
@@ -68,6 +68,7 @@ class Forward {
     Duration answer = limits::forward_answer;
     std::size_t requests = limits::forward_requests;
     std::size_t sockets = limits::forward_sockets;
+    Bytes body = limits::forward_body_bytes;
   };
 
   Forward(http::Server& server, metrics::Registry& registry, Options options);
@@ -80,12 +81,14 @@ class Forward {
   class Relay;
   class Inlet;
   class Tie;
+  class Place;
   [[nodiscard]] std::unique_ptr<http::BodyReader> forward(http::Request&& request,
                                                           http::Answer answer);
   void open_socket(http::Request&& request, http::Answer answer);
-  void dial(const http::Request& request, http::Answer answer);
+  void dial(const http::Request& request, http::Answer answer, std::shared_ptr<Place> place);
   // Who hears of the front's own tokens only: `answer` goes on, or is refused.
-  void dial_if_judged(const http::Request& request, http::Answer answer);
+  void dial_if_judged(const http::Request& request, http::Answer answer,
+                      std::shared_ptr<Place> place);
 
   const Options options_;
   ForwardProbe probe_;

@@ -95,7 +95,8 @@ void HostProbe::look() {
   look_at_cpu();
   look_at_memory();
   look_at_disks();
-  network_.take(network_devices(proc("net/dev")));
+  // A file that could not be read is no word of devices that went.
+  if (const std::string text = proc("net/dev"); !text.empty()) network_.take(network_devices(text));
   look_at_file_system();
   look_at_pressure();
   look_at_group();
@@ -132,7 +133,9 @@ void HostProbe::look_at_memory() {
 }
 
 void HostProbe::look_at_disks() {
-  auto all = disks(proc("diskstats"));
+  const std::string text = proc("diskstats");
+  if (text.empty()) return;
+  auto all = disks(text);
   std::erase_if(all, [this](const Device& device) { return !is_whole_disk(device); });
   disks_.take(all);
 }

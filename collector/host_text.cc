@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -22,12 +23,6 @@ std::optional<std::vector<std::uint64_t>> numbers_at(std::span<const std::string
     numbers.push_back(*number);
   }
   return numbers;
-}
-
-// Lines that end: the last of a text that was cut may be half a one.
-std::vector<std::string_view> whole_lines(std::string_view text) {
-  const std::size_t end = text.rfind('\n');
-  return lines_of(text.substr(0, end == std::string_view::npos ? 0 : end + 1));
 }
 
 }  // namespace
@@ -65,7 +60,8 @@ std::vector<Device> disks(std::string_view diskstats) {
   for (const std::string_view line : whole_lines(diskstats)) {
     const auto words = words_of(line);
     auto numbers = numbers_at(words, {5, 9, 3, 7, 12});
-    if (!numbers) continue;
+    constexpr auto most = std::numeric_limits<std::uint64_t>::max() / sector_bytes;
+    if (!numbers || (*numbers)[0] > most || (*numbers)[1] > most) continue;
     (*numbers)[0] *= sector_bytes;
     (*numbers)[1] *= sector_bytes;
     found.push_back({std::string(words[2]), std::move(*numbers)});

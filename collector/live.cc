@@ -22,11 +22,7 @@ constexpr auto message_bytes = static_cast<std::size_t>(limits::http_outlet_byte
 
 std::string body_of(const http::Response& response) { return std::string(response.body.bytes()); }
 
-Error too_large(std::size_t bytes) {
-  return {Errc::too_big, fmt::format("the result has {} bytes: a topic has at most {}, and all "
-                                     "together {}",
-                                     bytes, limits::live_result_bytes, limits::live_results_bytes)};
-}
+std::size_t key_of(const std::string& text) { return std::hash<std::string>()(text); }
 
 }  // namespace
 
@@ -206,19 +202,33 @@ void Live::evaluate(Round& round) const {
     const auto now = steady_clock::now();
     if (now >= end) return;
     promql::EvaluateOptions options;
-    options.samples = limits::live_samples;
+    options.samples = options_.samples;
     options.until = std::min(end, now + options_.budget / 2);
     const auto value = promql::evaluate(*asked.into->node, grid, source_, options);
     if (!value && value.error().code == Errc::deadline) continue;
     // The same values at another time are no news.
     const auto plain = value ? data_of(*value, promql::Grid{0, 1, 1}, true)
                              : Result<std::string>(std::unexpected(value.error()));
-    asked.key = std::hash<std::string>()(plain ? *plain : plain.error().message);
-    if (plain && plain->size() > limits::live_result_bytes)
-      asked.said = body_of(failure(too_large(plain->size()), Fault::execution));
+    asked.key = key_of(plain ? *plain : plain.error().message);
+    if (plain && plain->size() > options_.result_bytes)
+      asked.said = too_large(plain->size());
     else
       asked.said = body_of(plain ? answered(data_of(*value, grid, true)) : answered(plain));
+    // As much as all may have together is held twice: what was said last, and this.
+    if (round.bytes + asked.said->size() > options_.results_bytes) {
+      asked.said = too_large(asked.said->size());
+      asked.key = key_of(*asked.said);
+    }
+    round.bytes += asked.said->size();
   }
+}
+
+std::string Live::too_large(std::size_t bytes) const {
+  const Error error{Errc::too_big,
+                    fmt::format("the result has {} bytes: a topic has at most {}, and all "
+                                "together {}",
+                                bytes, options_.result_bytes, options_.results_bytes)};
+  return body_of(failure(error, Fault::execution));
 }
 
 void Live::take(const Round& round) {
@@ -234,12 +244,16 @@ void Live::take(const Round& round) {
     if (query.late || query.followers == 0) continue;
     if (query.version > 0 && query.key == asked.key) continue;
     std::string said = *asked.said;
-    if (result_bytes_ - query.said.size() + said.size() > limits::live_results_bytes)
-      said = body_of(failure(too_large(said.size()), Fault::execution));
+    query.key = asked.key;
+    if (result_bytes_ - query.said.size() + said.size() > options_.results_bytes) {
+      // Its value is news again as soon as there is room.
+      said = too_large(said.size());
+      query.key = key_of(said);
+      if (query.version > 0 && said == query.said) continue;
+    }
     result_bytes_ += said.size();
     result_bytes_ -= query.said.size();
     query.said = std::move(said);
-    query.key = asked.key;
     ++query.version;
   }
   for (auto& [id, client] : clients_) tell(client, round.at_ms);

@@ -13,8 +13,7 @@
 //   invariant: clients, topics, queries, their texts and results are bounded (limits::live_*); what
 //              would be one more is refused, and what is there goes on
 //   invariant: evaluation takes limits::live_budget of a tick at most; queries that were not
-//   reached
-//              are told as "late", and go first in the next tick
+//              reached are told as "late", and go first in the next tick
 //
 // Threads: the server's; evaluation on one of its own.
 #pragma once
@@ -66,6 +65,9 @@ class Live {
     std::size_t queries = limits::live_queries;
     Duration tick = limits::live_tick;
     Duration budget = limits::live_budget;
+    std::size_t result_bytes = limits::live_result_bytes;
+    std::size_t results_bytes = limits::live_results_bytes;
+    std::size_t samples = limits::live_samples;
   };
 
   Live(const Source& source, metrics::Registry& registry, Options options);
@@ -78,7 +80,7 @@ class Live {
     std::shared_ptr<const promql::Node> node;
     std::size_t followers = 0;
     std::uint64_t version = 0;  // 0: it has no value yet
-    std::size_t key = 0;        // of the value without its time
+    std::size_t key = 0;        // of the value without its time; of an error, of that
     std::string said;           // {"status": ...}, as the API would
     bool late = false;
   };
@@ -104,6 +106,7 @@ class Live {
     std::vector<Asked> all;
     std::int64_t at_ms = 0;
     Duration took{};
+    std::size_t bytes = 0;  // of what was said
   };
 
   void open(std::shared_ptr<http::Socket> socket);
@@ -116,6 +119,7 @@ class Live {
 
   void tick();
   void evaluate(Round& round) const;
+  [[nodiscard]] std::string too_large(std::size_t bytes) const;
   void take(const Round& round);
   void tell(Client& client, std::int64_t at_ms);
   [[nodiscard]] std::string message_of(Client& client, std::int64_t at_ms) const;

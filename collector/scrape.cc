@@ -98,8 +98,9 @@ ScrapeProbe::ScrapeProbe(metrics::Registry& registry)
                                {{"why", "series"}})) {}
 
 Scraper::Scraper(std::vector<ScrapeJob> jobs, Store& store, MetadataStore& metadata,
-                 ExemplarStore& exemplars, metrics::Registry& registry)
+                 ExemplarStore& exemplars, metrics::Registry& registry, Bytes held)
     : jobs_(std::move(jobs)),
+      most_held_(held),
       store_(store),
       probe_(registry),
       client_({.silence = std::chrono::hours(24),  // each scrape has an end of its own
@@ -216,7 +217,7 @@ void Scraper::ask(Target& target, Time now) {
         }
         if (answer->too_big || answer->too_much) return;
         answer->too_big = answer->body.size() + piece.size() > bytes_of(limits::scrape_body_bytes);
-        answer->too_much = held_.load() + piece.size() > bytes_of(limits::scrapes_held_bytes);
+        answer->too_much = held_.load() + piece.size() > bytes_of(most_held_);
         if (answer->too_big || answer->too_much) {
           held_ -= answer->body.size();
           answer->body = {};
@@ -242,8 +243,8 @@ Status Scraper::read(Target& target, const Answer& answer, std::vector<Point>& p
     return fail(Errc::too_big,
                 fmt::format("its answer has more than {} bytes", limits::scrape_body_bytes.raw()));
   if (answer.too_much)
-    return fail(Errc::too_big, fmt::format("answers of all targets have more than {} bytes",
-                                           limits::scrapes_held_bytes.raw()));
+    return fail(Errc::too_big,
+                fmt::format("answers of all targets have more than {} bytes", most_held_.raw()));
   if (answer.failed) return std::unexpected(*answer.failed);
   if (answer.status != 200)
     return fail(Errc::bad_frame, fmt::format("server returned HTTP status {} {}", answer.status,

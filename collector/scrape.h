@@ -50,9 +50,10 @@ class ScrapeProbe {
 
 class Scraper {
  public:
-  // REQUIRES: all of them outlive it.
+  // REQUIRES: all of them outlive it. `held`: a bound that tests lower.
   Scraper(std::vector<ScrapeJob> jobs, Store& store, MetadataStore& metadata,
-          ExemplarStore& exemplars, metrics::Registry& registry);
+          ExemplarStore& exemplars, metrics::Registry& registry,
+          Bytes held = limits::scrapes_held_bytes);
   ~Scraper();
   Scraper(const Scraper&) = delete;
   Scraper& operator=(const Scraper&) = delete;
@@ -79,6 +80,7 @@ class Scraper {
   [[nodiscard]] std::int64_t time_of(const Target& target, Time now) const;
 
   const std::vector<ScrapeJob> jobs_;
+  const Bytes most_held_;
   Store& store_;
   ScrapeProbe probe_;
   http::Client client_;

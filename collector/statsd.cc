@@ -155,7 +155,10 @@ Statsd::Found Statsd::find(const StatsdLine& line) {
       return spelling.series;
   }
   const Found found = find_or_make(line);
-  if (found && spellings_.size() < limits::statsd_spellings) remember(key, line, *found);
+  const std::size_t bytes = line.name.size() + line.tags.size();
+  if (found && spellings_.size() < limits::statsd_spellings &&
+      spelling_bytes_ + bytes <= most_spelling_bytes)
+    remember(key, line, *found);
   return found;
 }
 
@@ -164,6 +167,7 @@ void Statsd::remember(std::uint64_t key, const StatsdLine& line, std::uint32_t s
                         .name_bytes = line.name.size(),
                         .type = line.type,
                         .series = series});
+  spelling_bytes_ += spellings_.back().text.size();
   const auto place = [this](std::uint64_t of) {
     std::size_t at = of & (table_.size() - 1);
     while (table_[at].second != 0) at = (at + 1) & (table_.size() - 1);

@@ -13,8 +13,9 @@
 // the type that it came with first.
 //
 //   invariant: a series keeps its slots for as long as this lives; slots are 0, 1, 2, ...
-//   invariant: series, spellings, histograms, sets and their values are within limits::statsd_*;
-//              a series that is there is never given up for a new one
+//   invariant: series, spellings, histograms, sets and their values are within limits::statsd_*,
+//              the spellings' texts within most_spelling_bytes; a series that is there is never
+//              given up for a new one
 //
 // Threads: one.
 #pragma once
@@ -32,11 +33,15 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "base/limits.h"
 #include "collector/distinct.h"
 #include "collector/incoming.h"
 #include "collector/statsd_line.h"
 
 namespace tallymill::collector {
+
+// All spellings: of 256 bytes each, if there are as many as may be.
+inline constexpr std::size_t most_spelling_bytes = limits::statsd_spellings * 256;
 
 class StatsdSink {
  public:
@@ -68,6 +73,7 @@ class Statsd {
 
   [[nodiscard]] std::size_t series() const { return series_.size(); }
   [[nodiscard]] std::size_t spellings() const { return spellings_.size(); }
+  [[nodiscard]] std::size_t spelling_bytes() const { return spelling_bytes_; }
   [[nodiscard]] std::size_t histograms() const { return histograms_; }
   [[nodiscard]] std::size_t sets() const { return sets_; }
 
@@ -115,6 +121,7 @@ class Statsd {
   std::size_t histograms_ = 0;
   std::size_t sets_ = 0;
   std::vector<Spelling> spellings_;
+  std::size_t spelling_bytes_ = 0;  // of their texts
   // Open addressing, by hash: the upper half of it, and the number of the spelling plus one.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> table_;
   std::unordered_map<Labels, std::uint32_t, LabelsHash> by_labels_;

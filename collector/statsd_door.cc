@@ -102,6 +102,8 @@ StatsdProbe::StatsdProbe(metrics::Registry& registry)
                                  "Datagrams whose end was lost, for they were too long.")),
       late(registry.counter("tallymill_collector_statsd_late_total",
                             "Sums that were not stored, for those before them still waited.")),
+      unstored(registry.counter("tallymill_collector_statsd_unstored_total",
+                                "Sums that the store did not take.")),
       lines_(registry.counter("tallymill_collector_statsd_lines_total",
                               "Lines of StatsD that counted.")),
       set_overflow_(registry.counter("tallymill_collector_statsd_set_overflow_total",
@@ -109,6 +111,8 @@ StatsdProbe::StatsdProbe(metrics::Registry& registry)
       series_(registry.gauge("tallymill_collector_statsd_series", "Series that lines made.")),
       spellings_(registry.gauge("tallymill_collector_statsd_spellings",
                                 "Ways in which series are written that are known by sight.")),
+      spelling_bytes_(
+          registry.gauge("tallymill_collector_statsd_spelling_bytes", "Bytes of these ways.")),
       histograms_(registry.gauge("tallymill_collector_statsd_histograms",
                                  "Series of StatsD that are histograms.")),
       sets_(registry.gauge("tallymill_collector_statsd_sets", "Series of StatsD that are sets.")) {
@@ -127,6 +131,7 @@ void StatsdProbe::tell(const Statsd& statsd) {
   for (std::size_t i = 0; i < statsd_faults; ++i) raise(*faults_[i], statsd.faults(StatsdFault(i)));
   series_.set(static_cast<double>(statsd.series()));
   spellings_.set(static_cast<double>(statsd.spellings()));
+  spelling_bytes_.set(static_cast<double>(statsd.spelling_bytes()));
   histograms_.set(static_cast<double>(statsd.histograms()));
   sets_.set(static_cast<double>(statsd.sets()));
 }
@@ -293,7 +298,9 @@ void StatsdDoor::keep(const Batch& batch) {
     labels_.push_back(one.labels);
     metadata_.add({.name = family_of(one.labels, one.type), .type = one.type});
   }
-  if (store_.drops() != std::exchange(drops_, store_.drops())) ids_.clear();
+  // Read once: it may change between two looks.
+  if (const std::uint64_t drops = store_.drops(); drops != std::exchange(drops_, drops))
+    ids_.clear();
   while (ids_.size() < labels_.size()) {
     const auto id = store_.series(labels_[ids_.size()]);
     ids_.push_back(id ? std::optional(*id) : std::nullopt);
@@ -301,8 +308,11 @@ void StatsdDoor::keep(const Batch& batch) {
   points_.clear();
   for (std::size_t slot = 0; slot < batch.values.size(); ++slot)
     if (ids_[slot]) points_.push_back({*ids_[slot], batch.t_ms, batch.values[slot]});
-  if (auto stored = store_.append(points_); !stored)
-    log::warn(fmt::format("StatsD: not stored: {}", stored.error().message));
+  if (auto stored = store_.append(points_); !stored) {
+    probe_.unstored.add();
+    trouble_.write(log::Level::warn, "StatsD: not stored: " + stored.error().message,
+                   SystemClock().now());
+  }
 }
 
 }  // namespace tallymill::collector

@@ -10,7 +10,8 @@
 //              asked who he is
 //   invariant: at most two seconds' sums wait to be stored
 //
-// Threads: open(), start(), stop() by its maker; inside, the two above. The probe's is the first.
+// Threads: open(), start(), stop() by its maker; inside, the two above. The probe's is the first,
+// but of what was not stored.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "bus/mailbox.h"
@@ -41,6 +43,7 @@ class StatsdProbe {
   metrics::Counter& dropped;
   metrics::Counter& truncated;
   metrics::Counter& late;
+  metrics::Counter& unstored;
 
  private:
   metrics::Counter& lines_;
@@ -48,6 +51,7 @@ class StatsdProbe {
   std::vector<metrics::Counter*> faults_;
   metrics::Gauge& series_;
   metrics::Gauge& spellings_;
+  metrics::Gauge& spelling_bytes_;
   metrics::Gauge& histograms_;
   metrics::Gauge& sets_;
 };
@@ -110,6 +114,7 @@ class StatsdDoor {
   std::vector<std::optional<SeriesId>> ids_;  // by slot; nothing: there was no room
   std::uint64_t drops_ = 0;                   // of the store, when they were asked for
   std::vector<Point> points_;
+  log::Limited trouble_;
 };
 
 }  // namespace tallymill::collector

@@ -103,7 +103,7 @@ void TelemetryIntake::take(std::string_view untrusted, Instant now) {
   sender.gone = false;
 
   define(sender);
-  if (frame_.whole) end_before(sender);
+  if (frame_.whole || frame_.last) end_before(sender);
   points_.push_back({sender.up, frame_.t_ms, 1});
   add_values(sender);
   add_distributions(sender);
@@ -307,7 +307,8 @@ void TelemetryIntake::add_ends(const std::vector<SeriesId>& series, std::int64_t
   for (const SeriesId id : series) points_.push_back({id, t_ms, stale_marker});
 }
 
-// A process took another's place, and all that it has is known now: what it has not, has ended.
+// A process took another's place, and all that it has is known now, or it ends: what it has not,
+// has ended.
 void TelemetryIntake::end_before(Sender& sender) {
   if (sender.before.empty()) return;
   std::vector<SeriesId> now = all_of(sender);

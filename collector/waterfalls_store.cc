@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS reached(
   one INTEGER PRIMARY KEY CHECK(one = 1), ledger TEXT NOT NULL, after INTEGER NOT NULL);
 )";
 constexpr std::int64_t schema_version = 1;
+constexpr auto last_number = std::numeric_limits<std::int64_t>::max();
 constexpr int deepest = 64;  // a span in a span in a hop: some twenty
 // How many of those that are too old go with one page.
 constexpr int trimmed_at_once = 2'000;
@@ -81,7 +83,8 @@ Result<WaterfallPage> parse_waterfall_page(std::string_view untrusted) {
     if (!gap->is_object()) return not_a_page("a gap that is none");
     const auto from = number_at(*gap, "from");
     const auto to = number_at(*gap, "to");
-    if (!from || !to || *from > *to) return not_a_page("a gap that is none");
+    if (!from || !to || *from < 0 || *from > *to || *to == last_number)
+      return not_a_page("a gap that is none");
     page.gap = {*from, *to};
   }
   for (const json& row : *rows) {
@@ -197,7 +200,7 @@ Status WaterfallsStore::note_gap(const WaterfallPage& page, const Cursor& before
   insert_gap_.bind(3, page.gap->to);
   insert_gap_.bind(4, now_unix_ns);
   if (auto done = run(insert_gap_, "note a gap"); !done) return done;
-  trim_gaps_.bind(1, limits::waterfall_gaps);
+  trim_gaps_.bind(1, options_.gaps);
   return run(trim_gaps_, "forget old gaps");
 }
 

@@ -52,6 +52,7 @@ class WaterfallsStore {
   struct Options {
     std::int64_t count = limits::collected_waterfalls;
     Duration age = limits::kept_waterfall_age;
+    std::int64_t gaps = limits::waterfall_gaps;
   };
   struct Cursor {
     std::string ledger;  // empty: nothing was read yet

@@ -17,6 +17,10 @@ http::Response plain(int status, std::string text) {
   return {.status = status, .type = "text/plain; charset=utf-8", .body = std::move(text)};
 }
 
+// Of one way in which labels are known, if there are as many as may be. Most are half of it; with
+// fewer that are longer, as much memory is taken.
+constexpr std::size_t known_labels_bytes = 512;
+
 std::int64_t now_ms() { return to_ns(SystemClock().wall()) / 1'000'000; }
 
 // 5xx: whoever sent it sends it again.
@@ -35,16 +39,19 @@ WriteProbe::WriteProbe(metrics::Registry& registry)
       malformed(registry.counter("tallymill_collector_malformed_requests_total",
                                  "Pushes that could not be read.")),
       known_labels(registry.gauge("tallymill_collector_known_labels",
-                                  "Ways in which labels are pushed that are known by sight.")) {}
+                                  "Ways in which labels are pushed that are known by sight.")),
+      known_labels_bytes(
+          registry.gauge("tallymill_collector_known_labels_bytes", "Bytes of these ways.")) {}
 
 // Ids of series by the bytes that a sender writes their labels in. A sender says its series in the
 // same order again and again, so the one that followed the last one before is tried first: that is
 // one comparison instead of a hash and a search.
 class WriteDoor::Sink final : public WriteSink {
  public:
-  Sink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars)
-      : store_(store), metadata_(metadata), exemplars_(exemplars) {}
+  Sink(Store& store, MetadataStore& metadata, ExemplarStore& exemplars, std::size_t most)
+      : store_(store), metadata_(metadata), exemplars_(exemplars), most_(most) {}
   [[nodiscard]] std::size_t known() const { return known_.size(); }
+  [[nodiscard]] std::size_t known_bytes() const { return known_bytes_; }
   // Before each request: series that were forgotten must be asked for again.
   void begin() {
     if (store_.drops() == drops_) return;
@@ -81,12 +88,14 @@ class WriteDoor::Sink final : public WriteSink {
     if (!id)
       return std::unexpected(id.error().code == Errc::too_big ? Refused::no_room
                                                               : Refused::bad_labels);
-    if (known_.size() >= limits::known_raw_labels) forget();
+    if (known_.size() >= most_ || known_bytes_ + raw.size() > most_ * known_labels_bytes) forget();
+    known_bytes_ += raw.size();
     follow(*known_.emplace(std::string(raw), Known{*id}).first);
     return *id;
   }
   void forget() {
     known_.clear();
+    known_bytes_ = 0;
     last_ = nullptr;
   }
   void follow(Entry& entry) {
@@ -97,20 +106,22 @@ class WriteDoor::Sink final : public WriteSink {
   Store& store_;
   MetadataStore& metadata_;
   ExemplarStore& exemplars_;
+  const std::size_t most_;
   std::uint64_t drops_ = 0;
   std::unordered_map<std::string, Known, SeededHash, std::equal_to<>>
       known_;  // entries do not move
+  std::size_t known_bytes_ = 0;
   Entry* last_ = nullptr;
   std::vector<Label> labels_;
 };
 
 WriteDoor::WriteDoor(Store& store, MetadataStore& metadata, ExemplarStore& exemplars,
-                     metrics::Registry& registry)
+                     metrics::Registry& registry, std::size_t known)
     : store_(store),
       metadata_(metadata),
       exemplars_(exemplars),
       probe_(registry),
-      sink_(std::make_unique<Sink>(store, metadata, exemplars)) {}
+      sink_(std::make_unique<Sink>(store, metadata, exemplars, known)) {}
 WriteDoor::~WriteDoor() = default;
 
 void WriteDoor::add_routes(http::Router& router) {
@@ -137,7 +148,7 @@ void WriteDoor::add_routes(http::Router& router) {
                        }},
        .operation = {},
        .body_bytes = limits::write_request_bytes,
-       .accepts = {.type = "text/plain"}});
+       .accepts = {.type = "text/plain, application/openmetrics-text"}});
 }
 
 void WriteDoor::start(http::Server& server) {
@@ -164,6 +175,7 @@ http::Response WriteDoor::write(const std::string& body) {
   }
   if (auto stored = store_.append(reader_.points()); !stored) return not_stored(stored.error());
   probe_.known_labels.set(static_cast<double>(sink_->known()));
+  probe_.known_labels_bytes.set(static_cast<double>(sink_->known_bytes()));
   probe_.samples.add(reader_.points().size());
   probe_.bad_labels.add(counts->bad_samples);
   probe_.no_room.add(counts->no_room_samples);
@@ -186,6 +198,9 @@ class ImportSink final : public ExpositionSink {
     return {};
   }
   Status sample(const ExpositionSample& sample) override {
+    if (points.size() >= limits::write_request_samples)
+      return fail(Errc::too_big,
+                  fmt::format("the text has more than {} samples", limits::write_request_samples));
     const auto id = store_.series(labels_of(sample.labels));
     if (!id) {
       ++no_room;

@@ -11,11 +11,13 @@
 // Source: the Prometheus remote write specification 1.0.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
+#include "base/limits.h"
 #include "base/metrics.h"
 #include "bus/errands.h"
 #include "collector/exemplars.h"
@@ -35,12 +37,14 @@ class WriteProbe {
   metrics::Counter& no_room;
   metrics::Counter& malformed;
   metrics::Gauge& known_labels;
+  metrics::Gauge& known_labels_bytes;
 };
 
 class WriteDoor {
  public:
+  // `known`: a bound that tests lower.
   WriteDoor(Store& store, MetadataStore& metadata, ExemplarStore& exemplars,
-            metrics::Registry& registry);
+            metrics::Registry& registry, std::size_t known = limits::known_raw_labels);
   ~WriteDoor();
   // REQUIRES: before start().
   void add_routes(http::Router& router);

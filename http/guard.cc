@@ -88,6 +88,16 @@ bool has_body(const Headers& headers) {
   return headers.count("Content-Length") > 0 && headers.get("Content-Length") != "0";
 }
 
+// Of types with commas between them.
+bool is_member(std::string_view types, std::string_view type) {
+  while (!types.empty()) {
+    const std::size_t end = std::min(types.find(','), types.size());
+    if (!type.empty() && trimmed(types.substr(0, end)) == type) return true;
+    types.remove_prefix(std::min(end + 1, types.size()));
+  }
+  return false;
+}
+
 std::optional<Refusal> type_refused(const Request& request, const Accepts& accepts) {
   const std::size_t said = request.headers.count("Content-Type");
   if (is_safe(request.method) || (said == 0 && !has_body(request.headers))) return std::nullopt;
@@ -97,7 +107,7 @@ std::optional<Refusal> type_refused(const Request& request, const Accepts& accep
   if (!plain && (coding.empty() || coding != accepts.coding))
     return Refusal{415, {Errc::bad_frame, "a body is sent as it is, without Content-Encoding"}};
   const std::string type = media_type_of(request.headers.get("Content-Type"));
-  if (said == 1 && (may_write(request.method, type) || (!type.empty() && type == accepts.type)))
+  if (said == 1 && (may_write(request.method, type) || is_member(accepts.type, type)))
     return std::nullopt;
   return Refusal{415,
                  {Errc::bad_frame,

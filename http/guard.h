@@ -42,7 +42,7 @@ struct Refusal {
 
 // What a route takes beside the types that every one does.
 struct Accepts {
-  std::string type = {};    // "application/x-protobuf"; a form, only where nothing is changed
+  std::string type = {};    // "a/b, c/d"; a form, only where nothing is changed
   std::string coding = {};  // "snappy": whoever reads the body bounds what comes out of it
 };
 

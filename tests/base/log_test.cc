@@ -55,9 +55,14 @@ TEST(Log, JsonIsAnObjectALine) {
 
 TEST(Log, NoTextForgesALineOrDrivesATerminal) {
   for (const Format format : {Format::console, Format::logfmt, Format::json}) {
-    const std::string text = written(format, hostile, {"4\n2", hostile});
+    const std::string eight_bit =
+        "\xc2\x9b"
+        "31m\xc2\x80\xc2\x9f\xc2\xa0";
+    const std::string text = written(format, hostile + eight_bit, {"4\n2", hostile + eight_bit});
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
     EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+    EXPECT_NE(text.find("\\u009b31m\\u0080\\u009f\xc2\xa0"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos) << text;
   }
 }
 

@@ -60,12 +60,22 @@ TEST(Proc, OurOwnStatIsWhatGetrusageSays) {
 TEST(Proc, FieldsAreBytesWhereTheKernelSaysKilobytesAndOtherLinesAreLeftOut) {
   const auto fields = proc_fields(
       "MemTotal:       24684092 kB\nHugePages_Total:       3\npgfault 17\nName:\tcat\n"
-      "Groups:\t \nuntrue -1\nhalf 12x\nthree 1 MB\ncut");
+      "Groups:\t \nuntrue -1\nhalf 12x\nthree 1 MB\n"
+      "Large: 18014398509481984 kB\ncut");
   EXPECT_EQ(fields.size(), 3U);
   EXPECT_EQ(fields.at("MemTotal"), 24684092ULL * 1024);
   EXPECT_EQ(fields.at("HugePages_Total"), 3U);
   EXPECT_EQ(fields.at("pgfault"), 17U);
   EXPECT_TRUE(proc_fields("").empty());
+}
+
+TEST(Proc, FieldsOfACutTextAreThoseOfTheWholeOne) {
+  const std::string text = "MemTotal:       16384 kB\nMemFree: 1234567 kB\npgfault 17\n";
+  const auto whole = proc_fields(text);
+  ASSERT_EQ(whole.size(), 3U);
+  for (std::size_t cut = 0; cut < text.size(); ++cut)
+    for (const auto& [name, value] : proc_fields(text.substr(0, cut)))
+      EXPECT_EQ(value, whole.at(name)) << name << " cut at " << cut;
 }
 
 TEST(Proc, NumbersAreWholeWordsThatFit) {

@@ -3,6 +3,7 @@
 // front, or one that misbehaves byte by byte, and raw clients before a second Server that forwards.
 #include "collector/forward.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -323,6 +324,39 @@ TEST(Forward, OneMoreThanMayIsToldToComeLater) {
   EXPECT_EQ(again.reply().status, 200);
 }
 
+TEST(Forward, ABodyIsAsLongAsItMayBeAndOneMoreByteIsRefused) {
+  Seen seen;
+  Router rows;
+  row(rows, Method::put, "/v1/blobs", seen, {.status = 200, .type = "text/plain", .body = "had"});
+  Served front(std::move(rows));
+  constexpr std::size_t most = 100'000;
+  Forwarding through({.front = url_of(front), .body = Bytes(most)});
+  const auto put = [&](std::size_t bytes) {
+    auto client = through.served.client();
+    return client
+        .ask("PUT /v1/blobs",
+             "Content-Type: image/png\r\nContent-Length: " + std::to_string(bytes) + "\r\n",
+             std::string(bytes, 'b'))
+        .status;
+  };
+  const auto put_in_chunks = [&](std::size_t bytes) {
+    auto client = through.served.client();
+    return client
+        .ask("PUT /v1/blobs", "Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n",
+             fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", bytes, std::string(bytes, 'c')))
+        .status;
+  };
+  EXPECT_EQ(put(most), 200);
+  EXPECT_EQ(seen.body.size(), most);
+  EXPECT_EQ(put_in_chunks(most), 200);
+  EXPECT_TRUE(seen.body == std::string(most, 'c'));
+  seen = {};
+  EXPECT_EQ(put(most + 1), 413);
+  EXPECT_EQ(put_in_chunks(most + 1), 413);
+  EXPECT_EQ(seen.body, "") << "the front was given what is too long";
+  EXPECT_EQ(put(1), 200);
+}
+
 // ---- WebSockets ----
 
 // A front's socket that says everything back; "bye" is answered by a goodbye.
@@ -396,6 +430,10 @@ class Dialled {
   http::Client client_;
 };
 
+constexpr const char* handshake =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 TEST(ForwardSocket, MessagesAndGoodbyesGoBothWays) {
   Echo echo;
   Router rows;
@@ -423,9 +461,6 @@ TEST(ForwardSocket, MessagesAndGoodbyesGoBothWays) {
 TEST(ForwardSocket, WhatTheFrontRefusesOrCannotIsToldBeforeItOpens) {
   Forwarding nobody({.front = "http://127.0.0.1:1"});
   auto lost = nobody.served.client();
-  const char* handshake =
-      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   EXPECT_EQ(lost.ask("GET /v1/ws", handshake).status, 502);
   Served front{Router()};
   Forwarding through({.front = url_of(front)});
@@ -433,6 +468,49 @@ TEST(ForwardSocket, WhatTheFrontRefusesOrCannotIsToldBeforeItOpens) {
   EXPECT_EQ(refused.ask("GET /v1/ws", handshake).status, 404);
   auto plain = through.served.client();
   EXPECT_EQ(plain.ask("GET /v1/ws").status, 426);
+}
+
+TEST(ForwardSocket, OneMoreThanMayIsToldToComeLaterAlsoWhileTheFrontHasNotAnswered) {
+  std::vector<Answer> asked;
+  Router rows;
+  rows.add({Method::get,
+            "/v1/ws",
+            Role::none,
+            {.asked_socket = [&](Request&&, Answer answer) { asked.push_back(std::move(answer)); }},
+            {}});
+  Served front(std::move(rows));
+  Forwarding through({.front = url_of(front), .sockets = 2});
+  const std::string dial = through.served.client().request("GET /v1/ws", handshake);
+  std::deque<RawClient> dialling;
+  for (std::size_t i = 1; i <= 2; ++i) {
+    dialling.push_back(through.served.client());
+    dialling.back().send(dial);
+    ASSERT_TRUE(front.becomes([&] { return front.on_thread([&] { return asked.size() == i; }); }));
+  }
+  EXPECT_EQ(through.served.metric("tallymill_collector_forward_sockets"), 2);
+  auto third = through.served.client();
+  EXPECT_EQ(third.ask("GET /v1/ws", handshake).status, 503);
+  EXPECT_EQ(through.outcome("full"), 1);
+  // One is opened, one refused: that one's place is free again.
+  std::shared_ptr<Socket> opened;
+  front.on_thread([&] {
+    asked[0].open([&](std::shared_ptr<Socket> socket) { opened = std::move(socket); });
+    asked[1].fail({Errc::denied, "not you"});
+    asked.clear();
+  });
+  EXPECT_EQ(dialling[0].reply_head().status, 101);
+  EXPECT_EQ(dialling[1].reply().status, 403);
+  ASSERT_TRUE(through.served.becomes(
+      [&] { return through.served.metric("tallymill_collector_forward_sockets") == 1; }));
+  auto fourth = through.served.client();
+  fourth.send(dial);
+  EXPECT_TRUE(front.becomes([&] { return front.on_thread([&] { return asked.size() == 1; }); }));
+  front.on_thread([&] {
+    asked[0].fail({Errc::denied, "nor you"});
+    asked.clear();
+    opened.reset();
+  });
+  EXPECT_EQ(fourth.reply().status, 403);
 }
 
 TEST(ForwardSocket, AFrontThatDiesIsAGoodbyeToComeAgain) {

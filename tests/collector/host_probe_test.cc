@@ -102,7 +102,7 @@ TEST_F(HostProbeTest, AtTheLimitOfDevicesAllAreToldAndOneMoreIsLeftOutAndCounted
 TEST_F(HostProbeTest, ADeviceThatWentMakesRoomAndOneThatIsBackCountsOn) {
   disks_are(1, 7);
   HostProbe probe(registry_, {}, root_);
-  write("proc/diskstats", "");
+  write("proc/diskstats", "7 0 loop0 0 0 0 0 0 0 0 0 0 0 0\n");
   probe.look();
   EXPECT_EQ(values_of(registry_).at("tallymill_host_devices disk"), 0);
   disks_are(1, 2);  // plugged in again: the kernel begins anew
@@ -111,6 +111,21 @@ TEST_F(HostProbeTest, ADeviceThatWentMakesRoomAndOneThatIsBackCountsOn) {
   disks_are(1, 1);  // and replaced between two looks
   probe.look();
   EXPECT_EQ(values_of(registry_).at("tallymill_host_disk_operations_total sd000 read"), 10);
+}
+
+TEST_F(HostProbeTest, WhatCouldNotBeReadOnceIsNotCountedTwice) {
+  disks_are(1, 7);
+  write("proc/net/dev", "  eth0: 100 1 0 0 0 0 0 0 200 2 0 0 0 0 0 0\n");
+  HostProbe probe(registry_, {}, root_);
+  // As when this process has no descriptor left.
+  std::filesystem::remove(root_ / "proc/diskstats");
+  std::filesystem::remove(root_ / "proc/net/dev");
+  probe.look();
+  disks_are(1, 9);
+  write("proc/net/dev", "  eth0: 150 1 0 0 0 0 0 0 200 2 0 0 0 0 0 0\n");
+  probe.look();
+  EXPECT_EQ(values_of(registry_).at("tallymill_host_disk_operations_total sd000 read"), 9);
+  EXPECT_EQ(values_of(registry_).at("tallymill_host_network_bytes_total eth0 in"), 150);
 }
 
 TEST_F(HostProbeTest, PartitionsAndDisksThatNobodyUsesAreNotTold) {

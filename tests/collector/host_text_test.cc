@@ -45,6 +45,12 @@ TEST(HostText, ADiskIsToldInBytesAndOperations) {
             (std::vector<std::uint64_t>{1687210 * 512ULL, 81920 * 512ULL, 22351, 91, 6123}));
 }
 
+TEST(HostText, ADiskOfMoreBytesThanANumberHoldsIsLeftOut) {
+  EXPECT_EQ(disks("8 0 sda 1 0 36028797018963967 0 1 0 1 0 0 1 0\n").size(), 1U);
+  EXPECT_TRUE(disks("8 0 sda 1 0 36028797018963968 0 1 0 1 0 0 1 0\n").empty());
+  EXPECT_TRUE(disks("8 0 sda 1 0 1 0 1 0 36028797018963968 0 0 1 0\n").empty());
+}
+
 const std::string net_dev =
     "Inter-|   Receive                                                |  Transmit\n"
     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop "

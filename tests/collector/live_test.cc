@@ -3,6 +3,7 @@
 // it by. Method: a real Server and WebSockets, over series in memory; short ticks.
 #include "collector/live.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,8 +14,12 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
+#include "collector/answers.h"
+#include "collector/promql/evaluate.h"
+#include "collector/promql/parser.h"
 #include "http/client.h"
 #include "tests/http/raw_client.h"
 
@@ -35,6 +40,8 @@ class ChangingSource final : public Source {
   }
   Result<std::vector<Found>> select(std::span<const Matcher> matchers, std::int64_t,
                                     std::int64_t) const override {
+    const auto end = std::chrono::steady_clock::now() + select_takes;
+    while (std::chrono::steady_clock::now() < end) continue;
     const std::lock_guard hold(mutex_);
     std::vector<Found> found;
     std::uint32_t id = 0;
@@ -55,6 +62,7 @@ class ChangingSource final : public Source {
     return {};
   }
   mutable std::atomic<int> selects = 0;
+  std::chrono::nanoseconds select_takes{0};  // REQUIRES: set before anybody follows
 
  private:
   mutable std::mutex mutex_;
@@ -247,6 +255,127 @@ TEST(Live, OneQueryTooManyIsRefused) {
   client.follow("b", "2");
   EXPECT_NE(client.next()["refused"][0]["error"].get<std::string>().find("queries"),
             std::string::npos);
+}
+
+// What a client is told of this query first: "" for a value, or the error.
+std::string error_of(Feeding& feeding, const std::string& query) {
+  Follower client(feeding);
+  client.follow("t", query);
+  for (;;) {
+    const json said = client.next();
+    if (!said.is_object()) return "nothing";
+    if (said.contains("topics") && said["topics"].contains("t"))
+      return said["topics"]["t"].value("error", "");
+  }
+}
+
+TEST(Live, AResultIsAsLargeAsItMayBeAndOneByteMoreIsAnError) {
+  Feeding any;
+  for (int i = 0; i < 20; ++i) any.source.set("s" + std::to_string(i), i);
+  const promql::Grid grid{0, 1, 1};
+  const auto value = promql::evaluate(**promql::parse("{__name__=~\".+\"}"), grid, any.source, {});
+  ASSERT_TRUE(value);
+  const std::size_t bytes = data_of(*value, grid, true).size();
+  for (const std::size_t most : {bytes, bytes - 1}) {
+    Feeding feeding(
+        {.tick = milliseconds(30), .budget = std::chrono::seconds(60), .result_bytes = most});
+    for (int i = 0; i < 20; ++i) feeding.source.set("s" + std::to_string(i), i);
+    const std::string error = error_of(feeding, "{__name__=~\".+\"}");
+    if (most == bytes)
+      EXPECT_EQ(error, "");
+    else
+      EXPECT_NE(error.find(fmt::format("has {} bytes: a topic has at most {}", bytes, most)),
+                std::string::npos)
+          << error;
+    EXPECT_EQ(error_of(feeding, "count({__name__=~\".+\"})"), "") << "the rest goes on";
+  }
+}
+
+TEST(Live, AllResultsAreAsLargeAsTheyMayBeTogetherAndWhatIsAboveComesWhenThereIsRoom) {
+  const auto both = [](Feeding& feeding, Follower& client) {
+    client.say(json{{"subscribe",
+                     {{{"topic", "a"}, {"query", "{__name__=~\"s.+\"}"}},
+                      {{"topic", "b"}, {"query", "{__name__=~\"s.+\"} + 0"}}}}});
+    std::map<std::string, std::string> errors;
+    while (errors.size() < 2) {
+      const json said = client.next();
+      if (!said.is_object()) break;
+      if (!said.contains("topics")) continue;
+      for (const auto& [name, one] : said["topics"].items())
+        errors[name] = one.value("error", std::string());
+    }
+    EXPECT_TRUE(feeding.served.becomes([&] { return feeding.metric("queries") == 2; }));
+    return errors;
+  };
+  const auto fill = [](Feeding& feeding) {
+    for (int i = 0; i < 50; ++i) feeding.source.set("s" + std::to_string(i), i);
+  };
+  Live::Options options{.tick = milliseconds(30), .budget = std::chrono::seconds(60)};
+  Feeding any(options);
+  fill(any);
+  Follower first(any);
+  EXPECT_EQ(both(any, first), (std::map<std::string, std::string>{{"a", ""}, {"b", ""}}));
+  ASSERT_TRUE(any.served.becomes([&] { return any.metric("result_bytes") > 0; }));
+  options.results_bytes = static_cast<std::size_t>(any.metric("result_bytes"));
+
+  Feeding at(options);
+  fill(at);
+  Follower second(at);
+  EXPECT_EQ(both(at, second), (std::map<std::string, std::string>{{"a", ""}, {"b", ""}}));
+  --options.results_bytes;
+  Feeding above(options);
+  fill(above);
+  Follower third(above);
+  auto errors = both(above, third);
+  EXPECT_NE((errors["a"] + errors["b"]).find("all together"), std::string::npos);
+  EXPECT_TRUE(errors["a"].empty() || errors["b"].empty()) << errors["a"] << errors["b"];
+  // The other one makes room.
+  const std::string waits = errors["a"].empty() ? "b" : "a";
+  third.say(json{{"unsubscribe", {waits == "a" ? "b" : "a"}}});
+  json said;
+  do said = third.next();
+  while (said.is_object() && !(said.contains("topics") && said["topics"].contains(waits)));
+  ASSERT_TRUE(said.is_object()) << said;
+  EXPECT_EQ(said["topics"][waits]["status"], "success");
+}
+
+TEST(Live, AQueryHasAsManyNumbersInMemoryAsItMayAndOneMoreIsAnError) {
+  Feeding feeding({.tick = milliseconds(30), .budget = std::chrono::seconds(60), .samples = 101});
+  for (int i = 0; i < 101; ++i) feeding.source.set("s" + std::to_string(i), i);
+  EXPECT_EQ(error_of(feeding, "{__name__=~\".+\",__name__!=\"s100\"}"), "");
+  EXPECT_NE(error_of(feeding, "{__name__=~\".+\"}").find("too many samples"), std::string::npos);
+  EXPECT_EQ(error_of(feeding, "{__name__=~\".+\",__name__!=\"s0\"}"), "") << "the rest goes on";
+}
+
+TEST(Live, AQueryForWhichThereIsNoTimeIsToldAsLateAndGoesFirstTheNextTime) {
+  {
+    Feeding none({.tick = milliseconds(30), .budget = milliseconds(0)});
+    Follower client(none);
+    client.follow("a", "1");
+    const json said = client.next();
+    ASSERT_TRUE(said.is_object());
+    EXPECT_EQ(said["late"], json::array({"a"}));
+    EXPECT_TRUE(said["topics"].empty());
+    EXPECT_TRUE(none.served.becomes([&] { return none.metric("late_total") >= 2; }));
+  }
+  // Each takes a third of the time that there is for all twelve.
+  Feeding feeding({.tick = milliseconds(150), .budget = milliseconds(120)});
+  feeding.source.set("up", 1);
+  feeding.source.select_takes = milliseconds(40);
+  Follower client(feeding);
+  json ask;
+  for (int i = 0; i < 12; ++i)
+    ask.push_back({{"topic", std::to_string(i)}, {"query", fmt::format("up + {}", 10 + i)}});
+  client.say(json{{"subscribe", ask}});
+  std::set<std::string> told;
+  bool late = false;
+  while (told.size() < 12) {
+    const json said = client.next();
+    ASSERT_TRUE(said.is_object()) << "some have their turn never";
+    late = late || (said.contains("late") && !said["late"].empty());
+    for (const auto& [name, value] : said["topics"].items()) told.insert(name);
+  }
+  EXPECT_TRUE(late);
 }
 
 TEST(Live, WhoDoesNotReadIsToldWhatPassedItByAndGoesOn) {

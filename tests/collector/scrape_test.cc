@@ -63,6 +63,11 @@ class ScrapeTest : public ::testing::Test {
           std::string(static_cast<std::size_t>(limits::scrape_body_bytes.raw()) + 1, '\n'));
       answer.send(std::move(response));
     });
+    add(router, "/sized", [this](http::Request&&, http::Answer answer) {
+      http::Response response{.type = "text/plain"};
+      response.body = http::Body(std::string(size_.load(), '\n'));
+      answer.send(std::move(response));
+    });
     add(router, "/silent", [this](http::Request&&, http::Answer answer) {
       held_.push_back(std::make_unique<http::Answer>(std::move(answer)));
     });
@@ -81,14 +86,15 @@ class ScrapeTest : public ::testing::Test {
     router.add({http::Method::get, path, http::Role::none, {.whole = handler}, {}});
   }
 
-  void scrape(const std::string& path, const std::string& interval = "100ms") {
+  void scrape(const std::string& path, const std::string& interval = "100ms",
+              Bytes held = limits::scrapes_held_bytes) {
     const std::string file =
         "scrape_configs: [{job_name: j, scrape_interval: " + interval + ", metrics_path: " + path +
         ", static_configs: [{targets: ['127.0.0.1:" + std::to_string(server_->port()) + "']}]}]";
     auto jobs = parse_scrape_config(file, "s.yml");
     ASSERT_TRUE(jobs) << jobs.error().message;
-    scraper_ =
-        std::make_unique<Scraper>(std::move(*jobs), *store_, metadata_, exemplars_, registry_);
+    scraper_ = std::make_unique<Scraper>(std::move(*jobs), *store_, metadata_, exemplars_,
+                                         registry_, held);
     ASSERT_TRUE(scraper_->start());
   }
   Column samples(std::string_view metric) {
@@ -120,6 +126,7 @@ class ScrapeTest : public ::testing::Test {
   ExemplarStore exemplars_;
   std::unique_ptr<Store> store_;
   std::atomic<int> status_ = 200;
+  std::atomic<std::size_t> size_ = 0;
   int asked_ = 0;           // the server's thread
   std::string asked_with_;  // the server's thread
   std::vector<std::unique_ptr<http::Answer>> held_;
@@ -174,6 +181,23 @@ TEST_F(ScrapeTest, AnAnswerThatIsNoneIsDown) {
 TEST_F(ScrapeTest, AnAnswerThatIsTooLargeIsDown) {
   scrape("/large", "2s");  // so much takes its time
   EXPECT_NE(error().find("more than 16777216 bytes"), std::string::npos);
+}
+
+TEST_F(ScrapeTest, AnswersAreAsLargeAsTheyMayBeTogetherAndOneByteMoreIsDown) {
+  const auto held = [&] {
+    for (const auto& family : registry_.snapshot().families)
+      if (family.name == "tallymill_collector_scrape_held_bytes") return family.samples[0].value;
+    return -1.0;
+  };
+  size_ = 1'000;
+  scrape("/sized", "500ms", Bytes(1'000));
+  until([&] { return told()["health"] == "up"; });
+  size_ = 1'001;
+  EXPECT_NE(error().find("answers of all targets have more than 1000 bytes"), std::string::npos);
+  // What they held is given back, or there would be no room.
+  size_ = 1'000;
+  until([&] { return told()["health"] == "up"; });
+  until([&] { return held() == 0; });
 }
 
 TEST_F(ScrapeTest, ATargetThatSaysNothingIsLeftAtItsTimeout) {

@@ -124,6 +124,40 @@ TEST_F(StatsdDoorTest, WhatTheSystemDropsIsCounted) {
   EXPECT_GE(last("hits") + metric(name), sent * 0.99);
 }
 
+TEST_F(StatsdDoorTest, WhatTheStoreDoesNotTakeIsCountedAndIsInTheNextSums) {
+  // A log that is full, and nobody who seals it.
+  door_.reset();
+  store_.reset();
+  store_ = *Store::open(folder_, {.log_bytes = 400, .background = false});
+  const Point one{*store_->series(Labels::of({{"__name__", "filler"}})), 1, 1};
+  for (int i = 0; i < 1000 && store_->append({&one, 1}); ++i) continue;
+  ASSERT_FALSE(store_->append({&one, 1}));
+  metrics::Registry registry;
+  auto door = *StatsdDoor::open("127.0.0.1:0", false, *store_, metadata_, registry);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(door->port());
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(sends_, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  door->start();
+  const auto metric_of = [&](const char* name) {
+    for (const auto& family : registry.snapshot().families)
+      if (family.name == name) return family.samples[0].value;
+    return -1.0;
+  };
+  send("hits:2|c");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (metric_of("tallymill_collector_statsd_unstored_total") == 0 &&
+         std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  EXPECT_GE(metric_of("tallymill_collector_statsd_unstored_total"), 1);
+  EXPECT_EQ(last("hits"), -1);
+  ASSERT_TRUE(store_->seal());
+  send("hits:3|c");
+  door->stop();
+  EXPECT_EQ(last("hits"), 5);
+}
+
 TEST_F(StatsdDoorTest, AnAddressThatOthersCanReachNeedsAWord) {
   EXPECT_EQ(open("0.0.0.0:0").error().code, Errc::denied);
   EXPECT_TRUE(open("0.0.0.0:0", true));

@@ -279,6 +279,23 @@ TEST(Statsd, SpellingsAreBoundedAndOneMoreCountsAllTheSame) {
   EXPECT_EQ(told(statsd), fmt::format("a {}\n", ways));
 }
 
+TEST(Statsd, SpellingsHaveSoManyBytesTogetherAndOneMoreCountsAllTheSame) {
+  Statsd statsd;
+  std::string padding;
+  for (int i = 10; i < 50; ++i) padding += fmt::format(",{}{}:", std::string(150, 'p'), i);
+  const std::string first = fmt::format("a:1|c|#e{:05}:{}", 0, padding);
+  statsd.take(first);
+  const std::size_t one = statsd.spelling_bytes();
+  EXPECT_EQ(one, first.size() - std::string_view(":1|c|#").size());
+  const std::size_t most = most_spelling_bytes / one;
+  for (std::size_t i = 1; i < most; ++i) statsd.take(fmt::format("a:1|c|#e{:05}:{}", i, padding));
+  EXPECT_EQ(statsd.spellings(), most);
+  EXPECT_LE(statsd.spelling_bytes(), most_spelling_bytes);
+  statsd.take(fmt::format("a:1|c|#e{:05}:{}", most, padding));
+  EXPECT_EQ(statsd.spellings(), most);
+  EXPECT_EQ(told(statsd), fmt::format("a {}\n", most + 1));
+}
+
 TEST(Statsd, ASetIsExactUpToItsBoundAndCountsWhatIsAbove) {
   Statsd statsd;
   for (int round = 0; round < 2; ++round)

@@ -249,6 +249,17 @@ TEST_F(TelemetryIntakeTest, WhoSaysThatItEndsIsForgottenAtOnce) {
   EXPECT_EQ(store_->stats().head_samples, before);
 }
 
+TEST_F(TelemetryIntakeTest, ASuccessorThatEndsBeforeItSaidAllEndsWhatWasBeforeItToo) {
+  Source first;
+  first.registry.gauge("tallymill_only_first", "Is.").set(1);
+  take(first.frame(1'000, true));
+  Source second("c-1", 2);
+  take(second.frame(2'000, false, true));
+  EXPECT_TRUE(is_stale(at(count_)->value));
+  EXPECT_TRUE(is_stale(at(R"(tallymill_only_first{instance="c-1", job="compute"})")->value));
+  EXPECT_EQ(intake_.senders(), 0u);
+}
+
 TEST_F(TelemetryIntakeTest, SomebodyWhoIsGoneForLongIsForgotten) {
   Source source;
   take(source.frame(1'000, true));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tests/http/raw_client.h"
@@ -107,6 +108,24 @@ TEST_F(WaterfallsStoreTest, AGapIsCountedWithinALedgerAndShownForAnother) {
   EXPECT_EQ(gaps[1]["from"], 1);
 }
 
+TEST_F(WaterfallsStoreTest, SoManyGapsAreRememberedAndOneMoreTakesTheOldestsPlace) {
+  WaterfallsStore store = open({.gaps = 3});
+  const auto add_gap = [&](int from) {
+    json one = page("L", from + 1, from + 1);
+    one["gap"] = {{"from", from}, {"to", from}};
+    EXPECT_EQ(add(store, one).missed, 1);
+  };
+  for (const int from : {1, 3, 5}) add_gap(from);
+  const json three = read(store)["gaps"];
+  ASSERT_EQ(three.size(), 3U);
+  EXPECT_EQ(three[2]["from"], 1);
+  add_gap(7);
+  const json again = read(store)["gaps"];
+  ASSERT_EQ(again.size(), 3U);
+  EXPECT_EQ(again[0]["from"], 7);
+  EXPECT_EQ(again[2]["from"], 3);
+}
+
 TEST_F(WaterfallsStoreTest, TheOldestGoByCountAndByAge) {
   WaterfallsStore store = open({.count = 10, .age = std::chrono::seconds(60)});
   const std::int64_t minute = 60'000'000'000;
@@ -133,6 +152,12 @@ TEST_F(WaterfallsStoreTest, WhatIsNoPageIsRefusedWhole) {
   json odd = good;
   odd["gap"] = {{"from", 3}, {"to", 2}};
   bad.push_back(odd.dump());
+  // So many numbers that they cannot be counted.
+  constexpr auto last = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [from, to] : {std::pair{std::int64_t{-1}, last - 1}, std::pair{0L, last}}) {
+    odd["gap"] = {{"from", from}, {"to", to}};
+    bad.push_back(odd.dump());
+  }
   odd = good;
   odd["waterfalls"][1].erase("keep_seq");
   bad.push_back(odd.dump());

@@ -52,7 +52,8 @@ class Host(unittest.TestCase):
         self.ours, self.node = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{node}"
         self.log = self.enterContext(open(folder / "log", "wb"))
         self.run_beside(PROGRAMS / "tallymill", "collector", "--data", self.data, "--http", f"127.0.0.1:{port}")
-        until(lambda: samples(self.ours), 30, "the collector answers")
+        # It answers before it is ready, when it has not looked at the host yet.
+        until(lambda: total(samples(self.ours), "tallymill_host_cpus"), 30, "the collector tells of the host")
         self.node_port = node
 
     def run_beside(self, *command):

@@ -62,6 +62,25 @@ class Trends(unittest.TestCase):
         urllib.request.urlopen(request, timeout=30)
         return (now - (MINUTES - 1 - 600) * 60), now - 69 * 60
 
+    def test_so_many_series_are_looked_at_and_one_more_is_left_out_and_said(self):
+        def push(names):
+            body = "".join(f'many{{n="{n}"}} 1\n' for n in names).encode()
+            request = urllib.request.Request(self.url + "/api/v1/import/prometheus", body,
+                                             {"Content-Type": "text/plain"})
+            urllib.request.urlopen(request, timeout=30)
+
+        def looked_at():
+            answer = self.trends("many", "--json")
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            said = json.loads(answer.stdout)
+            return said["looked_at"], said["left_out"]
+
+        push(range(1000))
+        self.assertEqual(looked_at(), (1000, 0))
+        push([1000])
+        self.assertEqual(looked_at(), (1000, 1))
+        self.assertIn("1 series were left out", self.trends("many").stderr)
+
     def test_a_step_is_told_with_its_time_and_size_and_noise_is_not(self):
         up, down = self.fill()
         answer = self.trends("seconds", "--json")

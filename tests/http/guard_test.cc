@@ -334,6 +334,14 @@ TEST(Type, ARouteMayTakeOneOfItsOwnAndACodingAndNobodyElseDoes) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().status, 415);
   }
+  const Accepts two{.type = "text/plain, application/x-www-form-urlencoded"};
+  EXPECT_TRUE(plain.admit(asked, Role::read, false, two));
+  EXPECT_TRUE(plain.admit(request(Method::post, {{"Content-Type", "Text/Plain; version=0.0.4"}}),
+                          Role::read, false, two));
+  for (const char* part : {"text/plain, application/x-www-form-urlencoded", "text", "plain", ","})
+    EXPECT_FALSE(
+        plain.admit(request(Method::post, {{"Content-Type", part}}), Role::read, false, two))
+        << part;
   // Another origin's page may not send even that.
   Request foreign = asked;
   foreign.headers.add("Origin", "http://evil.example");
