@@ -140,12 +140,11 @@ std::vector<Histogram::Exemplar> Histogram::exemplars() const {
   std::vector<Exemplar> all;
   for (std::size_t le = 0; le < slots_.size(); ++le) {
     const Slot& slot = slots_[le];
-    const std::uint64_t before = slot.version.load(std::memory_order_acquire);
-    if (before == 0 || before % 2 == 1) continue;
-    const Exemplar read{le, slot.ns.load(std::memory_order_acquire),
-                        JobId(slot.job.load(std::memory_order_acquire)),
-                        instant_from_ns(slot.at.load(std::memory_order_acquire))};
-    if (slot.version.load(std::memory_order_relaxed) == before) all.push_back(read);
+    const std::uint64_t after = slot.after.load(std::memory_order_acquire);
+    const JobId job(slot.job.load(std::memory_order_acquire));
+    const Instant at = instant_from_ns(slot.at.load(std::memory_order_acquire));
+    const std::uint64_t before = slot.before.load(std::memory_order_relaxed);
+    if (before < after) all.push_back({le, after - before, job, at});
   }
   return all;
 }

@@ -66,12 +66,21 @@ class alignas(cache_line) Histogram {
   using Layout = ProbeHistogram::Layout;
 
   // A negative length (two clocks that disagree) counts as 0.
-  void record(Duration length) { (void)count(length); }
-  // The same, and `job` is its bucket's exemplar. `at`: when it was over, a reading that the caller
-  // has anyway.
+  void record(Duration length) {
+    if (length.count() <= 0) [[unlikely]]
+      return count_nothing();
+    const auto ns = static_cast<std::uint64_t>(length.count());
+    (void)count(ns, ns + sum_ns_.load(std::memory_order_relaxed));
+  }
+  // The same, and `job` is its bucket's exemplar unless it took no time at all. `at`: when it was
+  // over, a reading that the caller has anyway.
   void record(Duration length, JobId job, Instant at) {
-    const auto [bucket, ns] = count(length);
-    slots_[le_of_bucket<4>[bucket]].write(ns, job.raw(), to_ns(at));
+    if (length.count() <= 0) [[unlikely]]
+      return count_nothing();
+    const auto ns = static_cast<std::uint64_t>(length.count());
+    const std::uint64_t before = sum_ns_.load(std::memory_order_relaxed);
+    const std::size_t bucket = count(ns, before + ns);
+    slots_[le_of_bucket<4>[bucket]].write(before, job.raw(), to_ns(at), before + ns);
   }
 
   // Count and buckets agree with one another; the sum may be ahead or behind by one event.
@@ -87,34 +96,35 @@ class alignas(cache_line) Histogram {
   [[nodiscard]] std::vector<Exemplar> exemplars() const;
 
  private:
-  // Numbered at each write, odd while it lasts: who reads one number before and after, and an even
-  // one, has read what belongs together. Each store but the first releases those before it.
-  struct Slot {
-    std::atomic<std::uint64_t> version{0};
-    std::atomic<std::uint64_t> ns{0};
+  // What was counted last, between the sums of before and after it: their difference is its length.
+  // Sums only grow, so that `after` of one event and `before` of a later one do not differ by more
+  // than 0: who reads `after` first and `before` last, and finds a length, has read what belongs
+  // together. Each store but the first releases those before it.
+  struct alignas(32) Slot {
+    std::atomic<std::uint64_t> before{0};
     std::atomic<std::int64_t> job{0};
     std::atomic<std::int64_t> at{0};
+    std::atomic<std::uint64_t> after{0};
 
-    void write(std::uint64_t new_ns, std::int64_t new_job, std::int64_t new_at) {
-      const std::uint64_t before = version.load(std::memory_order_relaxed);
-      version.store(before + 1, std::memory_order_relaxed);
-      ns.store(new_ns, std::memory_order_release);
+    void write(std::uint64_t sum_before, std::int64_t new_job, std::int64_t new_at,
+               std::uint64_t sum_after) {
+      before.store(sum_before, std::memory_order_relaxed);
       job.store(new_job, std::memory_order_release);
       at.store(new_at, std::memory_order_release);
-      version.store(before + 2, std::memory_order_release);
+      after.store(sum_after, std::memory_order_release);
     }
   };
 
-  std::pair<std::size_t, std::uint64_t> count(Duration length) {
-    const auto ns = static_cast<std::uint64_t>(length.count() < 0 ? 0 : length.count());
+  std::size_t count(std::uint64_t ns, std::uint64_t sum_after) {
     const std::size_t bucket = Layout::index(ns);
-    bump(slab_[bucket], 1);
-    bump(sum_ns_, ns);
-    return {bucket, ns};
+    bump(slab_[bucket]);
+    sum_ns_.store(sum_after, std::memory_order_relaxed);
+    return bucket;
   }
+  void count_nothing() { bump(slab_[Layout::index(0)]); }
   using Cell = std::atomic<std::uint64_t>;
-  static void bump(Cell& cell, std::uint64_t by) {
-    cell.store(cell.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  static void bump(Cell& cell) {
+    cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 
   Cell sum_ns_{0};
