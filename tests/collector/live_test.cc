@@ -384,7 +384,7 @@ TEST(Live, WhoDoesNotReadIsToldWhatPassedItByAndGoesOn) {
   for (int i = 0; i < 2000; ++i) feeding.source.set("s" + std::to_string(i), 0);
   Follower slow(feeding);
   // Results of 150 KB, which change each tick, fill what the system holds for it.
-  for (int i = 0; i < 40; ++i)
+  for (int i = 0; i < 16; ++i)
     slow.follow(std::to_string(i), "{__name__=~\"s.*\"} * 0 + time() + " + std::to_string(i));
   slow.hold(true);
   Follower brisk(feeding);
@@ -396,8 +396,8 @@ TEST(Live, WhoDoesNotReadIsToldWhatPassedItByAndGoesOn) {
     return feeding.metric("clients_behind") == 1 && sent == before + 1;
   };
   int seconds = 0;
-  while (!stuck() && seconds < 30) ++seconds;
-  ASSERT_LT(seconds, 30) << "all is sent to who does not read";
+  while (!stuck() && seconds < 100) ++seconds;
+  ASSERT_LT(seconds, 100) << "all is sent to who does not read";
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(stuck()) << "nothing for who does not read";
   slow.hold(false);
   json gap;
