@@ -97,12 +97,16 @@ void TelemetryIntake::take(std::string_view untrusted, Instant now) {
   const auto found = sender_of(now);
   if (found == senders_.end()) return;
   Sender& sender = found->second;
+  const bool follows = frame_.incarnation == sender.incarnation && sender.sequence != 0 &&
+                       frame_.sequence == sender.sequence + 1;
+  const std::int64_t before_ms = sender.t_ms;
   if (!accept(sender)) return probe_.outdated.add();
   sender.t_ms = frame_.t_ms;
   sender.seen = now;
   sender.gone = false;
 
-  define(sender);
+  // A whole frame also names what found no place before.
+  define(sender, follows && !frame_.whole ? std::optional(before_ms) : std::nullopt);
   if (frame_.whole || frame_.last) end_before(sender);
   points_.push_back({sender.up, frame_.t_ms, 1});
   add_values(sender);
@@ -181,8 +185,8 @@ bool TelemetryIntake::accept(Sender& sender) {
 }
 
 // What its numbers stand for. Those that are known are left: a number means one series as long as
-// the process lives.
-void TelemetryIntake::define(Sender& sender) {
+// the process lives. `absent_ms`: when those that are not were not there yet.
+void TelemetryIntake::define(Sender& sender, std::optional<std::int64_t> absent_ms) {
   auto series = frame_.series.begin();
   const bus::TelemetryFrame::Label* label = frame_.labels.data();
   for (const bus::TelemetryFrame::Family& family : frame_.families) {
@@ -192,6 +196,8 @@ void TelemetryIntake::define(Sender& sender) {
       if (sender.slots[series->id].what == Slot::What::unknown) {
         const Slot slot = slot_for(sender, family, label, series->labels);
         sender.slots[series->id] = slot;
+        if (absent_ms && family.type != metrics::Type::gauge)
+          begin_at_zero(sender, slot, *absent_ms);
         news = news || slot.what != Slot::What::unknown;
       }
       label += series->labels;
@@ -227,6 +233,13 @@ TelemetryIntake::Slot TelemetryIntake::slot_for(Sender& sender,
   slot = {Slot::What::distribution, {}, static_cast<std::uint32_t>(sender.distributions.size())};
   sender.distributions.push_back(classic);
   return slot;
+}
+
+void TelemetryIntake::begin_at_zero(const Sender& sender, const Slot& slot, std::int64_t t_ms) {
+  if (slot.what == Slot::What::value) points_.push_back({slot.value, t_ms, 0});
+  if (slot.what != Slot::What::distribution) return;
+  for (const SeriesId id : sender.distributions[slot.distribution])
+    points_.push_back({id, t_ms, 0});
 }
 
 // The series of name_ and labels_, of the sender of the frame in hand.

@@ -1,5 +1,8 @@
 // TelemetryIntake: frames of processes (bus/telemetry_frame.h) as series of the store.
 //
+// What counts and was not there a frame ago was 0 then, and is stored so: the first job of a kind
+// is an increase.
+//
 // A sender is a job and an instance: `compute`, `compute-1`. A process that takes the place of
 // another has the same series, so that a counter that begins anew is a reset, and no other counter.
 // A histogram becomes the classic series that /metrics has: _bucket by `le`, _sum, _count; all of
@@ -23,6 +26,7 @@
 #include <array>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -99,7 +103,8 @@ class TelemetryIntake {
   [[nodiscard]] bool make_place(Instant now);
   [[nodiscard]] static std::int64_t its_time(const Sender& sender, Instant now);
   [[nodiscard]] bool accept(Sender& sender);
-  void define(Sender& sender);
+  void define(Sender& sender, std::optional<std::int64_t> absent_ms);
+  void begin_at_zero(const Sender& sender, const Slot& slot, std::int64_t t_ms);
   [[nodiscard]] Slot slot_for(Sender& sender, const bus::TelemetryFrame::Family& family,
                               const bus::TelemetryFrame::Label* labels, std::size_t count);
   [[nodiscard]] Result<SeriesId> series(std::string_view suffix, std::string_view le);

@@ -13,6 +13,9 @@
 namespace tallymill::collector {
 namespace {
 
+// A front that begins together with this one answers the second question, or the third.
+constexpr int quiet_failures = 2;
+
 // A page of the front's: as JSON it is some times as large as on its wire.
 constexpr Bytes answer_bytes{16 * limits::waterfalls_page_bytes.raw()};
 // Reads that wait for the disk.
@@ -147,7 +150,7 @@ void Waterfalls::failed(const Error& error) {
   probe_.front_up.set(0);
   trouble_ = error.message;
   const auto now = std::chrono::steady_clock::now();
-  if (!told_ || now - *told_ >= limits::front_told) {
+  if (failures_ >= quiet_failures && (!told_ || now - *told_ >= limits::front_told)) {
     told_ = now;
     log::warn(fmt::format("no waterfalls from the front, they wait there: {}", error.message));
   }
@@ -159,7 +162,7 @@ void Waterfalls::failed(const Error& error) {
 }
 
 void Waterfalls::recovered() {
-  if (failures_ > 0 && told_) log::info("waterfalls come from the front again");
+  if (failures_ > quiet_failures && told_) log::info("waterfalls come from the front again");
   failures_ = 0;
   trouble_.clear();
   probe_.front_up.set(1);

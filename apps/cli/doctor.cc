@@ -133,13 +133,19 @@ Finding disk(const Config& config) {
   return {"disk", true, human(free) + " free"};
 }
 
-// The ports are the front's own, or free for one.
-void ports(const Config& config, bool front_runs, std::vector<Finding>& out) {
-  std::vector<std::pair<std::string, std::string>> doors{{"front.listen", config.front.listen},
-                                                         {"front.results", config.front.results},
-                                                         {"front.control", config.front.control}};
-  if (config.front.http != "off") doors.emplace_back("front.http", "tcp://" + config.front.http);
-  for (const auto& [key, endpoint] : doors) {
+// The ports are the pipeline's own, or free for it.
+void ports(const Config& config, bool runs, std::vector<Finding>& out) {
+  struct Door {
+    std::string key, endpoint, whose;
+  };
+  std::vector<Door> doors{{"front.listen", config.front.listen, "front"},
+                          {"front.results", config.front.results, "front"},
+                          {"front.control", config.front.control, "front"}};
+  if (config.front.http != "off")
+    doors.push_back({"front.http", "tcp://" + config.front.http, "front"});
+  if (config.collector.http != "off")
+    doors.push_back({"collector.http", "tcp://" + config.collector.http, "collector"});
+  for (const auto& [key, endpoint, whose] : doors) {
     const std::string name = "port of " + key;
     const auto free = check_port_free(endpoint);
     if (free) {
@@ -149,9 +155,9 @@ void ports(const Config& config, bool front_runs, std::vector<Finding>& out) {
     // Nobody is named where the holder is another user's.
     const std::string& holder = free.error().message;
     const bool someone_else = holder.find(" by ") != std::string::npos &&
-                              holder.find("tallymill-front") == std::string::npos;
-    if (front_runs && !someone_else)
-      out.push_back({name, true, endpoint + " is held by the front"});
+                              holder.find("tallymill-" + whose) == std::string::npos;
+    if (runs && !someone_else)
+      out.push_back({name, true, endpoint + " is held by the " + whose});
     else
       out.push_back(
           {name, false, holder,

@@ -275,7 +275,7 @@ TEST(Live, AResultIsAsLargeAsItMayBeAndOneByteMoreIsAnError) {
   const promql::Grid grid{0, 1, 1};
   const auto value = promql::evaluate(**promql::parse("{__name__=~\".+\"}"), grid, any.source, {});
   ASSERT_TRUE(value);
-  const std::size_t bytes = data_of(*value, grid, true).size();
+  const std::size_t bytes = data_of(*value, grid, true)->size();
   for (const std::size_t most : {bytes, bytes - 1}) {
     Feeding feeding(
         {.tick = milliseconds(30), .budget = std::chrono::seconds(60), .result_bytes = most});

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <limits>
@@ -162,6 +163,30 @@ TEST_F(TelemetryIntakeTest, AHistogramIsTheClassicSeriesWithExactCounts) {
   EXPECT_DOUBLE_EQ(at("tallymill_length_seconds_sum" + labels + "}")->value,
                    static_cast<double>(length.read().sum_ns()) / 1e9);
   EXPECT_EQ(exemplars_, std::vector<std::string>{"42"});
+}
+
+TEST_F(TelemetryIntakeTest, WhatCountsAndWasNotThereAFrameAgoWasZeroThen) {
+  Source source;
+  take(source.frame(1000));
+  source.registry.counter("tallymill_new_total", "New.").add(3);
+  source.registry.gauge("tallymill_level", "Level.").set(4);
+  source.registry.histogram("tallymill_length_seconds", "Lengths.").record(1ms);
+  take(source.frame(2000));
+  const auto first = [&](const std::string& name) {
+    const std::array by_name{*Matcher::of(Matcher::Kind::equal, "__name__", name)};
+    const auto found = store_->select(by_name, 0, 9000);
+    Column column;
+    EXPECT_TRUE(store_->read(found->at(0).series, 0, 9000, column).has_value());
+    return std::pair(column.t_ms.front(), column.value.front());
+  };
+  EXPECT_EQ(first("tallymill_new_total"), std::pair(std::int64_t{1000}, 0.0));
+  EXPECT_EQ(first("tallymill_length_seconds_count"), std::pair(std::int64_t{1000}, 0.0));
+  EXPECT_EQ(first("tallymill_level"), std::pair(std::int64_t{2000}, 4.0));
+  // Of what came with a frame that was lost, or is named again, nobody knows since when it counts.
+  source.registry.counter("tallymill_late_total", "Late.").add(5);
+  (void)source.frame(3000);
+  take(source.frame(4000, true));
+  EXPECT_EQ(first("tallymill_late_total"), std::pair(std::int64_t{4000}, 5.0));
 }
 
 TEST_F(TelemetryIntakeTest, ValuesWithoutANameAreCountedUntilAWholeFrameNamesThem) {

@@ -127,20 +127,21 @@ class Everyday(unittest.TestCase):
         self.assertIn("stage image", checks)
         self.assertIn("is held by the front", checks["port of front.http"]["what"])
         # None runs here, and somebody else has one of its ports.
-        holders = [self.enterContext(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        jobs, http = (holder.getsockname()[1] for holder in holders)
+        holders = [self.enterContext(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        jobs, http, collector = (holder.getsockname()[1] for holder in holders)
         results, control = free_ports(2)
         absent = self.folder / "absent.yaml"
         absent.write_text(
             f"run_dir: {self.folder}/run\ndata_dir: {self.folder}/data\nfront:\n"
             f"  listen: tcp://127.0.0.1:{jobs}\n  results: tcp://127.0.0.1:{results}\n"
-            f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{http}\n")
+            f"  control: tcp://127.0.0.1:{control}\n  http: 127.0.0.1:{http}\n"
+            f"collector:\n  http: 127.0.0.1:{collector}\n")
         findings = self.as_json("doctor", server=False, config=absent, code=NEGATIVE)["findings"]
         wrong = {finding["check"]: finding for finding in findings if not finding["ok"]}
-        self.assertEqual(sorted(wrong), ["front", "port of front.http", "port of front.listen"])
-        for key in ("listen", "http"):
-            self.assertIn(str(os.getpid()), wrong[f"port of front.{key}"]["what"])
-            self.assertIn(f"TALLYMILL_FRONT__{key.upper()}=", wrong[f"port of front.{key}"]["mend"])
+        self.assertEqual(sorted(wrong), ["front", "port of collector.http", "port of front.http", "port of front.listen"])
+        for key in ("front.listen", "front.http", "collector.http"):
+            self.assertIn(str(os.getpid()), wrong[f"port of {key}"]["what"])
+            self.assertIn(f"TALLYMILL_{key.upper().replace('.', '__')}=", wrong[f"port of {key}"]["mend"])
         for finding in wrong.values():
             self.assertTrue(finding["mend"], finding)
         # One runs, and its port of HTTP is another's.
