@@ -138,9 +138,9 @@ void StatsdProbe::tell(const Statsd& statsd) {
 
 // What one call of the system fills.
 struct StatsdDoor::Buffers {
-  Buffers() : bytes(limits::statsd_batch * limits::statsd_datagram_bytes) {
+  Buffers() {
     for (std::size_t i = 0; i < limits::statsd_batch; ++i) {
-      places[i] = {bytes.data() + i * limits::statsd_datagram_bytes, limits::statsd_datagram_bytes};
+      places[i] = {bytes.get() + i * limits::statsd_datagram_bytes, limits::statsd_datagram_bytes};
       messages[i].msg_hdr.msg_iov = &places[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
@@ -167,7 +167,9 @@ struct StatsdDoor::Buffers {
   struct alignas(cmsghdr) Control {
     char bytes[CMSG_SPACE(sizeof(std::uint32_t))];
   };
-  std::vector<char> bytes;
+  // Not cleared: half a MB that is the process's own only from the first busy moment on.
+  std::unique_ptr<char[]> bytes =
+      std::make_unique_for_overwrite<char[]>(limits::statsd_batch * limits::statsd_datagram_bytes);
   std::array<iovec, limits::statsd_batch> places{};
   std::array<Control, limits::statsd_batch> controls{};
   std::array<mmsghdr, limits::statsd_batch> messages{};
