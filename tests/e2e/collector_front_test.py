@@ -97,8 +97,13 @@ class Readiness(unittest.TestCase):
             self.assertIn("127.0.0.1:1", ready["checks"]["front"]["detail"])
             status, body = collector.ask("/v1/jobs")
             self.assertEqual((status, json.loads(body)["code"]), (502, "E_AWAY"))
-        log = (self.folder / "collector.log").read_text()
-        self.assertEqual(log.count("no waterfalls"), 1, log)
+            log = self.folder / "collector.log"
+            until(lambda: "no waterfalls" in log.read_text(), 20, "it is said")
+            # And not again at each question.
+            failed = "tallymill_collector_waterfall_pulls_failed_total"
+            asked = collector.metric(failed)
+            until(lambda: collector.metric(failed) > asked + 1, 20, "it asks on")
+        self.assertEqual(log.read_text().count("no waterfalls"), 1, log.read_text())
 
 
 class LiveFeed(unittest.TestCase):
