@@ -655,7 +655,7 @@ class Connection final : public AnyConnection,
       co_return well&& keep_;
     }
     if (last_) exchange->lose();
-    // What was said before the server leaves is heard.
+    // It is gone for the handler as soon as the server leaves; what waits by then is still written.
     const auto goes_on = [&] {
       return !exchange->gone || (last_ && !cut_ && !exchange->queue.empty());
     };

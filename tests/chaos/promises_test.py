@@ -182,13 +182,16 @@ class TheLink(Pipeline):
         return {tuple(end.rsplit(":", 1)[1] for end in line.split()[2:4])
                 for line in listed.splitlines() if f"pid={pid}," in line}
 
-    def link(self, one, other):
+    def link(self, one, other, when):
         """The connections between the two workers, as soon as there is one: they meet only after the front."""
-        def found():
+        between = set()
+
+        def there_is_one():
             ends = self.connections(other)
-            return {(own, far) for own, far in self.connections(one) if (far, own) in ends}
-        self.assertTrue(self.client.wait_for(found, 20), "no link between the two")
-        return found()
+            between.update((own, far) for own, far in self.connections(one) if (far, own) in ends)
+            return between
+        self.assertTrue(self.client.wait_for(there_is_one, 20), f"{when}: no link between the two")
+        return between
 
     def cut(self, connections):
         """Ends them, all in one call: jobs run on meanwhile. How many."""
@@ -220,7 +223,7 @@ class TheLink(Pipeline):
         cuts = int(os.environ.get("TALLYMILL_LINK_CUTS", "20"))
         total, met, slowest = 0, 0, 0.0
         for cut in range(cuts):
-            between = self.link(compute, image)  # slow to list: before there are jobs
+            between = self.link(compute, image, f"cut {cut}")  # slow to list: before there are jobs
             jobs = self.submit(300, {"service_us": 5000, "route": "compute,image"})
 
             def under_way():

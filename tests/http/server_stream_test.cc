@@ -46,11 +46,17 @@ struct Streams {
   }
 };
 
+// A server of one such route.
+template <class Route>
+Served serving(Route& route, ServerOptions options = {}) {
+  Router router;
+  route.route(router);
+  return Served(std::move(router), std::move(options));
+}
+
 TEST(Later, IsAnsweredFromAnotherThreadByPost) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   auto client = served.client();
   client.send(client.request("GET /later"));
   ASSERT_TRUE(kept.comes(served, 1));
@@ -63,9 +69,7 @@ TEST(Later, IsAnsweredFromAnotherThreadByPost) {
 // A closed socket and one that only sends no more look the same from here: a reset does not.
 TEST(Later, AClientThatLeavesIsToldOnceAndAnAnswerToItGoesNowhere) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   for (const bool reset : {false, true}) {
     auto client = served.client();
     client.send(client.request("GET /later"));
@@ -86,9 +90,7 @@ TEST(Later, AClientThatLeavesIsToldOnceAndAnAnswerToItGoesNowhere) {
 
 TEST(Later, AClientThatSendsNoMoreIsToldOnceAndReadsItsAnswer) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   auto client = served.client();
   client.send(client.request("GET /later"));
   client.end_sending();
@@ -102,9 +104,7 @@ TEST(Later, AClientThatSendsNoMoreIsToldOnceAndReadsItsAnswer) {
 
 TEST(Later, AClientThatSendsNoMoreBehindOtherBytesIsToldToo) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   auto client = served.client();
   client.send(client.request("GET /later"));
   ASSERT_TRUE(kept.comes(served, 1));
@@ -122,9 +122,7 @@ TEST(Later, AClientThatSendsNoMoreBehindOtherBytesIsToldToo) {
 
 TEST(Later, WhoHasAnsweredIsNotToldThatTheClientLeaves) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   RawClient client(served.server.port(), 4096);
   ASSERT_TRUE(client.connect());
   client.send(client.request("GET /later"));
@@ -138,9 +136,7 @@ TEST(Later, WhoHasAnsweredIsNotToldThatTheClientLeaves) {
 
 TEST(Later, AnOpenStreamIsCountedAsOneAndNotAsARequestUnderWay) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send(client.request("GET /events"));
   EXPECT_EQ(client.reply_head().status, 200);
@@ -150,9 +146,7 @@ TEST(Later, AnOpenStreamIsCountedAsOneAndNotAsARequestUnderWay) {
 
 TEST(Later, AStreamToAClientThatSendsNoMoreEnds) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send(client.request("GET /events"));
   client.end_sending();
@@ -190,9 +184,7 @@ TEST(Later, AHandleMayLiveLongerThanTheServer) {
 
 TEST(Stream, HeadPiecesAndAnEndBehindWhichTheConnectionGoesOn) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send(client.request("GET /events"));
   const WireReply head = client.reply_head();
@@ -221,9 +213,7 @@ TEST(Stream, HeadPiecesAndAnEndBehindWhichTheConnectionGoesOn) {
 
 TEST(Stream, HeadOfOneIsItsHead) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   EXPECT_EQ(client.ask("HEAD /events").status, 200);
   EXPECT_EQ(client.ask("GET /nothing").status, 404);
@@ -245,9 +235,7 @@ TEST(Stream, HeadOfOneThatHasSpokenAlreadyIsItsHeadAlone) {
 
 TEST(Stream, EndsWithTheConnectionForHttp10) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send("GET /events HTTP/1.0\r\nHost: localhost:" + std::to_string(served.server.port()) +
               "\r\n\r\n");
@@ -261,9 +249,7 @@ TEST(Stream, EndsWithTheConnectionForHttp10) {
 
 TEST(Stream, AClientThatLeavesClosesIt) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send(client.request("GET /events"));
   EXPECT_EQ(client.reply_head().status, 200);
@@ -275,9 +261,7 @@ TEST(Stream, AClientThatLeavesClosesIt) {
 
 TEST(Stream, AReaderThatNeverReadsIsHeldWithinItsBoundAndThenCut) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router), {.transfer_grace = milliseconds(300)});
+  Served served = serving(streams, {.transfer_grace = milliseconds(300)});
   auto client = served.client(4096);
   client.send(client.request("GET /events"));
   EXPECT_EQ(client.reply_head().status, 200);
@@ -592,9 +576,7 @@ TEST(Drain, FinishesWhatIsAskedClosesWhatIsIdleAndTakesNoMore) {
 
 TEST(Drain, WhatAStreamWasToldBeforeIsHeard) {
   Streams streams;
-  Router router;
-  streams.route(router);
-  Served served(std::move(router));
+  Served served = serving(streams);
   auto client = served.client();
   client.send(client.request("GET /events"));
   EXPECT_EQ(client.reply_head().status, 200);
@@ -610,9 +592,7 @@ TEST(Drain, WhatAStreamWasToldBeforeIsHeard) {
 
 TEST(Drain, HasAnEndAlsoIfNobodyAnswers) {
   Kept kept;
-  Router router;
-  kept.route(router);
-  Served served(std::move(router));
+  Served served = serving(kept);
   auto waiting = served.client();
   waiting.send(waiting.request("GET /later"));
   ASSERT_TRUE(kept.comes(served, 1));
