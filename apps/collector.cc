@@ -97,7 +97,7 @@ int fail(const tallymill::Error& error, int exit_code) {
 
 int main(int argc, char** argv) {
   // Every thread with memory of its own to give back would hold some MB: few share.
-  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): there is one thread
   const tallymill::apps::Program& program = tallymill::apps::program_named("collector");
   const auto loaded = tallymill::load_config(tallymill::apps::sources_of(program, argc, argv));
   log::start("collector", log::Level::info, log::Format::console);

@@ -453,15 +453,16 @@ void Forward::open_socket(Request&& request, Answer answer) {
 
 void Forward::dial_if_judged(const Request& request, Answer answer, std::shared_ptr<Place> place) {
   const auto held = std::make_shared<Answer>(std::move(answer));
-  client_.request({.url = options_.front + "/v1/kinds"},
-                  [this, held, request, place](Result<http::ClientResponse> said) {
-                    if (held->is_over()) return;
-                    if (!said) return held->send(refusal_of(said.error()));
-                    if (said->status == 401) return dial(request, std::move(*held), place);
-                    held->fail({Errc::denied,
-                                "the front asks for no token, so that its wire needs the role "
-                                "operate here"});
-                  });
+  client_.request(
+      {.url = options_.front + "/v1/kinds"},
+      [this, held, request, place = std::move(place)](Result<http::ClientResponse> said) {
+        if (held->is_over()) return;
+        if (!said) return held->send(refusal_of(said.error()));
+        if (said->status == 401) return dial(request, std::move(*held), place);
+        held->fail({Errc::denied,
+                    "the front asks for no token, so that its wire needs the role "
+                    "operate here"});
+      });
 }
 
 void Forward::dial(const Request& request, Answer answer, std::shared_ptr<Place> place) {

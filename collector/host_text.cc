@@ -89,7 +89,7 @@ std::optional<Pressure> pressure(std::string_view text) {
     const auto total = whole_number(words.back().substr(std::string_view("total=").size()));
     if (!total) continue;
     if (words.front() == "some") found = Pressure{*total, std::nullopt};
-    if (words.front() == "full" && found) found->full_us = *total;
+    if (words.front() == "full" && found) found->full_us = total;
   }
   return found;
 }

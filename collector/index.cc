@@ -1,5 +1,7 @@
 #include "collector/index.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <set>
@@ -229,7 +231,7 @@ Index::Cardinality Index::cardinality(std::size_t most) const {
     std::uint64_t bytes = 0;
     for (const auto& [value, ids] : values) {
       if (name == metric_name) push(found.series_by_metric, ids.size(), [&] { return value; });
-      push(found.series_by_pair, ids.size(), [&] { return name + "=" + value; });
+      push(found.series_by_pair, ids.size(), [&] { return fmt::format("{}={}", name, value); });
       bytes += value.size();
     }
     found.pairs += values.size();

@@ -58,7 +58,7 @@ inline constexpr std::size_t statsd_faults = 12;
 [[nodiscard]] inline std::string_view take_until(std::string_view& text, char end) {
   std::size_t at = 0;
   while (at < text.size() && text[at] != end) ++at;
-  const std::string_view taken(text.data(), at);
+  const std::string_view taken = text.substr(0, at);
   text.remove_prefix(at < text.size() ? at + 1 : at);
   return taken;
 }

@@ -157,7 +157,7 @@ void ports(const Config& config, bool runs, std::vector<Finding>& out) {
     const bool someone_else = holder.find(" by ") != std::string::npos &&
                               holder.find("tallymill-" + whose) == std::string::npos;
     if (runs && !someone_else)
-      out.push_back({name, true, endpoint + " is held by the " + whose});
+      out.push_back({name, true, fmt::format("{} is held by the {}", endpoint, whose)});
     else
       out.push_back(
           {name, false, holder,

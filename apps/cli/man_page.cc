@@ -61,7 +61,7 @@ std::string paragraphs(const std::string& text) {
 std::string synopsis(const Command& command) {
   std::string out =
       bold("tallymill" + std::string(command.words.empty() ? "" : " ") + command.words);
-  const std::string group = out + " " + italic("COMMAND") + " ...";
+  std::string group = out + " " + italic("COMMAND") + " ...";
   if (!command.below.empty() && !command.is_program) return group;
   out += " [" + italic("OPTION") + " ...]";
   for (const Operand& operand : command.operands) {

@@ -33,7 +33,8 @@ struct Grid {
 
 Grid grid_of(const TrendsArgs& args) {
   const double window_s = args.window_s > 0 ? args.window_s : args.last_s / windows_in_range;
-  const double now_s = static_cast<double>(to_ns(SystemClock().wall()) / 1'000'000) / 1000;
+  const std::int64_t now_ms = to_ns(SystemClock().wall()) / 1'000'000;
+  const double now_s = static_cast<double>(now_ms) / 1000;
   Grid grid;
   // In whole milliseconds, as far as the API tells time.
   grid.step_s = std::max(1.0, std::round(window_s * 1000 / points_per_window)) / 1000;

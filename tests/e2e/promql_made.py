@@ -147,13 +147,15 @@ class Maker:
             span = self.chance.choice(["2m", "5m", "10m"] if raw else ["20s", "2m", "5m", "10m"])
             step = self.chance.choice(["", "15s", "30s", "1m", "47s"])
             inner = self.vector(deep - 1)
+            if span == "20s" and "@" in inner:
+                span = "2m"  # without a step in it, Prometheus 2.42 still asks the same of all steps once, and may refuse
             return f"({inner})[{span}:{step}]{self.shift(at)}"
         return f"{self.metric()}{self.matchers()}[{span}]{self.shift(at)}"
 
     def scalar(self, deep):
         choice = self.chance.randrange(6)
         if choice == 0:
-            return f"{self.note('time')}()"
+            return f"({self.note('time')}() - {self.begin // 1000})"  # short, as at timestamp()
         if choice == 1:
             return f"{self.note('pi')}()"
         if choice == 2 and deep > 0:
