@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <functional>
-#include <numeric>
 #include <utility>
 #include <vector>
+
+#include "collector/stable_sort.h"
 
 namespace tallymill::collector {
 
@@ -24,13 +25,9 @@ void keep_between(Column& column, std::size_t at, std::int64_t from_ms, std::int
 void put_in_order(Column& column) {
   const auto& t = column.t_ms;
   if (std::ranges::adjacent_find(t, std::greater_equal()) == t.end()) return;
-  std::vector<std::uint32_t> order(t.size());
-  std::iota(order.begin(), order.end(), 0U);
-  // By time, then as they came; clang warns of what libstdc++'s stable_sort uses.
-  std::ranges::sort(
-      order, [&](std::uint32_t a, std::uint32_t b) { return t[a] != t[b] ? t[a] < t[b] : a < b; });
   Column sorted;
-  for (const std::uint32_t i : order) {
+  const auto earlier = [&](std::uint32_t a, std::uint32_t b) { return t[a] < t[b]; };
+  for (const std::uint32_t i : stable_order(t.size(), earlier)) {
     if (sorted.size() > 0 && sorted.t_ms.back() == t[i])
       sorted.value.back() = column.value[i];
     else

@@ -12,6 +12,7 @@
 
 #include "collector/promql/go_text.h"
 #include "collector/promql/mutant.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::promql {
 namespace {
@@ -42,8 +43,10 @@ std::vector<Histogram> histograms_of(const Rows& rows) {
     all[at->second].buckets.push_back({*bound, &row.values});
   }
   // NaN, which is no bound, last: so that there is an order.
-  const auto before = [](double a, double b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
-  for (Histogram& one : all) std::ranges::stable_sort(one.buckets, before, &Bucket::bound);
+  const auto before = [](const Bucket& a, const Bucket& b) {
+    return a.bound < b.bound || (std::isnan(b.bound) && !std::isnan(a.bound));
+  };
+  for (Histogram& one : all) collector::stable_sort(one.buckets, before);
   return all;
 }
 

@@ -42,11 +42,18 @@ class Date {
   [[nodiscard]] double day_of_month() const { return day_of_month_; }
   [[nodiscard]] double day_of_year() const { return day_of_year_ + 1; }
   [[nodiscard]] double day_of_week() const {
-    return static_cast<double>((since_ / day_seconds + 1) % 7);
+    const std::uint64_t days = since_ / day_seconds + 1;
+    return static_cast<double>(days % 7);
   }
   [[nodiscard]] double days_in_month() const { return days_of(month_); }
-  [[nodiscard]] double hour() const { return static_cast<double>(since_ % day_seconds / 3600); }
-  [[nodiscard]] double minute() const { return static_cast<double>(since_ % 3600 / 60); }
+  [[nodiscard]] double hour() const {
+    const std::uint64_t whole_hours = since_ % day_seconds / 3600;
+    return static_cast<double>(whole_hours);
+  }
+  [[nodiscard]] double minute() const {
+    const std::uint64_t whole_minutes = since_ % 3600 / 60;
+    return static_cast<double>(whole_minutes);
+  }
 
  private:
   static constexpr std::uint64_t day_seconds = 86'400;

@@ -23,6 +23,7 @@
 #include "collector/promql/match.h"
 #include "collector/promql/mutant.h"
 #include "collector/promql/over_time.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::promql {
 namespace {
@@ -383,7 +384,7 @@ class Evaluator {
   // Only a moment's elements have an order.
   static Result<Value> sorted(Value&& value, bool descending, std::size_t steps) {
     if (steps == 1)
-      std::ranges::stable_sort(value.rows, [&](const Row& a, const Row& b) {
+      collector::stable_sort(value.rows, [&](const Row& a, const Row& b) {
         const double left = a.values[0];
         const double right = b.values[0];
         if (std::isnan(left)) return false;
@@ -424,7 +425,7 @@ class Evaluator {
     Rows rows;
     auto done = each_series(
         matrix, grid, moments, [&](const Labels& labels, const Column& samples) -> Status {
-          if (auto had = function->of(without_stale(samples, live), windows, values); !had)
+          if (auto had = function->of(*without_stale(samples, live), windows, values); !had)
             return had;
           if (is_all_absent(values)) return {};
           if (auto held = allowance_.hold(grid.count); !held) return held;
@@ -440,15 +441,15 @@ class Evaluator {
   }
 
   // A window has no stale markers, and no NaN that could be taken for `absent`.
-  static const Column& without_stale(const Column& samples, Column& into) {
+  static const Column* without_stale(const Column& samples, Column& into) {
     const bool plain =
         std::ranges::all_of(samples.value, [](double value) { return value == value; });
-    if (plain) return samples;
+    if (plain) return &samples;
     into.clear();
     for (std::size_t i = 0; i < samples.size(); ++i)
       if (!collector::is_stale(samples.value[i]))
         into.add(samples.t_ms[i], canonical(samples.value[i]));
-    return into;
+    return &into;
   }
 
   // ---- operators ----

@@ -24,14 +24,15 @@ Result<std::unique_ptr<Line>> Line::open(http::Server& server, zmq::context_t& c
                                          const std::string& front, const std::string& client) {
   auto socket = bus::open_socket(context, bus::Role::client_jobs, front);
   if (!socket) return std::unexpected(std::move(socket).error());
-  std::unique_ptr<Line> line(new Line(server, std::move(*socket)));
-  if (auto said = line->hello(client); !said) return std::unexpected(std::move(said).error());
+  std::unique_ptr<Line> line(new Line(server, std::move(*socket), client));
+  if (auto said = line->hello(); !said) return std::unexpected(std::move(said).error());
   return line;
 }
 
-Line::Line(http::Server& server, zmq::socket_t&& socket)
+Line::Line(http::Server& server, zmq::socket_t&& socket, std::string client)
     : server_(server),
       socket_(std::move(socket)),
+      client_(std::move(client)),
       fd_(socket_.get(zmq::sockopt::fd)),
       last_used_(now()) {
   server_.watch(fd_, [this] { on_ready(); });
@@ -42,11 +43,12 @@ Line::~Line() {
   give_up(Instant::max());
 }
 
-Status Line::hello(const std::string& client) {
+Status Line::hello() {
+  refused_.reset();
   const std::int64_t request = expect([this](const Result<const bus::Item*>& said) {
     if (!said) refused_ = said.error();
   });
-  auto added = packer_.try_add(bus::Hello{request, client});
+  auto added = packer_.try_add(bus::Hello{request, client_});
   if (!added) return added;
   send();
   return {};
@@ -145,8 +147,11 @@ void Line::give_up(Instant before) {
 
 Result<Line*> Lines::of(const std::string& client) {
   if (const auto known = lines_.find(client); known != lines_.end()) {
-    if (!known->second->refused() || known->second->waiting() > 0) return known->second.get();
-    lines_.erase(known);
+    Line& line = *known->second;
+    // On the same socket: another would have to connect first, and be refused for that again.
+    if (line.refused() && line.waiting() == 0)
+      if (auto said = line.hello(); !said) return std::unexpected(std::move(said).error());
+    return &line;
   }
   if (lines_.size() >= limits::gateway_lines) {
     auto idle = lines_.end();

@@ -50,9 +50,11 @@ class Line {
   // Ends, progress and gaps of what is watched.
   void on_event(OnEvent happened) { happened_ = std::move(happened); }
 
+  // Says who asks, again after it was refused.
+  [[nodiscard]] Status hello();
   // What is there is heard now.
   void read() { on_ready(); }
-  // The front would not have it: whatever is asked of it fails for this reason.
+  // The front would not have it, or was not there: whatever is asked of it fails for this reason.
   [[nodiscard]] const std::optional<Error>& refused() const { return refused_; }
 
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
@@ -61,8 +63,7 @@ class Line {
   void give_up(Instant before);
 
  private:
-  Line(http::Server& server, zmq::socket_t&& socket);
-  [[nodiscard]] Status hello(const std::string& client);
+  Line(http::Server& server, zmq::socket_t&& socket, std::string client);
   std::int64_t expect(OnAnswer done);
   void send();
   void on_ready();
@@ -71,6 +72,7 @@ class Line {
 
   http::Server& server_;
   zmq::socket_t socket_;
+  std::string client_;
   int fd_;
   bus::Packer packer_;
   bus::Frames frames_;
