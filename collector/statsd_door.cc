@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "base/address.h"
@@ -52,7 +53,7 @@ Result<store::File> bound_to(const addrinfo& at, const std::string& address) {
   store::File socket(::socket(at.ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket || ::bind(socket.fd(), at.ai_addr, at.ai_addrlen) != 0)
     return fail(errno == EADDRINUSE ? Errc::busy : Errc::bad_params,
-                fmt::format("StatsD at {}: {}", address, std::strerror(errno)));
+                fmt::format("StatsD at {}: {}", address, std::generic_category().message(errno)));
   const int on = 1;
   ::setsockopt(socket.fd(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
   const int room = limits::statsd_socket_bytes;

@@ -130,7 +130,7 @@ Result<fs::path> Store::snapshot() {
                                            snapshots_.load(), (folder_ / "snapshots").string()));
   if (auto sealed = seal(); !sealed)
     return std::unexpected(std::move(sealed).error().in("store: snapshot"));
-  const fs::path home = folder_ / "snapshots" / snapshot_name(now_ms());
+  fs::path home = folder_ / "snapshots" / snapshot_name(now_ms());
   fs::path aside = home;
   aside += half_written;
   auto made = copy_to(aside);

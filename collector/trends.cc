@@ -18,8 +18,7 @@ constexpr double normal_p90 = 1.6449;
 
 // REQUIRES: not empty.
 double quantile(std::vector<double> values, double q) {
-  const auto at = values.begin() +
-                  static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+  const auto at = values.begin() + std::lround(q * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), at, values.end());
   return *at;
 }
