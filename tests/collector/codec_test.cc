@@ -208,7 +208,7 @@ TEST(Codec, GarbledBytesNeverReadBeyondThem) {
     bytes.resize(std::min<std::size_t>(bytes.size(), 200));
     const std::int64_t flips = between(random, 1, 4);
     for (std::int64_t n = 0; n < flips && !bytes.empty(); ++n)
-      bytes[random() % bytes.size()] ^= static_cast<char>(1U << random() % 8);
+      flip(bytes, random() % (bytes.size() * 8));
     const std::vector<char> exact(bytes.begin(), bytes.end());
     Column got;
     if (unpack_block({exact.data(), exact.size()}, got)) {

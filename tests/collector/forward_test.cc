@@ -64,7 +64,7 @@ struct Seen {
   std::string body;
 };
 void row(Router& router, Method method, const std::string& path, Seen& seen,
-         http::Response response) {
+         const http::Response& response) {
   router.add({.method = method,
               .path = path,
               .role = Role::none,

@@ -48,7 +48,7 @@ std::string read_file(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 void write_file(const fs::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+  std::ofstream(path, std::ios::binary) << bytes;
 }
 
 // What a replay told.
@@ -204,7 +204,7 @@ TEST_F(LogTest, AFlippedBitCostsOneRecordAndIsCounted) {
   // Each byte, and in turn each bit of it.
   for (std::size_t bit = 0; bit < whole.size() * 8; bit += 5) {
     std::string garbled = whole;
-    garbled[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    flip(garbled, bit);
     for (const auto& entry : fs::directory_iterator(folder_))
       if (entry.path().extension() == ".log") fs::remove(entry.path());
     write_file(first_segment(), garbled);
@@ -239,7 +239,7 @@ TEST_F(LogTest, PointsOfASeriesWhoseDefinitionWasLostAreReplayedAndItsIdIsNotFre
 
 TEST_F(LogTest, WhoWroteASeriesIsReplayedToo) {
   std::vector<Definition> series = many(6);
-  for (const std::size_t i : {1, 2, 5}) series[i].origin = Origin::own_bus;
+  for (const std::size_t i : {1U, 2U, 5U}) series[i].origin = Origin::own_bus;
   Heard none;
   {
     auto log = open(none);

@@ -85,7 +85,7 @@ TEST_F(StoreDamageTest, AFlippedBitAnywhereIsCountedAndNothingFalseIsSaid) {
     const fs::path file = copy / fs::relative(files[random() % files.size()], folder_);
     std::string bytes = read_file(file);
     const std::size_t bit = random() % (bytes.size() * 8);
-    bytes[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    flip(bytes, bit);
     write_file(file, bytes);
     const std::string what = file.string() + " bit " + std::to_string(bit) + " ";
     const auto store = open(copy);
@@ -109,7 +109,7 @@ TEST_F(StoreDamageTest, FilesThatAreCutWhileTheyAreReadCostWhatIsGone) {
   const auto ids = make_series(*store, 40);
   std::vector<Point> points;
   for (int t = 0; t < 3000; ++t)
-    for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (t + 3 + id.raw())});
+    for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (t + 3.0 + id.raw())});
   ASSERT_TRUE(store->append(points).has_value());
   ASSERT_TRUE(store->seal().has_value());
   Column column;
