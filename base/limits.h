@@ -551,6 +551,9 @@ inline constexpr std::chrono::milliseconds http_idle{60'000};
 // A body that is read whole before its handler runs: JSON. Uploads are read in pieces, and bounded
 // by their route.
 inline constexpr Bytes http_body_bytes = 1_MiB;
+// What one server holds of such bodies together, as they come and until they are answered: eight of
+// the largest pushes, hundreds of a usual size. Each connection may have one of them.
+inline constexpr Bytes http_bodies_bytes = 256_MiB;
 // After the grace a body must come, and an answer be read, at this rate at least.
 inline constexpr std::chrono::milliseconds http_transfer_grace{30'000};
 inline constexpr Bytes http_bytes_per_second = 1_KiB;
@@ -712,6 +715,10 @@ inline constexpr std::size_t label_name_bytes = 256;
 inline constexpr std::size_t label_value_bytes = 4096;
 // All names and values of one series: what each new one costs in memory and on disk.
 inline constexpr std::size_t series_bytes = 16'384;
+// Labels of all series together, as packed: so much for each that there may be, 195 MiB for 100,000
+// of them. Those of a pod in Kubernetes are below 1 KiB. What is distinct in them lies in the index
+// a second time.
+inline constexpr std::uint64_t labels_bytes_per_series = 2'048;
 // What a HELP says, for people; it is cut there.
 inline constexpr std::size_t metric_help_bytes = 4096;
 // All labels of an exemplar, in characters; OpenMetrics' own bound. What is above is dropped, and
@@ -763,6 +770,10 @@ inline constexpr std::uint32_t telemetry_series = 10'000;
 // And its histograms' buckets that are not empty: a thousand of them with a quarter filled. Who
 // reads them has 16 bytes for each.
 inline constexpr std::size_t telemetry_buckets = 200'000;
+// What is held of the numbers of all processes, that is, which series they stand for: what
+// half a million histograms take. As many series as a store has come to 2 MB, but nothing keeps a
+// frame from naming one again and again.
+inline constexpr Bytes telemetry_numbers_bytes = 64_MiB;
 // What a process calls its job and itself.
 inline constexpr std::size_t telemetry_name_bytes = 128;
 // Processes that a collector listens to at a time; the one that is gone for longest makes room.

@@ -31,6 +31,7 @@ void Index::put(SeriesId series, const Labels& labels, Origin origin, bool lost)
   entry(series) = {labels, origin, true, false};
   ++pages_[page]->used;
   ++size_;
+  labels_bytes_ += labels.packed().size();
   skip_to(series.raw() + 1);
   TM_CHECK(by_labels_.emplace(labels.packed(), series).second);
   for (const Label& label : labels) {
@@ -58,6 +59,7 @@ void Index::remove(std::span<const SeriesId> series) {
     if (values->second.empty()) names_.erase(values);
   }
   for (const SeriesId id : series) {
+    labels_bytes_ -= labels(id).packed().size();
     by_labels_.erase(labels(id).packed());
     entry(id) = {};
     auto& page = pages_[id.raw() / page_size];

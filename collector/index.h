@@ -58,6 +58,8 @@ class Index {
   [[nodiscard]] Origin origin(SeriesId series) const { return entry(series).origin; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::uint32_t next() const { return next_; }
+  // Of all labels, as packed.
+  [[nodiscard]] std::uint64_t labels_bytes() const { return labels_bytes_; }
   [[nodiscard]] Ids all() const;
 
   // A mark for its owner, which is not set at first.
@@ -113,6 +115,7 @@ class Index {
   std::vector<std::unique_ptr<Page>> pages_;
   std::size_t size_ = 0;
   std::uint32_t next_ = 0;
+  std::uint64_t labels_bytes_ = 0;
   // Views into what the entries hold. Senders choose labels.
   std::unordered_map<std::string_view, SeriesId, SeededHash> by_labels_;
   std::map<std::string, Values, std::less<>> names_;

@@ -82,7 +82,7 @@ std::optional<std::int64_t> time_ms_of(std::string_view text) {
 
 Result<Parameters> Parameters::of(const http::Request& request) {
   Parameters parameters;
-  if (!request.body.empty()) {
+  if (request.method == http::Method::post) {
     auto form = http::parse_form(request.body);
     if (!form) return std::unexpected(std::move(form).error());
     for (auto& pair : *form) parameters.pairs_.push_back(std::move(pair));

@@ -15,10 +15,11 @@
 
 namespace tallymill::collector {
 
-// Of a query and of the form in a body, as one.
+// Of a query and, when it is posted, of the form in its body, as one.
 class Parameters {
  public:
-  // bad_params: the body is no form.
+  // bad_params: the body is no form. That of a GET is not read, as it is not by Prometheus; over
+  // HTTP none comes that far (http/request_check.h).
   [[nodiscard]] static Result<Parameters> of(const http::Request& request);
   // Empty: not said.
   [[nodiscard]] std::string_view get(std::string_view name) const;

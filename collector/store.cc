@@ -151,14 +151,29 @@ Result<SeriesId> Store::series(const Labels& labels, Origin origin) {
   if (labels.packed().size() > limits::series_labels_bytes)
     return fail(Errc::too_big, "labels of a series have at most " +
                                    std::to_string(limits::series_labels_bytes) + " bytes");
-  if (index_.size() >= options_.series || index_.next() >= options_.ids)
-    return std::unexpected(refused(labels));
+  if (!has_room(labels)) return std::unexpected(refused(labels));
   largest_labels_bytes_ = std::max<std::uint64_t>(largest_labels_bytes_, labels.packed().size());
   pending_.push_back({labels, origin});
   const Writing lock = writing();
   const SeriesId id = index_.add(labels, origin);
   index_.mark(id, true);
   return id;
+}
+
+bool Store::has_room(const Labels& labels) const {
+  return index_.size() < options_.series && index_.next() < options_.ids &&
+         index_.labels_bytes() + labels.packed().size() <=
+             options_.series * limits::labels_bytes_per_series;
+}
+
+std::string Store::why_no_room() const {
+  if (index_.size() >= options_.series)
+    return "there are " + std::to_string(index_.size()) +
+           " series, which is the limit; those go on";
+  if (index_.next() >= options_.ids)
+    return "this store has given out all ids of series that it may; those that are there go on";
+  return "all series together have " + std::to_string(index_.labels_bytes()) +
+         " bytes of labels, and with this one more than they may; those that are there go on";
 }
 
 Error Store::refused(const Labels& labels) {
@@ -168,12 +183,7 @@ Error Store::refused(const Labels& labels) {
     counted = refused_series_.emplace(room ? std::string(labels.metric()) : "", 0).first;
   }
   ++counted->second;
-  return {
-      Errc::too_big,
-      index_.size() >= options_.series
-          ? "there are " + std::to_string(index_.size()) +
-                " series, which is the limit; those go on"
-          : "this store has given out all ids of series that it may; those that are there go on"};
+  return {Errc::too_big, why_no_room()};
 }
 
 Status Store::check(std::span<const Point> points) const {
@@ -339,6 +349,7 @@ Store::Stats Store::stats() const {
   const Reading lock = reading();
   stats.series = index_.size();
   stats.series_ids = index_.next();
+  stats.labels_bytes = index_.labels_bytes();
   stats.head_samples = head_->samples() + (frozen_ ? frozen_->samples() : 0);
   stats.parts = parts_->size();
   for (const auto& part : *parts_) {

@@ -22,7 +22,10 @@
 // There is no limit of series for one metric: a histogram of a large fleet is many, and a mistake
 // of one sender meets the limit of all. What is refused is counted by metric; the values are not
 // summed up in a series of their own, since a sum over what is a gauge to one and a counter to
-// another is a number that means nothing.
+// another is a number that means nothing. Labels of all series together have a bound of their own,
+// limits::labels_bytes_per_series for each series that there may be; what would be above it is
+// refused and counted likewise. A store that has more already, or that was told to take fewer
+// series, starts with all that it has.
 //
 //   invariant: what append() acknowledged is in the log or in a part, whenever the process dies
 //   invariant: a series' id never changes, over restarts too, as long as it has a sample
@@ -83,6 +86,7 @@ class Store final : public Source {
     std::uint64_t series = 0;
     std::uint64_t series_ids = 0;            // that were given, which is bounded for ever
     std::uint64_t largest_labels_bytes = 0;  // of one series, so far
+    std::uint64_t labels_bytes = 0;          // of all that are there
     std::uint64_t dropped_series = 0;        // of which no sample was left
     // Asked for above the limit, by metric; those of too many metrics under "".
     std::map<std::string, std::uint64_t> refused_series;
@@ -113,9 +117,10 @@ class Store final : public Source {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // The id of these labels, a new one if they have none. too_big: there are as many series as there
-  // may be, or these labels are too long; those that are there go on. Who made a series first says
-  // whose it is. Who keeps the id asks again when drops() has changed.
+  // The id of these labels, a new one if they have none. too_big: there are as many series, or
+  // bytes of their labels, as there may be, or these labels are too long; those that are there go
+  // on. Who made a series first says whose it is. Who keeps the id asks again when drops() has
+  // changed.
   [[nodiscard]] Result<SeriesId> series(const Labels& labels, Origin origin = Origin::other);
 
   // Changes when series were forgotten.
@@ -183,7 +188,9 @@ class Store final : public Source {
   [[nodiscard]] Status open_parts();
   [[nodiscard]] Status replay();
   void name_lost();
-  [[nodiscard]] Error refused(const Labels& labels);  // REQUIRES: writer_mutex_ is held
+  [[nodiscard]] bool has_room(const Labels& labels) const;  // REQUIRES: writer_mutex_ is held
+  [[nodiscard]] std::string why_no_room() const;            // as above
+  [[nodiscard]] Error refused(const Labels& labels);        // as above
   [[nodiscard]] Status check(std::span<const Point> points) const;  // as above
 
   [[nodiscard]] Status freeze();

@@ -22,6 +22,8 @@ void StoreProbe::set(const Store::Stats& stats) {
         stats.series_ids);
   gauge("tallymill_collector_largest_labels_bytes", "Labels of the largest series so far.",
         stats.largest_labels_bytes);
+  gauge("tallymill_collector_labels_bytes", "Labels of all series, as they lie in memory.",
+        stats.labels_bytes);
   gauge("tallymill_collector_head_samples", "Samples that are not sealed.", stats.head_samples);
   gauge("tallymill_collector_sealed_samples", "Samples in sealed parts.", stats.sealed_samples);
   gauge("tallymill_collector_parts", "Sealed parts.", stats.parts);
@@ -32,8 +34,9 @@ void StoreProbe::set(const Store::Stats& stats) {
   gauge("tallymill_collector_series_list_bytes", "Bytes of the list of series.", stats.list_bytes);
   for (const auto& [metric, refused] : stats.refused_series)
     count("tallymill_collector_refused_series_total",
-          "New series that were refused because there are as many as there may be.", refused,
-          {{"metric", metric.empty() ? "other" : metric}, {"overflow", "true"}});
+          "New series that were refused because there are as many, or bytes of their labels, as "
+          "there may be.",
+          refused, {{"metric", metric.empty() ? "other" : metric}, {"overflow", "true"}});
   count("tallymill_collector_dropped_series_total", "Series of which no sample was left.",
         stats.dropped_series);
   count("tallymill_collector_future_samples_total",

@@ -84,12 +84,18 @@ TelemetryProbe::TelemetryProbe(metrics::Registry& registry)
                                "Values of series that no frame had named yet.")),
       bad_labels(refused_series(registry, "labels")),
       no_room(refused_series(registry, "series")),
+      no_numbers(refused_series(registry, "numbers")),
       senders(registry.gauge("tallymill_collector_telemetry_senders",
-                             "Processes that telemetry comes from, also those that are gone.")) {}
+                             "Processes that telemetry comes from, also those that are gone.")),
+      numbers_bytes(registry.gauge("tallymill_collector_telemetry_numbers_bytes",
+                                   "Bytes of what all their numbers stand for.")) {}
 
 TelemetryIntake::TelemetryIntake(Store& store, metrics::Registry& registry,
-                                 TelemetryListeners listeners)
-    : store_(store), probe_(registry), listeners_(std::move(listeners)) {}
+                                 TelemetryListeners listeners, std::size_t numbers_bytes)
+    : store_(store),
+      probe_(registry),
+      listeners_(std::move(listeners)),
+      most_numbers_bytes_(numbers_bytes) {}
 
 void TelemetryIntake::take(std::string_view untrusted, Instant now) {
   if (!bus::decode(untrusted, frame_) || !is_utf8(frame_.job) || !is_utf8(frame_.instance))
@@ -116,10 +122,15 @@ void TelemetryIntake::take(std::string_view untrusted, Instant now) {
     series.push_back(sender.up);
     // Behind their last values.
     add_ends(series, frame_.t_ms + 1);
-    senders_.erase(found);
+    forget(found);
   }
   store(1);
+  tell_fullness();
+}
+
+void TelemetryIntake::tell_fullness() {
   probe_.senders.set(static_cast<double>(senders_.size()));
+  probe_.numbers_bytes.set(static_cast<double>(numbers_bytes_));
 }
 
 // end(): there is no place for one more, or `up` of it finds none in the store.
@@ -151,7 +162,39 @@ bool TelemetryIntake::make_place(Instant now) {
       oldest = at;
   if (oldest == senders_.end()) return false;
   add_ends({oldest->second.up}, its_time(oldest->second, now));
-  senders_.erase(oldest);
+  forget(oldest);
+  return true;
+}
+
+TelemetryIntake::Senders::iterator TelemetryIntake::forget(Senders::iterator sender) {
+  forget_numbers(sender->second);
+  return senders_.erase(sender);
+}
+
+void TelemetryIntake::forget_numbers(Sender& sender) {
+  numbers_bytes_ -=
+      sender.slots.size() * sizeof(Slot) + sender.distributions.size() * sizeof(Classic);
+  // What clear() keeps would be held, and not counted.
+  std::vector<Slot>().swap(sender.slots);
+  std::vector<Classic>().swap(sender.distributions);
+}
+
+// False: there is no room for so many more bytes of what numbers stand for.
+bool TelemetryIntake::reserve(std::size_t bytes) {
+  if (numbers_bytes_ + bytes > most_numbers_bytes_) {
+    probe_.no_numbers.add();
+    room_wanted_ = true;
+    return false;
+  }
+  numbers_bytes_ += bytes;
+  return true;
+}
+
+bool TelemetryIntake::has_slot(Sender& sender, std::uint32_t id) {
+  const std::size_t wanted = id + std::size_t{1};
+  if (wanted <= sender.slots.size()) return true;
+  if (!reserve((wanted - sender.slots.size()) * sizeof(Slot))) return false;
+  sender.slots.resize(wanted);
   return true;
 }
 
@@ -170,8 +213,8 @@ bool TelemetryIntake::accept(Sender& sender) {
     std::ranges::sort(sender.before);
     const auto twice = std::ranges::unique(sender.before);
     sender.before.erase(twice.begin(), twice.end());
-    sender.slots.clear();
-    sender.distributions.clear();
+    sender.before.shrink_to_fit();  // a frame may name one series again and again
+    forget_numbers(sender);
     sender.incarnation = frame_.incarnation;
     sender.sequence = frame_.sequence;
     return true;
@@ -192,8 +235,7 @@ void TelemetryIntake::define(Sender& sender, std::optional<std::int64_t> absent_
   for (const bus::TelemetryFrame::Family& family : frame_.families) {
     bool news = false;
     for (std::uint32_t i = 0; i < family.series; ++i, ++series) {
-      if (sender.slots.size() <= series->id) sender.slots.resize(series->id + std::size_t{1});
-      if (sender.slots[series->id].what == Slot::What::unknown) {
+      if (has_slot(sender, series->id) && sender.slots[series->id].what == Slot::What::unknown) {
         const Slot slot = slot_for(sender, family, label, series->labels);
         sender.slots[series->id] = slot;
         if (absent_ms && family.type != metrics::Type::gauge)
@@ -223,11 +265,15 @@ TelemetryIntake::Slot TelemetryIntake::slot_for(Sender& sender,
     if (const auto id = series("", "")) slot = {Slot::What::value, *id, 0};
     return slot;
   }
+  if (!reserve(sizeof(Classic))) return slot;
   Classic classic;
   for (std::size_t i = 0; i < classic_series; ++i) {
     const auto id = i <= le_bound_count ? series("_bucket", le_texts()[i])
                                         : series(i == sum_at ? "_sum" : "_count", "");
-    if (!id) return slot;
+    if (!id) {
+      numbers_bytes_ -= sizeof(Classic);
+      return slot;
+    }
     classic[i] = *id;
   }
   slot = {Slot::What::distribution, {}, static_cast<std::uint32_t>(sender.distributions.size())};
@@ -350,6 +396,7 @@ void TelemetryIntake::look(Instant now) {
   const Duration deaf = since > 2 * period ? since : Duration(0);
   looked_ = now;
   const bool say_down = looks_++ % limits::telemetry_whole_every == 0;
+  const bool room_wanted = std::exchange(room_wanted_, false);
   for (auto at = senders_.begin(); at != senders_.end();) {
     Sender& sender = at->second;
     if (!sender.gone) sender.seen += deaf;
@@ -359,20 +406,22 @@ void TelemetryIntake::look(Instant now) {
       continue;
     }
     const std::int64_t t_ms = its_time(sender, now);
-    const bool forget = silent >= limits::telemetry_forget;
-    if (forget)
+    const bool long_gone = silent >= limits::telemetry_forget;
+    if (long_gone)
       add_ends({sender.up}, t_ms);
     else if (say_down || !sender.gone)
       points_.push_back({sender.up, t_ms, 0});
     if (!std::exchange(sender.gone, true)) {
       add_ends(all_of(sender), t_ms);
       add_ends(sender.before, t_ms);
-      sender.before.clear();
+      std::vector<SeriesId>().swap(sender.before);
     }
-    at = forget ? senders_.erase(at) : std::next(at);
+    // Should it come back, its next whole frame tells them again.
+    if (room_wanted) forget_numbers(sender);
+    at = long_gone ? forget(at) : std::next(at);
   }
   store(0);
-  probe_.senders.set(static_cast<double>(senders_.size()));
+  tell_fullness();
 }
 
 // Of a frame that cannot be stored nothing is lost that counts: its values come again.

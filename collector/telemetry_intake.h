@@ -13,7 +13,11 @@
 // is forgotten; who says that a frame is its last is forgotten at once.
 //
 //   invariant: a frame is stored by one append(): it is seen whole or not at all
-//   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each
+//   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each; what
+//   all
+//              numbers stand for has limits::telemetry_numbers_bytes at most, twice that while its
+//              vectors grow. What finds no room is left out; numbers of who is gone make some, and
+//              the next whole frame tells what was left out again
 //   invariant: frames of a sender are taken in the order of their sequence, of an older incarnation
 //              only while the newer one is gone
 //   invariant: series that it knows have samples younger than any retention, so that the store does
@@ -34,6 +38,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/metrics.h"
 #include "bus/telemetry_frame.h"
 #include "collector/incoming.h"
@@ -55,7 +60,9 @@ class TelemetryProbe {
   metrics::Counter& unknown;
   metrics::Counter& bad_labels;
   metrics::Counter& no_room;
+  metrics::Counter& no_numbers;
   metrics::Gauge& senders;
+  metrics::Gauge& numbers_bytes;
 };
 
 // To whom it hands what is no sample. Empty: nobody wants it.
@@ -66,7 +73,10 @@ struct TelemetryListeners {
 
 class TelemetryIntake {
  public:
-  TelemetryIntake(Store& store, metrics::Registry& registry, TelemetryListeners listeners = {});
+  // `numbers_bytes`: a bound that tests lower.
+  TelemetryIntake(
+      Store& store, metrics::Registry& registry, TelemetryListeners listeners = {},
+      std::size_t numbers_bytes = static_cast<std::size_t>(limits::telemetry_numbers_bytes.raw()));
 
   // One frame as it came. What is wrong with it is counted.
   void take(std::string_view untrusted, Instant now);
@@ -103,6 +113,10 @@ class TelemetryIntake {
   [[nodiscard]] bool make_place(Instant now);
   [[nodiscard]] static std::int64_t its_time(const Sender& sender, Instant now);
   [[nodiscard]] bool accept(Sender& sender);
+  void forget_numbers(Sender& sender);
+  Senders::iterator forget(Senders::iterator sender);
+  [[nodiscard]] bool reserve(std::size_t bytes);
+  [[nodiscard]] bool has_slot(Sender& sender, std::uint32_t id);
   void define(Sender& sender, std::optional<std::int64_t> absent_ms);
   void begin_at_zero(const Sender& sender, const Slot& slot, std::int64_t t_ms);
   [[nodiscard]] Slot slot_for(Sender& sender, const bus::TelemetryFrame::Family& family,
@@ -116,12 +130,16 @@ class TelemetryIntake {
   void add_ends(const std::vector<SeriesId>& series, std::int64_t t_ms);
   void end_before(Sender& sender);
   void store(std::size_t frames);
+  void tell_fullness();
   [[nodiscard]] static std::vector<SeriesId> all_of(const Sender& sender);
 
   Store& store_;
   TelemetryProbe probe_;
   TelemetryListeners listeners_;
+  const std::size_t most_numbers_bytes_;
   Senders senders_;
+  std::size_t numbers_bytes_ = 0;  // of all slots and distributions of theirs
+  bool room_wanted_ = false;       // one found none since the last look
   Instant looked_;
   int looks_ = 0;
   // Of the frame in hand:

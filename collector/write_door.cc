@@ -182,7 +182,7 @@ http::Response WriteDoor::write(const std::string& body) {
   if (counts->bad_samples + counts->no_room_samples == 0) return plain(204, "");
   return plain(400,
                fmt::format("stored {} samples; refused {} for their labels, {} because there "
-                           "are as many series as there may be\n",
+                           "is no room for more series\n",
                            reader_.points().size(), counts->bad_samples, counts->no_room_samples));
 }
 
@@ -232,8 +232,8 @@ http::Response WriteDoor::import(const std::string& body, const std::string& typ
   probe_.samples.add(sink.points.size());
   probe_.no_room.add(sink.no_room);
   if (sink.no_room == 0) return plain(204, "");
-  return plain(400, fmt::format("stored {} samples; refused {} because there are as many series as "
-                                "there may be\n",
+  return plain(400, fmt::format("stored {} samples; refused {} because there is no room for more "
+                                "series\n",
                                 sink.points.size(), sink.no_room));
 }
 

@@ -6,6 +6,9 @@
 //   invariant: at most limits::writes wait; one more is told to come later (503)
 //   invariant: what was refused is counted by its reason, and answered 400: sent again it would be
 //              refused again. What could not be stored now is 503 or 507
+//   invariant: bodies that wait are bounded by the server for all its connections
+//              (limits::http_bodies_bytes); what is taken out of its block is there once, for there
+//              is one thread: at most limits::write_request_bytes, and _samples of 24 bytes
 //
 // Threads: the server's; the writing on the door's own.
 // Source: the Prometheus remote write specification 1.0.

@@ -371,7 +371,9 @@ class Connection final : public AnyConnection,
   [[nodiscard]] std::uint64_t body_bound() const {
     const Bytes bound =
         route_->body_bytes == Bytes{} ? limits::http_body_bytes : route_->body_bytes;
-    return static_cast<std::uint64_t>(bound.raw());
+    const auto bytes = static_cast<std::uint64_t>(bound.raw());
+    // What is held must be able to fit, or it would be told for ever to come again.
+    return route_->handler.whole ? std::min<std::uint64_t>(bytes, server_.bodies->most()) : bytes;
   }
   [[nodiscard]] Error too_long() const {
     return {Errc::too_big, fmt::format("a body has at most {} bytes here", body_bound())};
@@ -511,16 +513,31 @@ class Connection final : public AnyConnection,
   awaitable<void> read_whole() {
     if (!parser_->is_done()) co_await say_continue();
     bool more = !parser_->is_done();
+    if (more) exchange_->body.emplace(server_.bodies);
     while (more) {
       more = co_await read_piece();
-      if (received_ > body_bound()) {
-        exchange_->response = closing(problem(too_long(), 413));
-        more = false;
-      } else {
-        body_ += piece_;
-      }
+      if (!more) break;
+      exchange_->response = keep_piece();
+      more = !exchange_->response;
     }
+    // A client that went ends the reading too.
+    if (!exchange_->response && !parser_->is_done()) failed_ = true;
     if (auto refused = body_refusal()) exchange_->response = std::move(*refused);
+    if (!exchange_->response && !failed_) co_return;
+    std::string().swap(body_);
+    exchange_->body.reset();
+  }
+
+  // What was read goes to the body; the response when it may not.
+  std::optional<Response> keep_piece() {
+    if (received_ > body_bound()) return closing(problem(too_long(), 413));
+    if (!exchange_->body->add(piece_.size()))
+      return closing(problem({Errc::busy,
+                              "as many bytes of bodies wait here as may wait: come again later",
+                              {},
+                              milliseconds(1000)}));
+    body_ += piece_;
+    return std::nullopt;
   }
 
   // What is said to a client whose body did not come.

@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "http/guard.h"
+#include "http/held_bodies.h"
 #include "http/probe.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -70,6 +71,7 @@ struct Shared {
   const Duration idle;
   const Duration grace;
   const Duration ping;
+  const std::shared_ptr<HeldBodies> bodies;
   std::optional<Guard> guard;
   std::set<AnyConnection*> connections;
   std::list<AnyConnection*> resting;  // in no request, longest first

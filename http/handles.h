@@ -20,6 +20,7 @@
 
 #include "base/limits.h"
 #include "http/exchange.h"
+#include "http/held_bodies.h"
 #include "http/probe.h"
 
 namespace tallymill::http {
@@ -105,12 +106,14 @@ class Exchange final : public Answer::Pending,
   Exchange(Probe& probe, std::function<void()> ring) : queue(probe), ring_(std::move(ring)) {}
 
   void respond(Response&& said) override {
+    body.reset();  // whoever answers has done with it
     if (is_over()) return;
     response = std::move(said);
     leaving_call_.clear();
     ring();
   }
   std::shared_ptr<Outlet> stream(Response&& head) override {
+    body.reset();
     if (!is_over()) {
       response = std::move(head);
       leaving_call_.clear();
@@ -184,6 +187,7 @@ class Exchange final : public Answer::Pending,
   }
 
   OutletQueue queue;
+  std::optional<HeldBody> body;  // of a request that is read whole
   std::optional<Response> response;
   std::function<void(std::shared_ptr<Socket>)> opened;  // who takes the WebSocket
   bool streaming = false;

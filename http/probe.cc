@@ -14,6 +14,9 @@ Probe::Probe(metrics::Registry* registry)
       streams_(&registry_.gauge("tallymill_http_streams", "Answers that are streams, and open.")),
       outlet_bytes_(&registry_.gauge("tallymill_http_outlet_bytes",
                                      "Bytes that wait for readers of streams and WebSockets.")),
+      body_bytes_(&registry_.gauge("tallymill_http_body_bytes",
+                                   "Bytes of request bodies that are held until they are "
+                                   "answered.")),
       received_bytes_(&registry_.counter("tallymill_http_received_bytes_total",
                                          "Bytes of request bodies and WebSocket messages.")),
       sent_bytes_(&registry_.counter("tallymill_http_sent_bytes_total",

@@ -29,6 +29,7 @@ class Probe {
   metrics::Gauge& sockets() { return *sockets_; }
   metrics::Gauge& streams() { return *streams_; }
   metrics::Gauge& outlet_bytes() { return *outlet_bytes_; }
+  metrics::Gauge& body_bytes() { return *body_bytes_; }
   metrics::Counter& received_bytes() { return *received_bytes_; }
   metrics::Counter& sent_bytes() { return *sent_bytes_; }
   metrics::Counter& outlet_full() { return *outlet_full_; }
@@ -41,6 +42,7 @@ class Probe {
   metrics::Gauge* sockets_;
   metrics::Gauge* streams_;
   metrics::Gauge* outlet_bytes_;
+  metrics::Gauge* body_bytes_;
   metrics::Counter* received_bytes_;
   metrics::Counter* sent_bytes_;
   metrics::Counter* outlet_full_;

@@ -59,7 +59,10 @@ Shared::Shared(Router&& routes, ServerOptions&& said, metrics::Registry* registr
       header_time(or_else(options.header_time, limits::http_header_time)),
       idle(or_else(options.idle, limits::http_idle)),
       grace(or_else(options.transfer_grace, limits::http_transfer_grace)),
-      ping(or_else(options.ping, limits::http_ping)) {
+      ping(or_else(options.ping, limits::http_ping)),
+      bodies(std::make_shared<HeldBodies>(
+          options.bodies_bytes == 0 ? static_cast<std::size_t>(limits::http_bodies_bytes.raw())
+                                    : options.bodies_bytes)) {
   routers.push_back(std::move(routes));
 }
 
@@ -251,6 +254,8 @@ void Server::State::refuse(int socket) {
 void Server::State::sweep() {
   const SteadyTime at = std::chrono::steady_clock::now();
   for (AnyConnection* connection : connections) connection->look(at);
+  // Here, and not with each of them: the last holder of one may be on another thread.
+  probe.body_bytes().set(static_cast<double>(bodies->bytes()));
 }
 
 void Server::State::start_sweeping() {

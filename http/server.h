@@ -12,6 +12,9 @@
 //
 //   invariant: a connection holds at most one request, its body up to the route's bound, and
 //              limits::http_outlet_bytes (or one message) of what it was not able to send yet
+//   invariant: bodies that are read whole have at most limits::http_bodies_bytes together, from
+//              when they are read until they are answered; one that finds no room is told 503. Of
+//              those that are read in pieces a connection holds one piece
 //
 // What handlers hold of it may live longer than it: an Answer, an Outlet, a Socket then goes
 // nowhere. When it ends, their calls are made for the last time, on its thread.
@@ -51,6 +54,7 @@ struct ServerOptions {
   bool access_log = false;      // a line of the log for each request
   // Bounds that tests lower; see limits.h.
   std::size_t connections = 0;
+  std::size_t bodies_bytes = 0;
   Duration header_time{};
   Duration idle{};
   Duration transfer_grace{};

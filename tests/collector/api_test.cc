@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "collector/parameters.h"
 #include "tests/collector/promql/memory_source.h"
 #include "tests/http/raw_client.h"
 
@@ -110,6 +111,32 @@ TEST_F(ApiTest, AFormIsAskedAsAQueryIs) {
   EXPECT_EQ(said.body["data"]["result"].size(), 2U);
   EXPECT_EQ(post("/api/v1/series", "match[]=up").body["data"].size(), 2U);
   EXPECT_EQ(post("/api/v1/query", "query=%zz").status, 400);
+}
+
+TEST_F(ApiTest, OnlyWhatIsPostedIsAForm) {
+  http::Request request;
+  request.query.emplace_back("query", "1");
+  request.body = "query=up";
+  request.method = http::Method::post;
+  EXPECT_EQ(Parameters::of(request)->get("query"), "up");
+  for (const auto method : {http::Method::get, http::Method::head}) {
+    request.method = method;
+    for (const char* body : {"query=up", "query=%zz", ""}) {
+      request.body = body;
+      const auto said = Parameters::of(request);
+      ASSERT_TRUE(said.has_value());
+      EXPECT_EQ(said->all("query"), std::vector<std::string_view>{"1"});
+    }
+  }
+  // It does not come that far: the door refuses it, whatever it is called.
+  RawClient client(server_->port());
+  ASSERT_TRUE(client.connect());
+  EXPECT_EQ(client
+                .ask("GET /api/v1/query?query=1",
+                     "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n",
+                     "query=up")
+                .status,
+            400);
 }
 
 TEST_F(ApiTest, ErrorsHaveTheTypesAndStatusesOfPrometheus) {

@@ -11,6 +11,16 @@ namespace {
 
 class StoreLimitsTest : public StoreTest {
  protected:
+  // A series whose labels have so many bytes. REQUIRES: at least 200.
+  static Labels of_bytes(const std::string& name, std::size_t bytes) {
+    const auto made = [&](std::size_t padding) {
+      return Labels::of({{"__name__", name}, {"pad", std::string(padding, 'x')}});
+    };
+    constexpr std::size_t some = 150;
+    const Labels fit = made(bytes - made(some).packed().size() + some);
+    EXPECT_EQ(fit.packed().size(), bytes);
+    return fit;
+  }
   static Status append(Store& store, SeriesId id, std::int64_t t_ms) {
     const Point point[] = {{id, t_ms, 0.1}};
     return store.append(point);
@@ -31,6 +41,50 @@ TEST_F(StoreLimitsTest, RefusedSeriesAreCountedByMetricAndThoseOfTooManyMetricsT
   EXPECT_EQ(refused.at("n0"), 2U);
   EXPECT_EQ(refused.at(""), 2U) << "of the last two metrics";
   EXPECT_TRUE(append(*store, made, 1).has_value());
+}
+
+TEST_F(StoreLimitsTest, LabelsOfAllHaveSoManyBytesAndOneMoreIsRefusedAndThoseThereGoOn) {
+  options_.series = 4;
+  constexpr std::size_t half = 2 * limits::labels_bytes_per_series;
+  auto store = open();
+  const auto first = *store->series(of_bytes("first", half));
+  const auto above = store->series(of_bytes("above", half + 1));
+  ASSERT_FALSE(above.has_value());
+  EXPECT_EQ(above.error().code, Errc::too_big);
+  EXPECT_NE(above.error().message.find("bytes of labels"), std::string::npos);
+  const auto second = store->series(of_bytes("second", half));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(store->stats().labels_bytes, 2 * half);
+  EXPECT_EQ(store->series(labels(0)).error().code, Errc::too_big);
+  EXPECT_EQ(store->stats().refused_series,
+            (std::map<std::string, std::uint64_t>{{"above", 1}, {"m", 1}}));
+  EXPECT_EQ(*store->series(of_bytes("first", half)), first);
+  EXPECT_TRUE(append(*store, first, 1).has_value());
+  EXPECT_TRUE(append(*store, *second, 1).has_value());
+}
+
+TEST_F(StoreLimitsTest, AStoreWithMoreLabelsThanItMayHaveStartsAndMakesRoomByForgetting) {
+  options_.series = 4;
+  options_.retention = std::chrono::hours(24);
+  constexpr std::size_t half = 2 * limits::labels_bytes_per_series;
+  auto store = open();
+  const auto first = *store->series(of_bytes("first", half));
+  const auto second = *store->series(of_bytes("second", half));
+  ASSERT_TRUE(append(*store, first, 1).has_value());
+  store.reset();
+  options_.series = 3;
+  store = open();
+  EXPECT_EQ(store->stats().labels_bytes, 2 * half);
+  EXPECT_EQ(store->series(labels(0)).error().code, Errc::too_big);
+  EXPECT_EQ(*store->series(of_bytes("second", half)), second);
+  EXPECT_TRUE(append(*store, first, 2).has_value());
+  EXPECT_EQ(model_of(*store).at(first.raw()).size(), 2U);
+  // Nobody has a sample of the second.
+  ASSERT_TRUE(store->seal().has_value());
+  store->expire();
+  store->expire();
+  EXPECT_EQ(store->stats().labels_bytes, half);
+  EXPECT_TRUE(store->series(labels(0)).has_value());
 }
 
 TEST_F(StoreLimitsTest, IdsAreGivenUpToTheirLimitAndNoneAgain) {

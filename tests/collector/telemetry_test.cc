@@ -365,6 +365,134 @@ TEST_F(TelemetryIntakeTest, LabelsThatAreNoneAreRefusedAndTheOthersGoOn) {
   EXPECT_EQ(own("series_refused_total", "labels"), 1);
 }
 
+// ---- what numbers stand for, of all senders ----
+
+class TelemetryNumbersTest : public TelemetryIntakeTest {
+ protected:
+  // An intake with this bound, and what it says of itself.
+  struct Bounded {
+    Bounded(Store& store, std::size_t bytes) : intake(store, registry, {}, bytes) {}
+    [[nodiscard]] double said(const std::string& name, const std::string& why = "") const {
+      for (const auto& family : registry.snapshot().families)
+        for (const auto& sample : family.samples)
+          if (family.name == "tallymill_collector_telemetry_" + name &&
+              (why.empty() || sample.labels[0].second == why))
+            return sample.value;
+      return -1;
+    }
+    [[nodiscard]] std::size_t held() const {
+      return static_cast<std::size_t>(said("numbers_bytes"));
+    }
+    [[nodiscard]] std::size_t refused() const {
+      return static_cast<std::size_t>(said("series_refused_total", "numbers"));
+    }
+    metrics::Registry registry;
+    TelemetryIntake intake;
+  };
+  // A process with one counter and one histogram.
+  struct Both : Source {
+    explicit Both(std::string instance) : Source(std::move(instance)) {
+      count.add();
+      registry.histogram("tallymill_length_seconds", "Lasts.").record(1ms);
+    }
+  };
+  // One histogram under so many numbers, which no process says.
+  static std::string forged(std::uint32_t numbers, std::int64_t incarnation = 1) {
+    bus::TelemetryFrame frame;
+    frame.job = "forged";
+    frame.instance = "f";
+    frame.incarnation = incarnation;
+    frame.sequence = 1;
+    frame.t_ms = 1'000;
+    frame.families.push_back({.name = "tallymill_length_seconds",
+                              .help = "",
+                              .type = metrics::Type::histogram,
+                              .unit = metrics::Unit::seconds,
+                              .series = numbers});
+    for (std::uint32_t id = 0; id < numbers; ++id) frame.series.push_back({id, 0});
+    bus::Buffer out;
+    bus::encode(frame, out);
+    return std::string(out.view());
+  }
+  std::size_t bytes_of_one() {
+    Bounded free(*store_, 1 << 20);
+    free.intake.take(Both("c-0").frame(1'000, true), now_);
+    EXPECT_GT(free.held(), 0U);
+    return free.held();
+  }
+};
+
+TEST_F(TelemetryNumbersTest, TakeSoManyBytesTogetherAndWhatIsAboveIsRefusedAndTheOthersGoOn) {
+  const std::size_t one = bytes_of_one();
+  for (const std::size_t missing : {0U, 1U}) {
+    Bounded bounded(*store_, 2 * one - missing);
+    Both first("c-1");
+    Both second("c-2");
+    bounded.intake.take(first.frame(1'000, true), now_);
+    bounded.intake.take(second.frame(1'000, true), now_);
+    EXPECT_EQ(bounded.refused(), missing);
+    EXPECT_LE(bounded.held(), 2 * one - missing);
+    Both third("c-3");
+    bounded.intake.take(third.frame(1'000, true), now_);
+    EXPECT_GT(bounded.refused(), missing);
+    EXPECT_LE(bounded.held(), 2 * one - missing);
+    first.count.add();
+    bounded.intake.take(first.frame(2'000), now_);
+    EXPECT_EQ(at(count_)->value, 2);
+    EXPECT_EQ(at(count_)->t_ms, 2'000);
+    EXPECT_EQ(at(R"(up{instance="c-3", job="compute"})")->value, 1);
+  }
+}
+
+TEST_F(TelemetryNumbersTest, OfWhoNamesOneSeriesAgainAndAgainAreBoundedAndMakeRoomWhenItIsGone) {
+  const std::size_t one = bytes_of_one();
+  Bounded bounded(*store_, 100 * one);
+  Both before("c-1");
+  bounded.intake.take(before.frame(1'000, true), now_);
+  bounded.intake.take(forged(limits::telemetry_series), now_);
+  EXPECT_GT(bounded.refused(), 0U);
+  EXPECT_LE(bounded.held(), 100 * one);
+  EXPECT_GT(bounded.held(), 99 * one);
+  // What its earlier process held is free, not only unused.
+  bounded.intake.take(forged(1, 2), now_);
+  EXPECT_LT(bounded.held(), 3 * one);
+  bounded.intake.take(forged(limits::telemetry_series, 3), now_);
+  EXPECT_GT(bounded.held(), 99 * one);
+
+  Both late("c-9");
+  const std::string late_count = R"(tallymill_count_total{instance="c-9", job="compute"})";
+  bounded.intake.take(late.frame(1'000, true), now_);
+  for (int i = 1; i <= limits::telemetry_missing + 1; ++i) {
+    now_ += period;
+    bounded.intake.look(now_);
+    bounded.intake.take(before.frame(1'000 + 1'000 * i), now_);
+    bounded.intake.take(late.frame(1'000 + 1'000 * i, true), now_);
+  }
+  EXPECT_EQ(bounded.held(), 2 * one);
+  late.count.add();
+  bounded.intake.take(late.frame(9'000), now_);
+  EXPECT_EQ(at(late_count)->value, 2);
+  EXPECT_EQ(at(R"(up{instance="f", job="forged"})")->value, 0);
+}
+
+TEST_F(TelemetryNumbersTest, OfWhoEndsOrIsForgottenAreNotHeld) {
+  Bounded bounded(*store_, 1 << 20);
+  Both ends("c-1");
+  bounded.intake.take(ends.frame(1'000, true, true), now_);
+  EXPECT_EQ(bounded.held(), 0U);
+  bounded.intake.take(Both("c-2").frame(1'000, true), now_);
+  EXPECT_GT(bounded.held(), 0U);
+  now_ += period;
+  bounded.intake.look(now_);
+  // A second at a time, or the collector would take itself for the one that was stopped.
+  for (auto passed = 0ms; passed < limits::telemetry_forget; passed += period) {
+    now_ += period;
+    bounded.intake.look(now_);
+  }
+  EXPECT_EQ(bounded.intake.senders(), 0U);
+  EXPECT_EQ(bounded.held(), 0U);
+}
+
 // ---- as it is: threads and sockets ----
 
 // Between senders and a collector: a frame in so many vanishes.
