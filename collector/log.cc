@@ -46,9 +46,8 @@ Result<std::vector<std::uint64_t>> segments_in(const fs::path& folder) {
 
 Result<std::unique_ptr<Log>> Log::open(fs::path folder, const Sealed& sealed,
                                        const Listener& listener) {
-  std::error_code cause;
-  fs::create_directories(folder, cause);
-  if (cause) return fail(Errc::disk, "make folder " + folder.string() + ": " + cause.message());
+  if (auto made = store::make_folder(folder); !made)
+    return std::unexpected(std::move(made).error());
   std::unique_ptr<Log> log(new Log(std::move(folder)));
   if (auto done = log->replay(sealed, listener); !done)
     return std::unexpected(std::move(done).error());

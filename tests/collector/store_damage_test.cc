@@ -2,7 +2,7 @@
 // cut left of what was not synced: the store opens, says no sample that nobody wrote, has all that
 // was promised, and counts what it lost. A full disk refuses and nothing else. Method: copies of a
 // folder with one bit flipped, seeded; files cut while they are open; a file-size limit; sectors
-// behind the last sync drawn by chance.
+// behind the last sync, and names that no sync of their folder covers, drawn by chance.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/collector/store_fixture.h"
+#include "tests/fakes/synced_names.h"
 
 namespace tallymill::collector {
 namespace {
@@ -194,6 +195,7 @@ TEST_F(StoreDamageTest, AfterAPowerCutAllThatWasSyncedIsThereAndNothingFalse) {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 30; ++round) {
     fs::remove_all(folder_);
+    const fakes::SyncedNames names(root_);
     auto store = open();
     Model written;
     Model durable;
@@ -211,6 +213,8 @@ TEST_F(StoreDamageTest, AfterAPowerCutAllThatWasSyncedIsThereAndNothingFalse) {
       }
     }
     const fs::path copy = killed();
+    names.cut(folder_, copy, random);
+    fs::create_directories(copy / "log");
     // Of what stands behind the last sync each sector is there, or zeros are, or the file ends.
     for (const fs::path& file : files_of(copy / "log")) {
       const auto at = synced.find(folder_ / fs::relative(file, copy));
