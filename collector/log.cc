@@ -224,9 +224,9 @@ Status Log::replay(const Sealed& sealed, const Listener& listener) {
 Status Log::replay_series(const Listener& listener) {
   const fs::path home = folder_ / "series";
   ::unlink((folder_ / "series.new").c_str());
-  const auto bytes = DiskFile::whole(home);
-  if (!bytes && bytes.error().code != Errc::not_found) return std::unexpected(bytes.error());
-  const Scanned found = scan_records(bytes ? *bytes : std::string(), [&](std::string_view payload) {
+  const auto file = DiskFile::open(home);
+  if (!file && file.error().code != Errc::not_found) return std::unexpected(file.error());
+  const auto each = [&](std::string_view payload) {
     const auto list = unpack_series(payload);
     const std::uint64_t first = list ? list->first.raw() : 0;
     const std::uint64_t end = list ? first + list->series.size() + list->dead : 0;
@@ -238,7 +238,8 @@ Status Log::replay_series(const Listener& listener) {
     series_ = list->first.raw();
     for (const Definition& one : list->series) listener.series(SeriesId(series_++), one);
     series_ = static_cast<std::uint32_t>(end);
-  });
+  };
+  const Scanned found = file ? scan_records(*file, each) : Scanned();
   replayed_.damaged += found.damaged;
   replayed_.torn_bytes += found.torn_bytes;
   auto opened = RecordFile::open(home, found);
@@ -249,10 +250,10 @@ Status Log::replay_series(const Listener& listener) {
 
 Status Log::replay_segment(std::uint64_t number, const Listener& listener) {
   const fs::path home = path_of(number);
-  const auto bytes = DiskFile::whole(home);
-  if (!bytes) return std::unexpected(bytes.error());
+  const auto file = DiskFile::open(home);
+  if (!file) return std::unexpected(file.error());
   std::vector<Point> points;
-  const Scanned found = scan_records(*bytes, [&](std::string_view payload) {
+  const Scanned found = scan_records(*file, [&](std::string_view payload) {
     std::uint32_t most = 0;
     if (unpack_points(payload, points))
       for (const Point& point : points) most = std::max(most, point.series.raw());

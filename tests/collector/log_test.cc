@@ -328,6 +328,40 @@ TEST(Records, OneOfTheLargestSizeIsReadBackAndALargerOneIsNone) {
   EXPECT_GT(above.torn_bytes, largest.size());
 }
 
+// More of them than are in memory at a time, of every length, some of them damaged.
+TEST_F(LogTest, AFileIsScannedInPiecesAsIfItWereInMemory) {
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  fs::create_directories(folder_);
+  const fs::path path = folder_ / "records";
+  {
+    auto file = RecordFile::create(path);
+    ASSERT_TRUE(file.has_value());
+    for (int i = 0; i < 60; ++i) {
+      std::string payload(
+          random() % 3 == 0 ? limits::log_record_bytes - random() % 20 : random() % 100'000,
+          static_cast<char>(random()));
+      (*file)->add(payload);
+      ASSERT_TRUE((*file)->flush().has_value());
+    }
+  }
+  std::string bytes = read_file(path);
+  for (int i = 0; i < 8; ++i) bytes[random() % bytes.size()] ^= 4;
+  bytes += bytes.substr(8, 3);  // a mark that is torn
+  write_file(path, bytes);
+  std::vector<std::string> in_memory;
+  std::vector<std::string> on_disk;
+  const Scanned one =
+      scan_records(bytes, [&](std::string_view payload) { in_memory.emplace_back(payload); });
+  const Scanned other = scan_records(
+      *DiskFile::open(path), [&](std::string_view payload) { on_disk.emplace_back(payload); });
+  EXPECT_GT(one.records, 40U);
+  EXPECT_TRUE(in_memory == on_disk);
+  EXPECT_EQ(std::tie(one.records, one.damaged, one.torn_bytes, one.size, one.mark),
+            std::tie(other.records, other.damaged, other.torn_bytes, other.size, other.mark));
+}
+
 TEST_F(LogTest, WhatDoesNotFitOnTheDiskIsRefusedAndWhatWasThereStays) {
   ::signal(SIGXFSZ, SIG_IGN);
   Heard none;

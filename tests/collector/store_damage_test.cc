@@ -105,6 +105,39 @@ TEST_F(StoreDamageTest, AFlippedBitAnywhereIsCountedAndNothingFalseIsSaid) {
   }
 }
 
+// Holes that no memory has room for, and that nobody waits for to be read.
+TEST_F(StoreDamageTest, AFileThatSaysItIsHugeIsReadForWhatIsInItAndCut) {
+  constexpr std::uintmax_t huge = std::uintmax_t{1} << 40;
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  Model written;
+  {
+    auto store = open();
+    write(*store, random, written);
+    ASSERT_TRUE(store->seal().has_value());
+    write(*store, random, written);
+  }
+  // One of which all is a hole, and one with a byte at its end.
+  for (const char* name : {"0000000008.log", "0000000009.log"})
+    write_file(folder_ / "log" / name, "");
+  for (const fs::path& file : files_of(folder_))
+    if (file.extension() != ".part") fs::resize_file(file, huge);
+  fs::resize_file(folder_ / "log" / "0000000008.log", huge);
+  fs::resize_file(folder_ / "log" / "0000000009.log", huge - 1);
+  std::ofstream(folder_ / "log" / "0000000009.log", std::ios::binary | std::ios::app) << "x";
+  {
+    const auto store = open();
+    EXPECT_EQ(model_of(*store), written);
+    EXPECT_GT(store->stats().replayed.torn_bytes, 4 * (huge - (1 << 20)));
+  }
+  for (const fs::path& file : files_of(folder_ / "log"))
+    EXPECT_LT(fs::file_size(file), huge) << file;
+  // And a part: what is no footer is put aside.
+  fs::resize_file(only_file(folder_ / "parts", ".part"), huge);
+  EXPECT_EQ(open()->stats().damaged_parts, 1U);
+}
+
 TEST_F(StoreDamageTest, FilesThatAreCutWhileTheyAreReadCostWhatIsGone) {
   auto store = open();
   const auto ids = make_series(*store, 40);
