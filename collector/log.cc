@@ -63,7 +63,7 @@ Log::~Log() {
   }
   changed_.notify_all();
   syncs_.join();
-  (void)sync();
+  (void)sync_now();
 }
 
 Status Log::append(SeriesId first, std::span<const Definition> fresh,
@@ -147,23 +147,36 @@ Status Log::rewrite_list(const Listed& alive, std::uint32_t next) {
   return placed;
 }
 
-Result<std::uint64_t> Log::rotate() {
+Status Log::prepare() {
   if (list_failed()) return fail(Errc::corrupt, "log: a sync of the list of series failed");
-  auto next = RecordFile::create(path_of(number_ + 1));
-  if (!next) return std::unexpected(std::move(next).error());
-  if (auto synced = list_->sync(); !synced) {
-    const std::lock_guard guard(mutex_);
-    failed_ = list_failed_ = true;
-    return std::unexpected(std::move(synced).error());
-  }
+  auto made = RecordFile::create(path_of(number_ + 1));
+  if (!made) return std::unexpected(std::move(made).error());
+  next_ = *std::move(made);
+  return {};
+}
+
+std::uint64_t Log::rotate() {
+  TM_CHECK(next_ != nullptr);
   const std::uint64_t old = number_++;
   ended_.push_back({old, segment_ ? segment_->size() : 0});
   const std::lock_guard guard(mutex_);
-  // What was acknowledged of it and is not synced yet is synced here, unless that is what failed.
-  if (unsynced_ && !failed_ && segment_) (void)segment_->sync();
-  segment_ = *std::move(next);
-  failed_ = false;
+  // What was acknowledged of it and is not synced yet will be, unless that is what failed.
+  if (unsynced_ && !failed_) ended_unsynced_ = segment_;
+  segment_ = std::exchange(next_, nullptr);
+  failed_ = list_failed_;
   return old;
+}
+
+Status Log::settle() {
+  {
+    // Also when nothing was appended: what was replayed may not be on the disk.
+    const std::lock_guard guard(mutex_);
+    unsynced_ = true;
+  }
+  // What failed of the segments is said by failed(): whoever calls has it in memory.
+  (void)sync_now();
+  if (list_failed()) return fail(Errc::corrupt, "log: a sync of the list of series failed");
+  return {};
 }
 
 void Log::drop(std::uint64_t up_to) {
@@ -190,8 +203,9 @@ bool Log::list_failed() const {
 }
 
 Status Log::sync() {
-  std::unique_lock lock(mutex_);
-  return unsynced_ ? sync_now(lock) : Status();
+  const Status synced = sync_now();
+  if (synced && failed()) return fail(Errc::corrupt, "log: an earlier sync failed");
+  return synced;
 }
 
 // ---- replay ----
@@ -294,18 +308,25 @@ void Log::run() {
     changed_.wait_until(lock, last + limits::log_sync_period, [&] { return stopping_; });
     if (stopping_) return;
     last = std::chrono::steady_clock::now();
-    (void)sync_now(lock);
+    lock.unlock();
+    (void)sync_now();
+    lock.lock();
   }
 }
 
-Status Log::sync_now(std::unique_lock<std::mutex>& lock) {
+Status Log::sync_now() {
+  const std::lock_guard syncing(sync_mutex_);
+  std::unique_lock lock(mutex_);
+  if (!unsynced_ && !ended_unsynced_) return {};
   unsynced_ = false;
   const std::shared_ptr<RecordFile> list = list_;
+  const std::shared_ptr<RecordFile> ended = std::exchange(ended_unsynced_, nullptr);
   const std::shared_ptr<RecordFile> segment = segment_;
   lock.unlock();
   // The list first: no point may be on disk before its series.
   auto synced = list->sync();
   const bool listed = synced.has_value();
+  if (synced && ended) synced = ended->sync();
   if (synced && segment) synced = segment->sync();
   lock.lock();
   // One that was written anew meanwhile is another file.

@@ -213,10 +213,7 @@ Status Store::append(std::span<const Point> points) {
   return {};
 }
 
-Status Store::sync() {
-  const std::lock_guard writer(writer_mutex_);
-  return log_->sync();
-}
+Status Store::sync() { return log_->sync(); }
 
 // ---- reading ----
 
