@@ -146,6 +146,10 @@ bool has_room(const std::string& text) {
 
 Result<std::string> bounded(std::string text) {
   if (has_room(text)) return text;
+  return too_long();
+}
+
+std::unexpected<Error> too_long() {
   return fail(Errc::too_big, fmt::format("the answer would have more than {} MiB: ask for fewer "
                                          "series, a shorter time or a longer step",
                                          limits::answer_bytes.raw() >> 20));

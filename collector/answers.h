@@ -29,9 +29,11 @@ enum class Fault : std::uint8_t { request, execution };
 [[nodiscard]] http::Response answered(Result<std::string> data,
                                       std::span<const std::string> warnings = {});
 
-// Whether more may follow; and the text, when no more than that was asked for, else too_big.
+// Whether more may follow; and the text, when no more than that was asked for, else too_big,
+// which too_long() says.
 [[nodiscard]] bool has_room(const std::string& text);
 [[nodiscard]] Result<std::string> bounded(std::string text);
+[[nodiscard]] std::unexpected<Error> too_long();
 
 // The data of a query's answer. `moment`: an instant query. too_big: as bounded().
 [[nodiscard]] Result<std::string> data_of(const promql::Value& value, const promql::Grid& grid,

@@ -9,17 +9,28 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "collector/answers.h"
 #include "collector/promql/print.h"
 
 namespace tallymill::collector {
 namespace {
 
+constexpr std::string_view last_columns = "timestamp,value\r\n";
+
 class Table {
  public:
-  explicit Table(std::set<std::string_view> names) : names_(std::move(names)) {
-    for (const std::string_view name : names_) text_.append(name).append(1, ',');
-    text_ += "timestamp,value\r\n";
+  // A column for each label that any of them has. too_big: its header alone would be.
+  template <class All>
+  [[nodiscard]] static Result<Table> of(const All& all) {
+    std::set<std::string_view> names;
+    std::size_t size = last_columns.size();
+    for (const auto& one : all)
+      for (const Label& label : one.labels) {
+        if (names.insert(label.name).second) size += label.name.size() + 1;
+        if (size > static_cast<std::size_t>(limits::answer_bytes.raw())) return too_long();
+      }
+    return Table(std::move(names));
   }
   // The samples that follow are of this series.
   void series(const Labels& labels) {
@@ -39,18 +50,15 @@ class Table {
   Result<std::string> take() { return bounded(std::move(text_)); }
 
  private:
+  explicit Table(std::set<std::string_view> names) : names_(std::move(names)) {
+    for (const std::string_view name : names_) text_.append(name).append(1, ',');
+    text_ += last_columns;
+  }
+
   std::set<std::string_view> names_;
   std::string front_;
   std::string text_;
 };
-
-template <class All>
-std::set<std::string_view> names_of(const All& all) {
-  std::set<std::string_view> names;
-  for (const auto& one : all)
-    for (const Label& label : one.labels) names.insert(label.name);
-  return names;
-}
 
 }  // namespace
 
@@ -87,34 +95,36 @@ void append_rfc3339(std::string& to, std::int64_t t_ms) {
 
 Result<std::string> csv_of(const promql::Value& value, const promql::Grid& grid) {
   using promql::Type;
-  Table table(names_of(value.rows));
+  auto table = Table::of(value.rows);
+  if (!table) return std::unexpected(std::move(table).error());
   if (value.type == Type::string) {
     std::string cell;
     append_csv_cell(cell, value.text);
-    if (!table.sample(grid.start_ms, cell)) return table.take();
+    if (!table->sample(grid.start_ms, cell)) return table->take();
   } else if (value.type == Type::scalar) {
     for (std::size_t i = 0; i < grid.count; ++i)
-      if (!table.sample(grid.at(i), promql::number_text(value.scalars[i]))) return table.take();
+      if (!table->sample(grid.at(i), promql::number_text(value.scalars[i]))) return table->take();
   }
   for (const promql::Row& row : value.rows) {
-    table.series(row.labels);
+    table->series(row.labels);
     for (std::size_t i = 0; i < grid.count; ++i) {
       if (promql::is_absent(row.values[i])) continue;
-      if (!table.sample(grid.at(i), promql::number_text(row.values[i]))) return table.take();
+      if (!table->sample(grid.at(i), promql::number_text(row.values[i]))) return table->take();
     }
   }
-  return table.take();
+  return table->take();
 }
 
 Result<std::string> csv_of(std::span<const promql::RawSeries> raw) {
-  Table table(names_of(raw));
+  auto table = Table::of(raw);
+  if (!table) return std::unexpected(std::move(table).error());
   for (const promql::RawSeries& one : raw) {
-    table.series(one.labels);
+    table->series(one.labels);
     for (std::size_t i = 0; i < one.samples.size(); ++i)
-      if (!table.sample(one.samples.t_ms[i], promql::number_text(one.samples.value[i])))
-        return table.take();
+      if (!table->sample(one.samples.t_ms[i], promql::number_text(one.samples.value[i])))
+        return table->take();
   }
-  return table.take();
+  return table->take();
 }
 
 }  // namespace tallymill::collector

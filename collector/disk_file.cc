@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -73,14 +74,21 @@ std::optional<std::string_view> DiskFile::read(Stream stream, std::uint64_t at,
   return std::string_view(buffer.bytes.get() + skipped, size);
 }
 
-Result<std::string> DiskFile::whole(const std::filesystem::path& path) {
-  auto file = open(path);
-  if (!file) return std::unexpected(std::move(file).error());
-  std::string bytes(file->size_, '\0');
-  for (std::size_t at = 0; at < bytes.size(); at += limits::disk_read_bytes)
-    (void)read_at(file->file_.fd(), at, bytes.data() + at,
-                  std::min(limits::disk_read_bytes, bytes.size() - at));
-  return bytes;
+void DiskFile::copy(std::uint64_t at, std::span<char> into) const {
+  while (!into.empty()) {
+    // A piece that fails costs itself alone.
+    const auto piece = into.first(std::min(limits::disk_read_bytes, into.size()));
+    const std::size_t came = read_at(file_.fd(), at, piece.data(), piece.size());
+    std::ranges::fill(piece.subspan(came), '\0');
+    at += piece.size();
+    into = into.subspan(piece.size());
+  }
+}
+
+std::uint64_t DiskFile::data_from(std::uint64_t at) const {
+  const off_t found = ::lseek(file_.fd(), static_cast<off_t>(at), SEEK_DATA);
+  if (found >= 0) return static_cast<std::uint64_t>(found);
+  return errno == ENXIO ? size_ : at;  // a file system may know no holes
 }
 
 }  // namespace tallymill::collector

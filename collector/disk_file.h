@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string>
+#include <span>
 #include <string_view>
 
 #include "base/result.h"
@@ -34,8 +34,11 @@ class DiskFile {
                                                      std::size_t size) const;
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
-  // All of it, with zeros for what the disk does not give: checksums find them.
-  [[nodiscard]] static Result<std::string> whole(const std::filesystem::path& path);
+  // Fills `into` with the bytes from `at` on, and with zeros for what the disk does not give:
+  // checksums find them.
+  void copy(std::uint64_t at, std::span<char> into) const;
+  // The first byte from `at` on that is in no hole; size() when there is none.
+  [[nodiscard]] std::uint64_t data_from(std::uint64_t at) const;
 
  private:
   DiskFile(store::File file, std::uint64_t size, std::uint64_t serial)

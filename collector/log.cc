@@ -46,9 +46,8 @@ Result<std::vector<std::uint64_t>> segments_in(const fs::path& folder) {
 
 Result<std::unique_ptr<Log>> Log::open(fs::path folder, const Sealed& sealed,
                                        const Listener& listener) {
-  std::error_code cause;
-  fs::create_directories(folder, cause);
-  if (cause) return fail(Errc::disk, "make folder " + folder.string() + ": " + cause.message());
+  if (auto made = store::make_folder(folder); !made)
+    return std::unexpected(std::move(made).error());
   std::unique_ptr<Log> log(new Log(std::move(folder)));
   if (auto done = log->replay(sealed, listener); !done)
     return std::unexpected(std::move(done).error());
@@ -64,7 +63,7 @@ Log::~Log() {
   }
   changed_.notify_all();
   syncs_.join();
-  (void)sync();
+  (void)sync_now();
 }
 
 Status Log::append(SeriesId first, std::span<const Definition> fresh,
@@ -148,23 +147,36 @@ Status Log::rewrite_list(const Listed& alive, std::uint32_t next) {
   return placed;
 }
 
-Result<std::uint64_t> Log::rotate() {
+Status Log::prepare() {
   if (list_failed()) return fail(Errc::corrupt, "log: a sync of the list of series failed");
-  auto next = RecordFile::create(path_of(number_ + 1));
-  if (!next) return std::unexpected(std::move(next).error());
-  if (auto synced = list_->sync(); !synced) {
-    const std::lock_guard guard(mutex_);
-    failed_ = list_failed_ = true;
-    return std::unexpected(std::move(synced).error());
-  }
+  auto made = RecordFile::create(path_of(number_ + 1));
+  if (!made) return std::unexpected(std::move(made).error());
+  next_ = *std::move(made);
+  return {};
+}
+
+std::uint64_t Log::rotate() {
+  TM_CHECK(next_ != nullptr);
   const std::uint64_t old = number_++;
   ended_.push_back({old, segment_ ? segment_->size() : 0});
   const std::lock_guard guard(mutex_);
-  // What was acknowledged of it and is not synced yet is synced here, unless that is what failed.
-  if (unsynced_ && !failed_ && segment_) (void)segment_->sync();
-  segment_ = *std::move(next);
-  failed_ = false;
+  // What was acknowledged of it and is not synced yet will be, unless that is what failed.
+  if (unsynced_ && !failed_) ended_unsynced_ = segment_;
+  segment_ = std::exchange(next_, nullptr);
+  failed_ = list_failed_;
   return old;
+}
+
+Status Log::settle() {
+  {
+    // Also when nothing was appended: what was replayed may not be on the disk.
+    const std::lock_guard guard(mutex_);
+    unsynced_ = true;
+  }
+  // What failed of the segments is said by failed(): whoever calls has it in memory.
+  (void)sync_now();
+  if (list_failed()) return fail(Errc::corrupt, "log: a sync of the list of series failed");
+  return {};
 }
 
 void Log::drop(std::uint64_t up_to) {
@@ -191,8 +203,9 @@ bool Log::list_failed() const {
 }
 
 Status Log::sync() {
-  std::unique_lock lock(mutex_);
-  return unsynced_ ? sync_now(lock) : Status();
+  const Status synced = sync_now();
+  if (synced && failed()) return fail(Errc::corrupt, "log: an earlier sync failed");
+  return synced;
 }
 
 // ---- replay ----
@@ -225,9 +238,9 @@ Status Log::replay(const Sealed& sealed, const Listener& listener) {
 Status Log::replay_series(const Listener& listener) {
   const fs::path home = folder_ / "series";
   ::unlink((folder_ / "series.new").c_str());
-  const auto bytes = DiskFile::whole(home);
-  if (!bytes && bytes.error().code != Errc::not_found) return std::unexpected(bytes.error());
-  const Scanned found = scan_records(bytes ? *bytes : std::string(), [&](std::string_view payload) {
+  const auto file = DiskFile::open(home);
+  if (!file && file.error().code != Errc::not_found) return std::unexpected(file.error());
+  const auto each = [&](std::string_view payload) {
     const auto list = unpack_series(payload);
     const std::uint64_t first = list ? list->first.raw() : 0;
     const std::uint64_t end = list ? first + list->series.size() + list->dead : 0;
@@ -239,7 +252,8 @@ Status Log::replay_series(const Listener& listener) {
     series_ = list->first.raw();
     for (const Definition& one : list->series) listener.series(SeriesId(series_++), one);
     series_ = static_cast<std::uint32_t>(end);
-  });
+  };
+  const Scanned found = file ? scan_records(*file, each) : Scanned();
   replayed_.damaged += found.damaged;
   replayed_.torn_bytes += found.torn_bytes;
   auto opened = RecordFile::open(home, found);
@@ -250,10 +264,10 @@ Status Log::replay_series(const Listener& listener) {
 
 Status Log::replay_segment(std::uint64_t number, const Listener& listener) {
   const fs::path home = path_of(number);
-  const auto bytes = DiskFile::whole(home);
-  if (!bytes) return std::unexpected(bytes.error());
+  const auto file = DiskFile::open(home);
+  if (!file) return std::unexpected(file.error());
   std::vector<Point> points;
-  const Scanned found = scan_records(*bytes, [&](std::string_view payload) {
+  const Scanned found = scan_records(*file, [&](std::string_view payload) {
     std::uint32_t most = 0;
     if (unpack_points(payload, points))
       for (const Point& point : points) most = std::max(most, point.series.raw());
@@ -294,18 +308,25 @@ void Log::run() {
     changed_.wait_until(lock, last + limits::log_sync_period, [&] { return stopping_; });
     if (stopping_) return;
     last = std::chrono::steady_clock::now();
-    (void)sync_now(lock);
+    lock.unlock();
+    (void)sync_now();
+    lock.lock();
   }
 }
 
-Status Log::sync_now(std::unique_lock<std::mutex>& lock) {
+Status Log::sync_now() {
+  const std::lock_guard syncing(sync_mutex_);
+  std::unique_lock lock(mutex_);
+  if (!unsynced_ && !ended_unsynced_) return {};
   unsynced_ = false;
   const std::shared_ptr<RecordFile> list = list_;
+  const std::shared_ptr<RecordFile> ended = std::exchange(ended_unsynced_, nullptr);
   const std::shared_ptr<RecordFile> segment = segment_;
   lock.unlock();
   // The list first: no point may be on disk before its series.
   auto synced = list->sync();
   const bool listed = synced.has_value();
+  if (synced && ended) synced = ended->sync();
   if (synced && segment) synced = segment->sync();
   lock.lock();
   // One that was written anew meanwhile is another file.

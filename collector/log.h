@@ -4,7 +4,8 @@
 // is written anew, and numbered segments with points (*.log). append() returns when the system has
 // the bytes, which a killed process does not take with it; a thread syncs them to the disk soon
 // after, so that a power cut costs at most that time. A segment ends by rotate(), and goes by
-// drop() when its points are sealed elsewhere.
+// drop() when its points are sealed elsewhere. No writer waits for a disk that is slow to sync:
+// what a new segment costs is done before, by prepare(), and after, by settle().
 //
 // Opening replays it. A torn tail is cut, damaged records are skipped, both are counted, and
 // neither is a reason not to start: points of a series whose definition was lost are replayed too.
@@ -12,8 +13,8 @@
 //   invariant: a series is in the list before a point of it is in a segment
 //   invariant: a segment is appended to by the process that made it, never by a later one
 //
-// Threads: one at a time calls; the thread that syncs is inside. failed() and list_failed()
-// from any.
+// Threads: one at a time calls; the thread that syncs is inside. sync(), failed() and list_failed()
+// from any; prepare() and settle() beside the others, from the thread that calls rotate().
 #pragma once
 
 #include <condition_variable>
@@ -80,10 +81,14 @@ class Log {
   using Listed = std::vector<std::pair<SeriesId, Definition>>;
   [[nodiscard]] Status rewrite_list(const Listed& alive, std::uint32_t next);
 
-  // Begins a new segment; the number of the one that ended. The list of series is on disk when it
-  // returns, so that what is sealed can rely on it. disk: the old one goes on. corrupt: so it does,
-  // and the list must be written anew, see list_failed().
-  [[nodiscard]] Result<std::uint64_t> rotate();
+  // Makes the file of the next segment; its name is durable when it returns. disk, corrupt: there
+  // is none. corrupt also when the list must be written anew, see list_failed().
+  [[nodiscard]] Status prepare();
+  // Begins it; the number of the one that ended. Waits for no disk. REQUIRES: prepare() succeeded.
+  [[nodiscard]] std::uint64_t rotate();
+  // Syncs the list and the segment that ended, so that what is sealed can rely on the list.
+  // corrupt: it cannot, and the list must be written anew.
+  [[nodiscard]] Status settle();
   // Removes segments up to this number.
   void drop(std::uint64_t up_to);
 
@@ -97,7 +102,7 @@ class Log {
   // What failed was a sync of the list, of which the disk may lack anything, and no later sync
   // would say so: nothing can be sealed before it is written anew.
   [[nodiscard]] bool list_failed() const;
-  // Syncs what is unsynced now. corrupt: it failed.
+  // All that was appended is on the disk. corrupt: it is not.
   [[nodiscard]] Status sync();
 
  private:
@@ -113,19 +118,23 @@ class Log {
   [[nodiscard]] Status replay_segment(std::uint64_t number, const Listener& listener);
   [[nodiscard]] std::filesystem::path path_of(std::uint64_t number) const;
   void run();
-  [[nodiscard]] Status sync_now(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] Status sync_now();
 
   std::filesystem::path folder_;
   Replayed replayed_;
   std::vector<Segment> ended_;
-  std::uint64_t number_ = 0;  // of the segment that is written
-  std::uint32_t series_ = 0;  // ids below this are in the list, or were lost
+  std::uint64_t number_ = 0;          // of the segment that is written
+  std::uint32_t series_ = 0;          // ids below this are in the list, or were lost
+  std::shared_ptr<RecordFile> next_;  // of the next segment
   std::string packed_;
 
+  // One syncs at a time: of two that sync one file, the kernel tells only one that it failed.
+  std::mutex sync_mutex_;     // taken before mutex_
   mutable std::mutex mutex_;  // guards what is below
   std::condition_variable changed_;
   std::shared_ptr<RecordFile> list_;
-  std::shared_ptr<RecordFile> segment_;  // null: the disk had no room for it at the start
+  std::shared_ptr<RecordFile> segment_;         // null: the disk had no room for it at the start
+  std::shared_ptr<RecordFile> ended_unsynced_;  // the segment before, when it has something to sync
   bool unsynced_ = false;
   bool failed_ = false;
   bool list_failed_ = false;

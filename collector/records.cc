@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <memory>
 #include <optional>
+#include <span>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -40,23 +43,100 @@ std::uint32_t crc_of(std::string_view payload) {
   return crc32(payload, crc32(size));
 }
 
-// The payload of the record that begins at `at`, if it is whole.
-std::optional<std::string_view> record_at(std::string_view bytes, std::size_t at,
-                                          std::uint32_t mark) {
-  if (bytes.size() - at < record_head) return std::nullopt;
-  const char* head = bytes.data() + at;
-  const auto size = load_word<std::uint32_t>(head + 4);
-  if (load_word<std::uint32_t>(head) != mark || size > limits::log_record_bytes ||
-      size > bytes.size() - at - record_head)
+// The payload of the record that begins here, if it is whole.
+std::optional<std::string_view> record_in(std::string_view bytes, std::uint32_t mark) {
+  if (bytes.size() < record_head) return std::nullopt;
+  const auto size = load_word<std::uint32_t>(bytes.data() + 4);
+  if (load_word<std::uint32_t>(bytes.data()) != mark || size > limits::log_record_bytes ||
+      size > bytes.size() - record_head)
     return std::nullopt;
-  const std::string_view payload = bytes.substr(at + record_head, size);
-  if (crc_of(payload) != load_word<std::uint32_t>(head + 8)) return std::nullopt;
+  const std::string_view payload = bytes.substr(record_head, size);
+  if (crc_of(payload) != load_word<std::uint32_t>(bytes.data() + 8)) return std::nullopt;
   return payload;
+}
+
+// What is scanned gives the bytes from a place on: at least the longest record, or up to the end.
+constexpr std::size_t longest = record_head + limits::log_record_bytes;
+
+class InMemory {
+ public:
+  explicit InMemory(std::string_view bytes) : bytes_(bytes) {}
+  [[nodiscard]] std::uint64_t size() const { return bytes_.size(); }
+  [[nodiscard]] std::string_view from(std::uint64_t at) const { return bytes_.substr(at); }
+  [[nodiscard]] std::uint64_t data_from(std::uint64_t at) const { return at; }
+
+ private:
+  std::string_view bytes_;
+};
+
+class OnDisk {
+ public:
+  explicit OnDisk(const DiskFile& file)
+      : file_(file),
+        room_(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), 4 * longest))),
+        bytes_(std::make_unique_for_overwrite<char[]>(room_)) {}
+  [[nodiscard]] std::uint64_t size() const { return file_.size(); }
+  // Until the next call. REQUIRES: places ascend.
+  [[nodiscard]] std::string_view from(std::uint64_t at) {
+    const std::uint64_t wanted = std::min<std::uint64_t>(longest, size() - at);
+    if (at + wanted > begin_ + held_) load(at);
+    return std::string_view(bytes_.get(), held_).substr(at - begin_);
+  }
+  [[nodiscard]] std::uint64_t data_from(std::uint64_t at) const { return file_.data_from(at); }
+
+ private:
+  void load(std::uint64_t at) {
+    const std::size_t kept = at < begin_ + held_ ? begin_ + held_ - at : 0;
+    std::memmove(bytes_.get(), bytes_.get() + (held_ - kept), kept);
+    begin_ = at;
+    held_ = static_cast<std::size_t>(std::min<std::uint64_t>(room_, size() - at));
+    file_.copy(at + kept, std::span(bytes_.get(), held_).subspan(kept));
+  }
+
+  const DiskFile& file_;
+  std::size_t room_;
+  std::unique_ptr<char[]> bytes_;
+  std::uint64_t begin_ = 0;
+  std::size_t held_ = 0;
+};
+
+template <class From>
+Scanned scan(From bytes, const std::function<void(std::string_view)>& each) {
+  Scanned found;
+  found.torn_bytes = bytes.size();
+  if (bytes.size() < file_head) return found;
+  const std::string_view head = bytes.from(0).substr(0, file_head);
+  found.mark = mark_in(head);
+  if (found.mark == 0) return found;  // what is not there reads so
+  found.size = file_head;
+  std::string mark;
+  append_word(mark, found.mark);
+  if (head != head_of(found.mark)) ++found.damaged;
+  for (std::uint64_t at = file_head; at < bytes.size();) {
+    const std::string_view here = bytes.from(at);
+    if (const auto payload = record_in(here, found.mark)) {
+      if (at != found.size) ++found.damaged;
+      at += record_head + payload->size();
+      found.size = at;
+      ++found.records;
+      each(*payload);
+    } else if (const std::size_t next = here.find(mark, 1); next != std::string_view::npos) {
+      at += next;
+    } else if (at + here.size() == bytes.size()) {
+      break;
+    } else {
+      // One may begin in the last bytes of these, or before what stands behind a hole.
+      at += here.size() - mark.size();
+      at = std::max(at, bytes.data_from(at + mark.size()) - mark.size());
+    }
+  }
+  found.torn_bytes = bytes.size() - found.size;
+  return found;
 }
 
 std::uint32_t random_mark() {
   std::uint32_t mark = 0;
-  TM_CHECK(::getrandom(&mark, sizeof mark, 0) == sizeof mark);
+  while (mark == 0) TM_CHECK(::getrandom(&mark, sizeof mark, 0) == sizeof mark);
   return mark;
 }
 
@@ -80,30 +160,11 @@ std::uint32_t crc32(std::string_view bytes, std::uint32_t before) {
 
 Scanned scan_records(std::string_view untrusted,
                      const std::function<void(std::string_view)>& each) {
-  Scanned found;
-  if (untrusted.size() < file_head) {
-    found.torn_bytes = untrusted.size();
-    return found;
-  }
-  found.mark = mark_in(untrusted);
-  found.size = file_head;
-  std::string mark;
-  append_word(mark, found.mark);
-  if (untrusted.substr(0, file_head) != head_of(found.mark)) ++found.damaged;
-  std::size_t at = file_head;
-  while (at < untrusted.size()) {
-    if (const auto payload = record_at(untrusted, at, found.mark)) {
-      if (at != found.size) ++found.damaged;
-      at += record_head + payload->size();
-      found.size = at;
-      ++found.records;
-      each(*payload);
-    } else {
-      at = std::min(untrusted.find(mark, at + 1), untrusted.size());
-    }
-  }
-  found.torn_bytes = untrusted.size() - found.size;
-  return found;
+  return scan(InMemory(untrusted), each);
+}
+
+Scanned scan_records(const DiskFile& untrusted, const std::function<void(std::string_view)>& each) {
+  return scan(OnDisk(untrusted), each);
 }
 
 Result<std::unique_ptr<RecordFile>> RecordFile::create(std::filesystem::path path) {

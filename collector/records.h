@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "collector/disk_file.h"
 #include "store/durable.h"
 
 namespace tallymill::collector {
@@ -37,8 +38,11 @@ struct Scanned {
   std::uint32_t mark = 0;
 };
 
-// Every whole record in order.
+// Every whole record in order; it is there as long as the call that tells of it.
 Scanned scan_records(std::string_view untrusted, const std::function<void(std::string_view)>& each);
+// The same of a file, of which a few MiB are in memory at a time, whatever size it says it has; its
+// holes are passed over.
+Scanned scan_records(const DiskFile& untrusted, const std::function<void(std::string_view)>& each);
 
 // A CRC32 that goes on from `before`.
 [[nodiscard]] std::uint32_t crc32(std::string_view bytes, std::uint32_t before = 0);

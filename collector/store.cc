@@ -35,9 +35,8 @@ Store::Store(fs::path folder, const Options& options, store::File lock)
       head_(std::make_unique<Head>()) {}
 
 Result<std::unique_ptr<Store>> Store::open(fs::path folder, const Options& options) {
-  std::error_code cause;
-  fs::create_directories(folder / "parts", cause);
-  if (cause) return fail(Errc::disk, "make folder " + folder.string() + ": " + cause.message());
+  if (auto made = store::make_folder(folder / "parts"); !made)
+    return std::unexpected(std::move(made).error());
   const fs::path home = folder / "lock";
   store::File lock(::open(home.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
   if (!lock) return store::disk_error("open", home);
@@ -224,10 +223,7 @@ Status Store::append(std::span<const Point> points) {
   return {};
 }
 
-Status Store::sync() {
-  const std::lock_guard writer(writer_mutex_);
-  return log_->sync();
-}
+Status Store::sync() { return log_->sync(); }
 
 // ---- reading ----
 

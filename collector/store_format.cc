@@ -17,10 +17,10 @@ constexpr std::string_view title = "format ";
 
 Status check_format(const std::filesystem::path& folder) {
   const std::filesystem::path home = folder / format_file;
-  const auto bytes = DiskFile::whole(home);
+  const auto file = DiskFile::open(home);
   std::uint32_t said = 0;  // nothing, or what is damaged
-  if (bytes)
-    scan_records(*bytes, [&](std::string_view payload) {
+  if (file)
+    scan_records(*file, [&](std::string_view payload) {
       if (!payload.starts_with(title)) return;
       payload.remove_prefix(title.size());
       (void)std::from_chars(payload.data(), payload.data() + payload.size(), said);

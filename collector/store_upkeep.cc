@@ -25,20 +25,25 @@ std::int64_t ms_of(std::chrono::milliseconds time) { return time.count(); }
 
 // ---- sealing ----
 
-// Points go into a new head and a new segment from here on; nothing to do when a seal that failed
-// has left one frozen.
+// Points go into a new head and a new segment from here on, unless a seal that failed has left one
+// frozen; and what is to be sealed can rely on the list of series. Where it waits for the disk,
+// writers do not.
 Status Store::freeze() {
-  const std::lock_guard writer(writer_mutex_);
-  if (frozen_ != nullptr || (head_->empty() && !log_->failed())) return {};
-  if (log_->list_failed())
-    if (auto listed = rewrite_list(); !listed) return listed;
-  auto ended = log_->rotate();
-  if (!ended) return std::unexpected(std::move(ended).error());
-  frozen_segment_ = *ended;
-  auto next = std::make_unique<Head>();
-  const Writing lock = writing();
-  frozen_ = std::exchange(head_, std::move(next));
-  return {};
+  {
+    const std::lock_guard writer(writer_mutex_);
+    if (frozen_ == nullptr && head_->empty() && !log_->failed()) return {};
+    if (log_->list_failed())
+      if (auto listed = rewrite_list(); !listed) return listed;
+  }
+  if (frozen_ == nullptr) {
+    if (auto prepared = log_->prepare(); !prepared) return prepared;
+    auto next = std::make_unique<Head>();
+    const std::lock_guard writer(writer_mutex_);
+    frozen_segment_ = log_->rotate();
+    const Writing lock = writing();
+    frozen_ = std::exchange(head_, std::move(next));
+  }
+  return log_->settle();
 }
 
 // Samples of one series, in any order.

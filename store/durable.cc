@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace tallymill::store {
 namespace {
@@ -50,6 +51,23 @@ Status sync_folder(const fs::path& folder) {
   const File opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened) return disk_error("open folder", folder);
   if (::fsync(opened.fd()) != 0) return sync_error(folder);
+  return {};
+}
+
+Status make_folder(const fs::path& folder) {
+  std::vector<fs::path> made;
+  std::error_code cause;
+  const fs::path whole = folder.has_filename() ? folder : folder.parent_path();
+  for (fs::path at = whole; !at.empty() && !fs::exists(at, cause); at = at.parent_path())
+    made.push_back(at);
+  fs::create_directories(folder, cause);
+  if (cause) return fail(Errc::disk, "make folder " + folder.string() + ": " + cause.message());
+  // Also of one that was there: who made it may have died before this.
+  if (made.empty()) made.push_back(whole);
+  for (const fs::path& one : made) {
+    const fs::path parent = one.parent_path();
+    if (auto synced = sync_folder(parent.empty() ? "." : parent); !synced) return synced;
+  }
   return {};
 }
 

@@ -41,6 +41,10 @@ class File {
 [[nodiscard]] Status sync_file(int fd, const std::filesystem::path& path);
 [[nodiscard]] Status sync_folder(const std::filesystem::path& folder);
 
+// Makes the folder, and those above it that are not there: its name, and theirs, are durable when
+// it returns. disk: it cannot be made. corrupt: a sync failed.
+[[nodiscard]] Status make_folder(const std::filesystem::path& folder);
+
 // Syncs the file `aside`, open as `fd`, gives it the name `home` in the place of what had it, and
 // syncs that name. disk: `aside` is as it was. corrupt: a sync failed; `aside`, or the new `home`,
 // is there, and must be removed by who would else believe it later.

@@ -64,7 +64,12 @@ Result<json> ask_collector(const Common& common, const CollectorAt& collector,
 
 int collector_snapshot(const CollectorSnapshotArgs& args) {
   const auto answer = ask_collector(args.common, args.collector, "/api/v1/admin/tsdb/snapshot", "");
-  if (!answer) return tell(args.common, answer.error());
+  if (!answer) {
+    Error refused = answer.error();
+    // It says nothing that could be wrong: what refuses it is what lies in the collector's folder.
+    if (refused.code == Errc::bad_params) refused.code = Errc::wrong_state;
+    return tell(args.common, refused);
+  }
   const std::string name = text_at(*answer, "name");
   if (name.empty())
     return tell(args.common, {Errc::bad_frame, "the collector's answer names no snapshot"});

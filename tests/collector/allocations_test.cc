@@ -1,13 +1,16 @@
 // Allocations. Goal: a known series costs none in StatsD, a remote write request of known series
-// none in its reader, a match of many with one none of each step. Method: operator new of this
-// program counts.
+// none in its reader, a match of many with one none of each step, a table that is too long none of
+// its size. Method: operator new of this program counts.
 #include <gtest/gtest.h>
 
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <vector>
 
+#include "base/limits.h"
+#include "collector/csv.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
@@ -18,21 +21,24 @@
 
 namespace {
 thread_local std::size_t allocations = 0;
-}
+thread_local std::size_t largest = 0;
+}  // namespace
 
 // A sanitizer has operators of its own, which know where each piece came from.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool are_counted = false;
 #else
 constexpr bool are_counted = true;
-void* operator new(std::size_t bytes) {
+// Not inlined, where the compiler would take the pair for malloc() and a delete of its own.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++allocations;
+  if (bytes > largest) largest = bytes;
   void* const at = std::malloc(bytes == 0 ? 1 : bytes);
   if (at == nullptr) throw std::bad_alloc();
   return at;
 }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t) noexcept { std::free(at); }
+[[gnu::noinline]] void operator delete(void* at) noexcept { std::free(at); }
+[[gnu::noinline]] void operator delete(void* at, std::size_t) noexcept { std::free(at); }
 #endif
 
 namespace tallymill::collector {
@@ -114,6 +120,18 @@ TEST_F(Allocations, AGroupedMatchHasNoneOfEachStep) {
                 [&] { rows = promql::evaluate(**node, {0, 1, 1000}, source, {})->rows.size(); }),
             20'000U);
   EXPECT_EQ(rows, 200U);
+}
+
+// Which would be as long as all labels together.
+TEST_F(Allocations, ATableWhoseHeaderIsTooLongIsRefusedBeforeAnyOfItIsWritten) {
+  constexpr std::size_t name_bytes = 1 << 20;
+  const std::size_t columns = static_cast<std::size_t>(limits::answer_bytes.raw()) / name_bytes;
+  std::vector<promql::RawSeries> raw(columns);
+  for (std::size_t i = 0; i < columns; ++i)
+    raw[i].labels = Labels::of({{std::to_string(i) + std::string(name_bytes, 'x'), "y"}});
+  largest = 0;
+  EXPECT_EQ(csv_of(raw).error().code, Errc::too_big);
+  EXPECT_LT(largest, name_bytes);
 }
 
 }  // namespace

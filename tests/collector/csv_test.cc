@@ -81,6 +81,22 @@ TEST(Csv, ATableThatWouldBeTooLongIsNone) {
   EXPECT_EQ(more.error().code, Errc::too_big);
 }
 
+// As many columns as a header has room for, without a sample.
+TEST(Csv, AHeaderThatWouldBeTooLongIsNone) {
+  const auto room = static_cast<std::size_t>(limits::answer_bytes.raw()) -
+                    std::string_view("timestamp,value\r\n").size();
+  std::vector<promql::RawSeries> raw(2);
+  raw[0].labels = Labels::of({{std::string(room / 2 - 1, 'a'), "x"}});
+  raw[1].labels = Labels::of({{std::string(room - room / 2 - 1, 'b'), "x"}});
+  const auto fits = csv_of(raw);
+  ASSERT_TRUE(fits);
+  EXPECT_EQ(fits->size(), static_cast<std::size_t>(limits::answer_bytes.raw()));
+  raw[1].labels = Labels::of({{std::string(room - room / 2, 'b'), "x"}});
+  const auto more = csv_of(raw);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::too_big);
+}
+
 TEST(Exposed, NumbersAreWrittenAsPrometheusWritesThem) {
   const std::pair<double, const char*> rows[] = {{0, "0"},
                                                  {1, "1"},

@@ -86,6 +86,13 @@ class LogTest : public ::testing::Test {
     EXPECT_TRUE(open(heard).has_value());
     return heard;
   }
+  // A segment ends, as the store makes it.
+  static Result<std::uint64_t> rotate(Log& log) {
+    if (auto prepared = log.prepare(); !prepared) return std::unexpected(prepared.error());
+    const std::uint64_t ended = log.rotate();
+    if (auto settled = log.settle(); !settled) return std::unexpected(settled.error());
+    return ended;
+  }
   fs::path first_segment() const { return folder_ / "0000000001.log"; }
 
   static Labels labels(int i) { return Labels::of({{"__name__", "m"}, {"i", std::to_string(i)}}); }
@@ -107,7 +114,7 @@ TEST_F(LogTest, WhatWasAppendedIsReplayedInOrder) {
     ASSERT_TRUE((*log)->append(SeriesId(0), many(3), {}).has_value());
     const Point first[] = {{SeriesId(2), 10, 1.5}, {SeriesId(0), 10, -0.0}};
     ASSERT_TRUE((*log)->append(SeriesId(3), {}, first).has_value());
-    ASSERT_EQ((*log)->rotate(), 1U);
+    ASSERT_EQ(rotate(**log), 1U);
     const Point second[] = {{SeriesId(1), -5, stale_marker}, {SeriesId(1), -5, 1e300}};
     ASSERT_TRUE((*log)->append(SeriesId(3), {}, second).has_value());
   }
@@ -131,7 +138,7 @@ TEST_F(LogTest, DroppedSegmentsAreGoneAndSealedOnesAreRemovedAtOpen) {
     for (int i = 0; i < 4; ++i) {
       const Point point[] = {{SeriesId(0), i, 1.0 * i}};
       ASSERT_TRUE((*log)->append(SeriesId(0), many(1), point).has_value());
-      ASSERT_TRUE((*log)->rotate().has_value());
+      ASSERT_TRUE(rotate(**log).has_value());
     }
     (*log)->drop(1);
     EXPECT_FALSE(fs::exists(first_segment()));
@@ -328,6 +335,40 @@ TEST(Records, OneOfTheLargestSizeIsReadBackAndALargerOneIsNone) {
   EXPECT_GT(above.torn_bytes, largest.size());
 }
 
+// More of them than are in memory at a time, of every length, some of them damaged.
+TEST_F(LogTest, AFileIsScannedInPiecesAsIfItWereInMemory) {
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  fs::create_directories(folder_);
+  const fs::path path = folder_ / "records";
+  {
+    auto file = RecordFile::create(path);
+    ASSERT_TRUE(file.has_value());
+    for (int i = 0; i < 60; ++i) {
+      std::string payload(
+          random() % 3 == 0 ? limits::log_record_bytes - random() % 20 : random() % 100'000,
+          static_cast<char>(random()));
+      (*file)->add(payload);
+      ASSERT_TRUE((*file)->flush().has_value());
+    }
+  }
+  std::string bytes = read_file(path);
+  for (int i = 0; i < 8; ++i) bytes[random() % bytes.size()] ^= 4;
+  bytes += bytes.substr(8, 3);  // a mark that is torn
+  write_file(path, bytes);
+  std::vector<std::string> in_memory;
+  std::vector<std::string> on_disk;
+  const Scanned one =
+      scan_records(bytes, [&](std::string_view payload) { in_memory.emplace_back(payload); });
+  const Scanned other = scan_records(
+      *DiskFile::open(path), [&](std::string_view payload) { on_disk.emplace_back(payload); });
+  EXPECT_GT(one.records, 40U);
+  EXPECT_TRUE(in_memory == on_disk);
+  EXPECT_EQ(std::tie(one.records, one.damaged, one.torn_bytes, one.size, one.mark),
+            std::tie(other.records, other.damaged, other.torn_bytes, other.size, other.mark));
+}
+
 TEST_F(LogTest, WhatDoesNotFitOnTheDiskIsRefusedAndWhatWasThereStays) {
   ::signal(SIGXFSZ, SIG_IGN);
   Heard none;
@@ -420,7 +461,7 @@ TEST_F(LogTest, NothingIsAcceptedAfterAFailedSyncUntilTheNextSegment) {
   }
   EXPECT_TRUE((*log)->failed());
   EXPECT_EQ((*log)->append(SeriesId(1), {}, points).error().code, Errc::corrupt);
-  ASSERT_TRUE((*log)->rotate().has_value());
+  ASSERT_TRUE(rotate(**log).has_value());
   EXPECT_FALSE((*log)->failed());
   EXPECT_TRUE((*log)->append(SeriesId(1), {}, points).has_value());
 }
@@ -434,15 +475,15 @@ TEST_F(LogTest, AListWhoseSyncFailedIsNotBelievedUntilItIsWrittenAnew) {
   ASSERT_TRUE((*log)->append(SeriesId(0), many(1), points).has_value());
   {
     const fakes::FailingSync failing((folder_ / "series").string());
-    EXPECT_EQ((*log)->rotate().error().code, Errc::corrupt);
+    EXPECT_EQ(rotate(**log).error().code, Errc::corrupt);
   }
   EXPECT_TRUE((*log)->failed());
   EXPECT_TRUE((*log)->list_failed());
   EXPECT_EQ((*log)->append(SeriesId(1), {}, points).error().code, Errc::corrupt);
-  EXPECT_EQ((*log)->rotate().error().code, Errc::corrupt);
+  EXPECT_EQ(rotate(**log).error().code, Errc::corrupt);
   ASSERT_TRUE((*log)->rewrite_list({{{SeriesId(0), many(1)[0]}}}, 1).has_value());
   EXPECT_FALSE((*log)->list_failed());
-  ASSERT_TRUE((*log)->rotate().has_value());
+  ASSERT_TRUE(rotate(**log).has_value());
   EXPECT_TRUE((*log)->append(SeriesId(1), {}, points).has_value());
 }
 

@@ -2,7 +2,7 @@
 // cut left of what was not synced: the store opens, says no sample that nobody wrote, has all that
 // was promised, and counts what it lost. A full disk refuses and nothing else. Method: copies of a
 // folder with one bit flipped, seeded; files cut while they are open; a file-size limit; sectors
-// behind the last sync drawn by chance.
+// behind the last sync, and names that no sync of their folder covers, drawn by chance.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/collector/store_fixture.h"
+#include "tests/fakes/synced_names.h"
 
 namespace tallymill::collector {
 namespace {
@@ -104,6 +105,39 @@ TEST_F(StoreDamageTest, AFlippedBitAnywhereIsCountedAndNothingFalseIsSaid) {
   }
 }
 
+// Holes that no memory has room for, and that nobody waits for to be read.
+TEST_F(StoreDamageTest, AFileThatSaysItIsHugeIsReadForWhatIsInItAndCut) {
+  constexpr std::uintmax_t huge = std::uintmax_t{1} << 40;
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  Model written;
+  {
+    auto store = open();
+    write(*store, random, written);
+    ASSERT_TRUE(store->seal().has_value());
+    write(*store, random, written);
+  }
+  // One of which all is a hole, and one with a byte at its end.
+  for (const char* name : {"0000000008.log", "0000000009.log"})
+    write_file(folder_ / "log" / name, "");
+  for (const fs::path& file : files_of(folder_))
+    if (file.extension() != ".part") fs::resize_file(file, huge);
+  fs::resize_file(folder_ / "log" / "0000000008.log", huge);
+  fs::resize_file(folder_ / "log" / "0000000009.log", huge - 1);
+  std::ofstream(folder_ / "log" / "0000000009.log", std::ios::binary | std::ios::app) << "x";
+  {
+    const auto store = open();
+    EXPECT_EQ(model_of(*store), written);
+    EXPECT_GT(store->stats().replayed.torn_bytes, 4 * (huge - (1 << 20)));
+  }
+  for (const fs::path& file : files_of(folder_ / "log"))
+    EXPECT_LT(fs::file_size(file), huge) << file;
+  // And a part: what is no footer is put aside.
+  fs::resize_file(only_file(folder_ / "parts", ".part"), huge);
+  EXPECT_EQ(open()->stats().damaged_parts, 1U);
+}
+
 TEST_F(StoreDamageTest, FilesThatAreCutWhileTheyAreReadCostWhatIsGone) {
   auto store = open();
   const auto ids = make_series(*store, 40);
@@ -194,6 +228,7 @@ TEST_F(StoreDamageTest, AfterAPowerCutAllThatWasSyncedIsThereAndNothingFalse) {
   std::mt19937_64 random(seed);
   for (int round = 0; round < 30; ++round) {
     fs::remove_all(folder_);
+    const fakes::SyncedNames names(root_);
     auto store = open();
     Model written;
     Model durable;
@@ -211,6 +246,8 @@ TEST_F(StoreDamageTest, AfterAPowerCutAllThatWasSyncedIsThereAndNothingFalse) {
       }
     }
     const fs::path copy = killed();
+    names.cut(folder_, copy, random);
+    fs::create_directories(copy / "log");
     // Of what stands behind the last sync each sector is there, or zeros are, or the file ends.
     for (const fs::path& file : files_of(copy / "log")) {
       const auto at = synced.find(folder_ / fs::relative(file, copy));

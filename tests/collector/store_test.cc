@@ -325,6 +325,35 @@ TEST_F(StoreTest, ASealThatFailsLosesNothingAndIsMadeUpFor) {
   EXPECT_EQ(model_of(*store), wanted);
 }
 
+// The head is frozen by then; the kernel takes the list's pages for clean.
+TEST_F(StoreTest, AListWhoseSyncFailsDuringASealIsWrittenAnewBeforeAnythingIsSealed) {
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  const Point first[] = {{ids[0], 1, 1}, {ids[1], 1, 1}};
+  ASSERT_TRUE(store->append(first).has_value());
+  Model wanted;
+  add(wanted, first);
+  {
+    const fakes::FailingSync failing((folder_ / "log" / "series").string());
+    EXPECT_EQ(store->seal().error().code, Errc::corrupt);
+    EXPECT_EQ(store->append(first).error().code, Errc::corrupt);
+    EXPECT_EQ(store->sync().error().code, Errc::corrupt);
+    EXPECT_EQ(model_of(*open(killed())), wanted);
+  }
+  const fs::path list = folder_ / "log" / "series";
+  const std::string before = read_file(list);
+  EXPECT_TRUE(store->seal().has_value());
+  EXPECT_NE(read_file(list), before) << "it has the mark of another file";
+  EXPECT_EQ(store->stats().parts, 1U);
+  // What came since the sync that failed is not believed before it is sealed, too.
+  EXPECT_TRUE(store->seal().has_value());
+  const Point second[] = {{ids[0], 2, 2}};
+  ASSERT_TRUE(store->append(second).has_value());
+  add(wanted, second);
+  EXPECT_EQ(model_of(*store), wanted);
+  EXPECT_EQ(model_of(*open(killed())), wanted);
+}
+
 TEST_F(StoreTest, FourPartsOfOneSizeBecomeOneAndAMergeThatDiedHalfwayChangesNothing) {
   auto store = open();
   const auto ids = make_series(*store, 3);

@@ -1,11 +1,16 @@
 // The store's threads. Goal: while one writes and others seal, merge, thin and expire, readers see
 // each of their series whole, a selection is of that moment, and nothing is lost when series die
-// beside them. Method: all of them on threads of their own, for a number of rounds; under
-// ThreadSanitizer too.
+// beside them; and no writer waits for a disk that is slow to sync. Method: all of them on threads
+// of their own, for a number of rounds; a disk that holds each sync; under ThreadSanitizer too.
 #include <atomic>
+#include <chrono>
+#include <future>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "tests/collector/store_fixture.h"
+#include "tests/fakes/held_sync.h"
 
 namespace tallymill::collector {
 namespace {
@@ -99,6 +104,44 @@ TEST_F(StoreTest, ReadersSeeWholeSeriesWhilePartsAreSealedMergedThinnedAndDroppe
   const Model model = model_of(*open());
   for (const SeriesId id : ids) EXPECT_EQ(std::ssize(model.at(id.raw())), rounds);
   EXPECT_EQ(std::ssize(model), std::ssize(ids) + rounds);
+}
+
+// Killed at any of these moments it has all that was acknowledged, too.
+TEST_F(StoreTest, NoWriterWaitsForASyncOfASeal) {
+  auto store = open();
+  const auto ids = make_series(*store, 2);
+  Model wanted;
+  std::int64_t t = 0;
+  const auto append = [&] {
+    const Point points[] = {{ids[0], t, 1.0},
+                            {*store->series(labels(100 + static_cast<std::size_t>(t))), t, 2.0}};
+    ++t;
+    add(wanted, points);
+    return store->append(points).has_value();
+  };
+  ASSERT_TRUE(append());
+  fakes::HeldSync disk;
+  bool sealed = false;
+  std::thread sealing([&] { disk.attend([&] { sealed = store->seal().has_value(); }); });
+  std::set<std::string> held;
+  for (std::string at = disk.next(); !at.empty(); at = disk.next()) {
+    held.insert(fs::relative(at, folder_).string());
+    auto appended = std::async(std::launch::async, append);
+    const bool waits = appended.wait_for(std::chrono::seconds(20)) != std::future_status::ready;
+    EXPECT_FALSE(waits) << at;
+    if (!waits) {
+      EXPECT_EQ(model_of(*store), wanted) << at;
+      EXPECT_EQ(model_of(*open(killed())), wanted) << at;
+    }
+    disk.pass();
+    EXPECT_TRUE(appended.get()) << at;
+  }
+  sealing.join();
+  EXPECT_TRUE(sealed);
+  for (const char* path :
+       {"log", "log/series", "log/0000000002.log", "parts", "parts/0000000001.part.new"})
+    EXPECT_TRUE(held.contains(path)) << path;
+  EXPECT_EQ(model_of(*store), wanted);
 }
 
 }  // namespace

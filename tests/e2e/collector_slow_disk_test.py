@@ -1,6 +1,6 @@
-"""A collector whose disk does not answer: pages that need none of it go on.
+"""A collector whose disk does not answer: it goes on.
 
-Goal: while a sync of the log takes for ever and holds up whoever writes, health, metrics and queries are answered.
+Goal: while a sync of the log takes for ever, health, metrics and queries are answered, and what comes is taken.
 Method: the shipped program with a library preloaded that holds its syncs.
 
 usage: collector_slow_disk_test.py PROGRAMS
@@ -42,6 +42,7 @@ class CollectorSlowDiskTest(unittest.TestCase):
             for page in ("/healthz", "/readyz", "/metrics", "/api/v1/query?query=a&time=1"):
                 self.assertEqual(collector.ask(page, timeout=10)[0], 200, f"{page}, after {asked}")
                 asked += 1
+            collector.import_text(f"b {asked} 1000\n")
         another = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         self.assertEqual(another.returncode, 1, another.stderr)
         self.assertIn("another snapshot is being made", another.stderr)

@@ -67,6 +67,24 @@ TEST_F(DurableTest, ASyncThatFailsIsCorruptAndNothingIsLeftAside) {
   EXPECT_EQ(content(), "newer");
 }
 
+TEST_F(DurableTest, AFolderIsMadeWithThoseAboveItAndASyncOfEachOfTheirNames) {
+  const fs::path made = folder / "a" / "b" / "c";
+  for (const fs::path& parent : {folder, folder / "a", folder / "a" / "b"}) {
+    fs::remove_all(folder / "a");
+    const FailingSync disk(parent);
+    EXPECT_EQ(make_folder(made).error().code, Errc::corrupt) << parent;
+  }
+  ASSERT_TRUE(make_folder(made));
+  // Who made it may have died before the sync.
+  {
+    const FailingSync disk(made.parent_path());
+    EXPECT_EQ(make_folder(made).error().code, Errc::corrupt);
+    EXPECT_EQ(make_folder(made / "").error().code, Errc::corrupt);
+  }
+  EXPECT_TRUE(make_folder(made / ""));
+  EXPECT_EQ(make_folder(home / "below a file").error().code, Errc::disk);
+}
+
 TEST_F(DurableTest, WhatCannotBeWrittenOrRenamedIsDiskAndTheFileIsAsItWas) {
   fs::create_directories(folder / "occupied" / "inside");
   const auto refused = write_file(folder / "occupied", "new");
