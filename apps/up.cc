@@ -37,6 +37,7 @@ std::map<std::string, std::string> child_environment(const LoadedConfig& loaded)
   for (const auto& row : describe(loaded.config)) {
     if (row.origin.starts_with("--")) out[variable_of(row.key)] = row.value;
   }
+  out[variable_of("log.format")] = "json";  // whatever the form in which we show it
   return out;
 }
 
@@ -168,7 +169,8 @@ int run(int argc, char** argv) {
   SupervisorOptions options;
   options.run_dir = config.run_dir;
   options.environment = child_environment(*loaded);
-  options.prefix_lines = format == log::Format::console;
+  options.format = format;
+  options.log_folder = config.data_dir + "/logs";
   const fs::path programs = fs::read_symlink("/proc/self/exe").parent_path();
   return Supervisor(std::move(options), children_of(config, programs)).run();
 }

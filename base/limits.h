@@ -199,6 +199,13 @@ inline constexpr std::size_t log_field_bytes = 256;
 // A line that is said again and again, because something is away, comes this often.
 inline constexpr std::chrono::seconds log_again{10};
 
+// The lines that `up` keeps in the data folder: in files of this size, of which the oldest goes.
+// 64 MiB are 200,000 lines, days of a pipeline that is well, and are read in a second.
+inline constexpr std::uint64_t kept_log_file_bytes = 8 << 20;
+inline constexpr std::size_t kept_log_files = 8;
+// Lines on their way to a disk that is slow: what does not fit is lost and counted.
+inline constexpr int kept_log_pipe_bytes = 1 << 20;
+
 // ---- front ----
 
 // Heartbeat of a worker, and how long after the last listing of a token its lease lapses: three
