@@ -67,6 +67,9 @@ std::string as_json(const nlohmann::json& json) {
 
 Supervisor::Supervisor(SupervisorOptions options, std::vector<ChildSpec> children)
     : options_(std::move(options)) {
+  // Whoever reads our stderr, or keeps our lines, may go away; the tree goes on.
+  (void)::signal(SIGPIPE, SIG_IGN);
+  if (!options_.log_folder.empty()) keeper_.emplace(options_.log_folder);
   for (auto& spec : children) children_.push_back({.spec = std::move(spec)});
 }
 
@@ -83,15 +86,12 @@ int Supervisor::run() {
   std::filesystem::remove_all(deaths, ignored);  // those of another run: their pids mean nothing
   std::filesystem::create_directories(deaths, ignored);
 
-  // Whoever reads our stderr may go away; the tree goes on.
-  (void)::signal(SIGPIPE, SIG_IGN);
   const sigset_t handled = handled_signals();
   sigset_t before;
   TM_CHECK(::pthread_sigmask(SIG_BLOCK, &handled, &before) == 0);
   const int signals = ::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
   TM_CHECK(signals >= 0);
 
-  if (!options_.log_folder.empty()) keeper_.emplace(options_.log_folder);
   for (auto& child : children_) start(child);
   while (phase_ == Phase::running || anyone_alive()) {
     wait_for_event(signals);

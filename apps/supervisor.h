@@ -16,7 +16,7 @@
 //   invariant: no child outlives this process (PR_SET_PDEATHSIG), however that ends
 //   invariant: at most one process per child at any time; a death is written before a restart
 //
-// Threads: one; run() forks, so the program must have no other.
+// Threads: one; it forks, so the program must have no other.
 #pragma once
 
 #include <sys/types.h>
@@ -75,6 +75,8 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
+  // A line of our own, shown and kept.
+  void say(log::Level level, std::string_view message);
   // Starts all, returns when all are gone: the exit code of the program.
   int run();
 
@@ -100,7 +102,6 @@ class Supervisor {
   void wait_for_event(int signals);
   void read_output(Child& child);
   void take_line(Child& child, std::string text);
-  void say(log::Level level, std::string_view message);  // shown and kept
   void on_signal(int signal);
   void reap();
   void on_death(Child& child, int status);

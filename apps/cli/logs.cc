@@ -106,7 +106,8 @@ class Printer {
   // The end of the last one is not awaited any more.
   void finish() { unread_ += reader_.is_inside_a_line() ? 1 : 0; }
   void tell_unread() {
-    if (unread_ > 0) fmt::print(stderr, "  {} lines could not be read\n", unread_);
+    if (unread_ > 0)
+      fmt::print(stderr, "  {} line{} could not be read\n", unread_, unread_ == 1 ? "" : "s");
     unread_ = 0;
   }
   [[nodiscard]] std::size_t printed() const { return printed_; }
@@ -146,7 +147,9 @@ int tell_none(const LogsArgs& args, const fs::path& folder) {
     return tell(args.common, {Errc::not_found, std::move(message), "", {}});
   };
   if (args.job != 0)
-    return none(fmt::format("no line about job {} in {}", args.job, folder.string()));
+    return none(
+        fmt::format("no line about job {} in {}: one that goes well says nothing above debug",
+                    args.job, folder.string()));
   if (!args.trace.empty())
     return none(fmt::format("no line of trace {} in {}", args.trace, folder.string()));
   fmt::print(stderr, "no lines match\n");

@@ -20,15 +20,15 @@ from mill import Client, Mill, run_job, until
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).absolute()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-SETTINGS = "log: {level: debug}\n"
 FILE_BYTES = 8 << 20  # limits.h
 FILES = 8
+LINES_PER_SECOND = 200
 
 
 class JobLogs(unittest.TestCase):
-    def start(self, **more):
+    def start(self, level="debug", **more):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-")))
-        mill = Mill(PROGRAMS, folder=folder, settings=SETTINGS, **more)
+        mill = Mill(PROGRAMS, folder=folder, settings=f"log: {{level: {level}}}\n", **more)
         self.logs_of = mill.data / "logs"
         return mill
 
@@ -88,6 +88,30 @@ class JobLogs(unittest.TestCase):
             self.logs(*wrong, code=2)
         self.assertEqual(self.mill.command("logs", "--data", self.mill.folder / "none", check=False).returncode, 5)
 
+    def test_what_did_not_go_well_is_told_by_default_and_a_flood_of_it_in_bounds(self):
+        self.serve(self.start(level="info"))
+        failed = self.fail_job()
+        crashed = run_job(self.client, "synthetic", {"outcome": "crash"}, tp=f"00-{'3' * 32}-b7ad6b7169203331-01")[0]["id"]
+        well = run_job(self.client, "synthetic", {})[0]["id"]
+        until(lambda: {line["process"] for line in self.lines("--job", failed)} == {"front", "compute-1"}, 10,
+              "the failed job is told by both")
+        until(lambda: "lost" in str(said := self.lines("--job", crashed)) and "failed at attempt 3" in str(said), 10,
+              "what became of the crashed one is told")
+        self.assertEqual({line.get("trace") for line in self.lines("--job", crashed)}, {"3" * 32})
+        self.assertIn("says nothing above debug", self.logs("--job", well, code=5).stderr)
+
+        for _ in range(2000):
+            self.client.submit("synthetic", {"outcome": "fail"}, tp=f"00-{TRACE}-b7ad6b7169203331-01")
+        self.assertTrue(self.client.wait_for(lambda: len(self.client.ends) >= 2003, 60), "jobs do not end")
+        until(lambda: self.fail_job() and all(
+            any("such lines before" in line["msg"] for line in self.lines("--process", name)) for name in ("front", "compute")),
+            20, "what was left out is told")
+        seconds = {}
+        for line in self.lines("--trace", TRACE):
+            seconds.setdefault((line["process"], line["ts"][:19]), []).append(line)
+        # Of the clock's seconds each is part of two of the bound's at most.
+        self.assertLessEqual(max(map(len, seconds.values())), 2 * LINES_PER_SECOND)
+
     def test_following_shows_a_new_line_and_goes_on_in_the_next_file(self):
         self.serve(self.start())
         self.fail_job()
@@ -142,7 +166,7 @@ class JobLogs(unittest.TestCase):
         found = until(lambda: self.mill.command("logs", "--data", self.mill.data, "--job", job, check=False).stdout,
                       10, "its lines are kept")
         self.assertIn(f"job={job} ", found)
-        self.assertIn("lines could not be read", self.logs().stderr)
+        self.assertIn("could not be read", self.logs().stderr)
 
     def test_a_disk_that_takes_nothing_stops_no_job_and_what_it_costs_is_said(self):
         mill = self.start()
@@ -154,7 +178,7 @@ class JobLogs(unittest.TestCase):
         for _ in range(50):  # 5,000 jobs: more lines than the pipes hold
             ends += 100
             for _ in range(100):
-                self.client.submit("synthetic", {"outcome": "fail"}, tp=f"00-{TRACE}-b7ad6b7169203331-01")
+                self.client.submit("synthetic", {}, tp=f"00-{TRACE}-b7ad6b7169203331-01")
             self.assertTrue(self.client.wait_for(lambda: len(self.client.ends) == ends, 60), "jobs do not end")
         with open(fifo, "rb") as disk:  # it takes again
             os.set_blocking(disk.fileno(), False)
