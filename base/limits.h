@@ -203,7 +203,7 @@ inline constexpr std::chrono::seconds log_again{10};
 inline constexpr std::int64_t job_lines_per_second = 200;
 
 // The lines that `up` keeps in the data folder: in files of this size, of which the oldest goes.
-// 64 MiB are 200,000 lines, days of a pipeline that is well, and are read in a second.
+// 64 MiB are 300,000 lines, weeks of a pipeline that is well, and are searched in a second.
 inline constexpr std::uint64_t kept_log_file_bytes = 8 << 20;
 inline constexpr std::size_t kept_log_files = 8;
 // Lines on their way to a disk that is slow: what does not fit is lost and counted.

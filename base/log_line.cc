@@ -22,10 +22,31 @@ using nlohmann::json;
 
 constexpr std::string_view stamp_shape = "dddd-dd-ddTdd:dd:dd.ddddddZ";
 
+int number_at(std::string_view text, std::size_t at, std::size_t digits) {
+  int value = 0;
+  std::from_chars(text.data() + at, text.data() + at + digits, value);
+  return value;
+}
+
+// Also that it is a time which WallTime can tell, which ends in the year 2262.
 bool is_stamp(std::string_view text) {
-  return std::ranges::equal(text, stamp_shape, [](char c, char shape) {
+  struct Part {
+    std::size_t at, digits;
+    int least, most;
+  };
+  constexpr std::array<Part, 6> parts{{{0, 4, 1970, 2261},
+                                       {5, 2, 1, 12},
+                                       {8, 2, 1, 31},
+                                       {11, 2, 0, 23},
+                                       {14, 2, 0, 59},
+                                       {17, 2, 0, 60}}};
+  const bool shaped = std::ranges::equal(text, stamp_shape, [](char c, char shape) {
     return shape == 'd' ? c >= '0' && c <= '9' : c == shape;
   });
+  return shaped && std::ranges::all_of(parts, [&](const Part& part) {
+           const int value = number_at(text, part.at, part.digits);
+           return value >= part.least && value <= part.most;
+         });
 }
 
 // U+0080 to U+009F, of which U+009B does what ESC [ does.
@@ -54,12 +75,6 @@ std::optional<Level> level_of(std::string_view name) {
   const auto level = level_named(name);
   if (!level || *level == Level::off) return std::nullopt;
   return *level;
-}
-
-int number_at(std::string_view text, std::size_t at, std::size_t digits) {
-  int value = 0;
-  std::from_chars(text.data() + at, text.data() + at + digits, value);
-  return value;
 }
 
 }  // namespace

@@ -2,15 +2,14 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
+#include <map>
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "apps/cli/command.h"
 #include "apps/cli/log_filter.h"
@@ -98,7 +97,6 @@ class Printer {
   // What is new, in order of time: processes' lines came to the file in the order they were read.
   void print_new() {
     reader_.read([this](std::string_view text) { take(text); });
-    std::ranges::stable_sort(found_, {}, &std::pair<std::string, std::string>::first);
     for (const auto& [ts, line] : found_) print(line + "\n");
     printed_ += found_.size();
     found_.clear();
@@ -118,13 +116,13 @@ class Printer {
     if (!line)
       ++unread_;
     else if (filter_.takes(*line))
-      found_.emplace_back(line->ts, shown(*line, format_));
+      found_.emplace(line->ts, shown(*line, format_));
   }
 
   log::KeptLogReader reader_;
   LogFilter filter_;
   log::Format format_;
-  std::vector<std::pair<std::string, std::string>> found_;  // time and text
+  std::multimap<std::string, std::string> found_;  // by time; of one time in the files' order
   std::size_t printed_ = 0;
   std::size_t unread_ = 0;
 };

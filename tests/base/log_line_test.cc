@@ -101,6 +101,22 @@ TEST(LogLine, WhatIsDamagedOrNoLineIsNone) {
   EXPECT_FALSE(parse_line(std::string(1 << 20, '[')).has_value());
 }
 
+TEST(LogLine, ATimeIsOneThatTheClockCanTell) {
+  const auto at = [](const char* ts) {
+    return parse_line(std::string(R"({"ts":")") + ts +
+                      R"(","level":"info","program":"a","pid":1,"msg":"x"})");
+  };
+  for (const char* ts : {"1970-01-01T00:00:00.000000Z", "2261-12-31T23:59:60.999999Z"}) {
+    ASSERT_TRUE(at(ts).has_value()) << ts;
+    EXPECT_NE(as_console(*at(ts)), "");
+  }
+  for (const char* ts :
+       {"1969-12-31T23:59:59.999999Z", "2262-01-01T00:00:00.000000Z", "2026-13-01T00:00:00.000000Z",
+        "2026-00-01T00:00:00.000000Z", "2026-01-32T00:00:00.000000Z", "2026-01-01T24:00:00.000000Z",
+        "2026-01-01T00:60:00.000000Z", "2026-01-01T00:00:61.000000Z"})
+    EXPECT_FALSE(at(ts).has_value()) << ts;
+}
+
 TEST(LogLine, AJobThatIsNoTextIsNone) {
   const auto line = parse_line(
       R"({"ts":"2026-11-21T07:15:02.123456Z","level":"warn","program":"a","pid":1,"msg":"x","job":7})");

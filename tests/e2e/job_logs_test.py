@@ -44,7 +44,7 @@ class JobLogs(unittest.TestCase):
         return ran
 
     def lines(self, *words):
-        return [json.loads(line) for line in self.logs("--format", "json", *words).stdout.splitlines()]
+        return [json.loads(line) for line in self.logs("--format", "json", *words).stdout.split("\n")[:-1]]
 
     def fail_job(self, trace=TRACE, pad="", **params):
         event, _, _ = run_job(self.client, "synthetic", {"outcome": "fail", "pad": pad, **params},
@@ -87,6 +87,22 @@ class JobLogs(unittest.TestCase):
                       ["--job", "1x"], ["--format", "xml"]):
             self.logs(*wrong, code=2)
         self.assertEqual(self.mill.command("logs", "--data", self.mill.folder / "none", check=False).returncode, 5)
+
+    def test_damaged_and_hostile_lines_cost_no_other_and_drive_no_terminal(self):
+        self.serve(self.start(image=0))
+        text = "\x1b[2J \x9b31m \x07 two\nlines \u2028 \x7f"
+        line = {"ts": "2026-01-02T03:04:05.678901Z", "level": "error", "process": text, "program": text, "pid": 1, "msg": text,
+                "job": "77", "trace": text}
+        hostile = [json.dumps(line), json.dumps(line, ensure_ascii=False)]
+        damaged = ["no line", '{"ts":1}', json.dumps(line)[:80], "[" * 50_000, "\x00\x01", json.dumps(line | {"ts": "x"})]
+        (self.logs_of / "0000000000.jsonl").write_bytes("\n".join([*hostile, *damaged, json.dumps(line)[:-1]]).encode())
+        for form in ("console", "logfmt", "json"):
+            ran = self.logs("--job", 77, "--format", form)
+            self.assertEqual(ran.stdout.count("\n"), 2, ran.stdout)
+            self.assertEqual([c for c in ran.stdout if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)], [])
+            self.assertIn("7 lines could not be read", ran.stderr)
+        self.assertEqual(self.lines("--job", 77), 2 * [line])
+        self.assertNotEqual(self.lines("--process", "front"), [])
 
     def test_what_did_not_go_well_is_told_by_default_and_a_flood_of_it_in_bounds(self):
         self.serve(self.start(level="info"))
