@@ -22,6 +22,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_line.h"
 
 namespace tallymill::apps {
 namespace {
@@ -66,6 +67,9 @@ std::string as_json(const nlohmann::json& json) {
 
 Supervisor::Supervisor(SupervisorOptions options, std::vector<ChildSpec> children)
     : options_(std::move(options)) {
+  // Whoever reads our stderr, or keeps our lines, may go away; the tree goes on.
+  (void)::signal(SIGPIPE, SIG_IGN);
+  if (!options_.log_folder.empty()) keeper_.emplace(options_.log_folder);
   for (auto& spec : children) children_.push_back({.spec = std::move(spec)});
 }
 
@@ -82,8 +86,6 @@ int Supervisor::run() {
   std::filesystem::remove_all(deaths, ignored);  // those of another run: their pids mean nothing
   std::filesystem::create_directories(deaths, ignored);
 
-  // Whoever reads our stderr may go away; the tree goes on.
-  (void)::signal(SIGPIPE, SIG_IGN);
   const sigset_t handled = handled_signals();
   sigset_t before;
   TM_CHECK(::pthread_sigmask(SIG_BLOCK, &handled, &before) == 0);
@@ -96,7 +98,8 @@ int Supervisor::run() {
     reap();
     end_collector();
     if (clock_.now() >= phase_ends_) {
-      log::warn("not everyone has ended in time: killing the rest; nothing accepted is lost");
+      say(log::Level::warn,
+          "not everyone has ended in time: killing the rest; nothing accepted is lost");
       enter(Phase::killing);
     }
     start_due();
@@ -132,7 +135,7 @@ void Supervisor::start(Child& child) {
   child.pid = pid;
   child.output = ends[0];
   child.ready = ready[0];
-  log::debug(fmt::format("{} started, pid {}", child.spec.name, pid));
+  say(log::Level::debug, fmt::format("{} started, pid {}", child.spec.name, pid));
 }
 
 // In the child, between fork and exec.
@@ -223,29 +226,43 @@ void Supervisor::read_output(Child& child) {
   }
 }
 
-void Supervisor::take_line(Child& child, std::string line) {
-  if (line.size() > limits::child_line_bytes) line.resize(limits::child_line_bytes);
-  if (options_.prefix_lines || log::is_line(line)) {
-    std::string out = options_.prefix_lines ? child.spec.name + " | " + line : line;
-    out += '\n';
-    (void)!::write(STDERR_FILENO, out.data(), out.size());
-  } else {
-    // A library's, or the last words of a crash: who reads lines by program reads it too.
-    log::warn(fmt::format("{} said: {}", child.spec.name, line));
-  }
-  child.last_lines.push_back(std::move(line));
+void Supervisor::take_line(Child& child, std::string text) {
+  if (text.size() > limits::child_line_bytes) text.resize(limits::child_line_bytes);
+  auto said = log::parse_line(text);
+  const bool whole = said.has_value();
+  // Else it is a library's, or the last words of a crash: who reads lines by program reads it too.
+  log::Line line = whole ? std::move(*said) : log::line_of(child.spec.name, log::Level::warn, text);
+  if (!whole) line.pid = child.pid;
+  line.process = child.spec.name;
+  const std::string kept = log::as_json(line);
+  const std::string shown =
+      whole ? log::as_console(line) : log::clean(text, false, text.max_size());
+  std::string out = child.spec.name + " | " + shown;
+  if (options_.format == log::Format::json) out = kept;
+  if (options_.format == log::Format::logfmt) out = log::as_logfmt(line);
+  out += '\n';
+  (void)!::write(STDERR_FILENO, out.data(), out.size());
+  if (keeper_) keeper_->keep(kept);
+  child.last_lines.push_back(shown);
   if (child.last_lines.size() > limits::child_last_lines) child.last_lines.pop_front();
+}
+
+void Supervisor::say(log::Level level, std::string_view message) {
+  if (!log::is_on(level)) return;
+  log::write(level, message);
+  if (keeper_) keeper_->keep(log::as_json(log::line_of("up", level, std::string(message))));
 }
 
 void Supervisor::on_signal(int signal) {
   if (signal == SIGCHLD) return;  // reap() looks in every turn
   if (phase_ != Phase::running) {
-    log::warn("told twice to stop: killing everyone; nothing accepted is lost");
+    say(log::Level::warn, "told twice to stop: killing everyone; nothing accepted is lost");
     exit_code_ = exit_interrupted;
     enter(Phase::killing);
     return;
   }
-  log::info("stopping: the front takes no more jobs and finishes those it has given out");
+  say(log::Level::info,
+      "stopping: the front takes no more jobs and finishes those it has given out");
   enter(Phase::draining);
 }
 
@@ -328,7 +345,7 @@ void Supervisor::on_death(Child& child, int status) {
 
   if (phase_ == Phase::draining && child.spec.role == ChildSpec::Role::front) {
     if (!clean) {
-      log::error(
+      say(log::Level::error,
           fmt::format("the front did not drain: {}; what it accepted is in its ledger", how));
       exit_code_ = exit_cannot_run;
     }
@@ -339,16 +356,17 @@ void Supervisor::on_death(Child& child, int status) {
   if (!child.can_run && (code == exit_usage || code == exit_cannot_run || code == exit_not_found)) {
     if (child.spec.role != ChildSpec::Role::collector)
       return give_up(child, code == exit_usage ? exit_usage : exit_cannot_run);
-    log::error(fmt::format("{} cannot run (exit {}): {}; jobs go on without it", child.spec.name,
-                           code,
-                           child.last_lines.empty() ? "it said nothing" : child.last_lines.back()));
+    say(log::Level::error,
+        fmt::format("{} cannot run (exit {}): {}; jobs go on without it", child.spec.name, code,
+                    child.last_lines.empty() ? "it said nothing" : child.last_lines.back()));
   }
   plan_restart(child, fmt::format("pid {}, {} after {:.1f} s", pid, how, seconds(lived)));
 }
 
 void Supervisor::give_up(const Child& child, int code) {
-  log::error(fmt::format("{} cannot run (exit {}): {}", child.spec.name, code,
-                         child.last_lines.empty() ? "it said nothing" : child.last_lines.back()));
+  say(log::Level::error,
+      fmt::format("{} cannot run (exit {}): {}", child.spec.name, code,
+                  child.last_lines.empty() ? "it said nothing" : child.last_lines.back()));
   exit_code_ = code;
   enter(Phase::killing);
 }
@@ -361,10 +379,10 @@ void Supervisor::plan_restart(Child& child, const std::string& how) {
   const Duration bound = std::min(cap, options_.backoff_base * (1 << doublings));
   const Duration delay(std::uniform_int_distribution<std::int64_t>(0, bound.count())(random_));
   child.due = clock_.now() + delay;
-  log::warn(
+  say(log::Level::warn,
       fmt::format("{} died: {}; again in {:.0f} ms", child.spec.name, how, seconds(delay) * 1000));
   if (child.young_deaths >= crash_loop && child.young_deaths % crash_loop == 0) {
-    log::error(
+    say(log::Level::error,
         fmt::format("{} is in a crash loop: it died {} times in a row within {:.0f} s of its "
                     "start; its last words: {}",
                     child.spec.name, child.young_deaths, seconds(options_.healthy_after),
@@ -387,7 +405,7 @@ void Supervisor::write_death(const Child& child, pid_t pid, int status) {
   std::ofstream(aside) << as_json(death) << '\n';
   std::error_code failed;
   std::filesystem::rename(aside, path, failed);
-  if (failed) log::warn(fmt::format("cannot write {}: {}", path, failed.message()));
+  if (failed) say(log::Level::warn, fmt::format("cannot write {}: {}", path, failed.message()));
   death_files_.push_back(path);
   if (death_files_.size() > limits::death_files) {
     std::filesystem::remove(death_files_.front(), failed);

@@ -16,7 +16,7 @@
 //   invariant: no child outlives this process (PR_SET_PDEATHSIG), however that ends
 //   invariant: at most one process per child at any time; a death is written before a restart
 //
-// Threads: one; run() forks, so the program must have no other.
+// Threads: one; it forks, so the program must have no other.
 #pragma once
 
 #include <sys/types.h>
@@ -28,9 +28,12 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "apps/log_keeper.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 namespace tallymill::apps {
 
@@ -48,7 +51,10 @@ struct ChildSpec {
 struct SupervisorOptions {
   std::string run_dir;                             // exists
   std::map<std::string, std::string> environment;  // added to what children inherit
-  bool prefix_lines = true;                        // "compute-1 | " before what a child says
+  // What children say is shown in this; they write JSON, of which no field is lost. With console
+  // "compute-1 | " stands before it.
+  log::Format format = log::Format::console;
+  std::string log_folder;  // where all of it is kept; empty: nowhere
 
   Duration backoff_base = std::chrono::milliseconds(50);
   Duration backoff_cap = std::chrono::seconds(3);
@@ -69,6 +75,8 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
+  // A line of our own, shown and kept.
+  void say(log::Level level, std::string_view message);
   // Starts all, returns when all are gone: the exit code of the program.
   int run();
 
@@ -93,7 +101,7 @@ class Supervisor {
   void start_due();
   void wait_for_event(int signals);
   void read_output(Child& child);
-  void take_line(Child& child, std::string line);
+  void take_line(Child& child, std::string text);
   void on_signal(int signal);
   void reap();
   void on_death(Child& child, int status);
@@ -109,6 +117,7 @@ class Supervisor {
 
   const SupervisorOptions options_;
   std::vector<Child> children_;
+  std::optional<LogKeeper> keeper_;
   SystemClock clock_;
   std::mt19937_64 random_{std::random_device{}()};
   Phase phase_ = Phase::running;

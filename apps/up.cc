@@ -37,6 +37,7 @@ std::map<std::string, std::string> child_environment(const LoadedConfig& loaded)
   for (const auto& row : describe(loaded.config)) {
     if (row.origin.starts_with("--")) out[variable_of(row.key)] = row.value;
   }
+  out[variable_of("log.format")] = "json";  // whatever the form in which we show it
   return out;
 }
 
@@ -161,16 +162,20 @@ int run(int argc, char** argv) {
     log::error(ready.error().message);
     return exit_cannot_run;
   }
-  log::info(fmt::format("front at {}, HTTP at {}, {} compute and {} image workers; data in {}",
-                        config.front.listen, config.front.http, config.stages.compute.workers,
-                        config.stages.image.workers, config.data_dir));
-  if (has_collector(config)) log::info(fmt::format("metrics at http://{}", config.collector.http));
   SupervisorOptions options;
   options.run_dir = config.run_dir;
   options.environment = child_environment(*loaded);
-  options.prefix_lines = format == log::Format::console;
+  options.format = format;
+  options.log_folder = config.data_dir + "/logs";
   const fs::path programs = fs::read_symlink("/proc/self/exe").parent_path();
-  return Supervisor(std::move(options), children_of(config, programs)).run();
+  Supervisor supervisor(std::move(options), children_of(config, programs));
+  supervisor.say(log::Level::info,
+                 fmt::format("front at {}, HTTP at {}, {} compute and {} image workers; data in {}",
+                             config.front.listen, config.front.http, config.stages.compute.workers,
+                             config.stages.image.workers, config.data_dir));
+  if (has_collector(config))
+    supervisor.say(log::Level::info, fmt::format("metrics at http://{}", config.collector.http));
+  return supervisor.run();
 }
 
 }  // namespace

@@ -198,6 +198,16 @@ inline constexpr std::size_t log_message_bytes = 2048;
 inline constexpr std::size_t log_field_bytes = 256;
 // A line that is said again and again, because something is away, comes this often.
 inline constexpr std::chrono::seconds log_again{10};
+// Lines about jobs that did not go well, which a thread writes at most in a second: a flood of them
+// is in no job's way, and one file below holds three minutes of it.
+inline constexpr std::int64_t job_lines_per_second = 200;
+
+// The lines that `up` keeps in the data folder: in files of this size, of which the oldest goes.
+// 64 MiB are 300,000 lines, weeks of a pipeline that is well, and are searched in a second.
+inline constexpr std::uint64_t kept_log_file_bytes = 8 << 20;
+inline constexpr std::size_t kept_log_files = 8;
+// Lines on their way to a disk that is slow: what does not fit is lost and counted.
+inline constexpr int kept_log_pipe_bytes = 1 << 20;
 
 // ---- front ----
 

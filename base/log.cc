@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "base/utf8.h"
+#include "base/log_line.h"
 
 namespace tallymill::log {
 namespace {
@@ -43,64 +43,6 @@ spdlog::level::level_enum spdlog_level(Level level) {
       return spdlog::level::off;
   }
   std::unreachable();
-}
-
-// U+0080 to U+009F, of which U+009B does what ESC [ does.
-// REQUIRES: a whole character stands in front.
-bool is_c1(std::string_view text) {
-  return text.front() == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
-}
-
-// With \n, \u001b and the like for what would end a line or drive a terminal, and U+FFFD for what
-// is no text; `quoted` also for what would end a JSON string. Ends in "..." where it would be
-// longer than `most`.
-std::string clean(std::string_view text, bool quoted, std::size_t most) {
-  constexpr std::size_t one = 6;  // bytes that one character becomes, at most
-  std::string out;
-  out.reserve(std::min(text.size(), most));
-  while (!text.empty()) {
-    if (out.size() + one > most) return out + "...";
-    const std::size_t length = utf8_length(text);
-    const auto c = static_cast<unsigned char>(text.front());
-    if (length == 0) {
-      out += "\xef\xbf\xbd";
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c < 0x20 || c == 0x7f) {
-      out += fmt::format("\\u{:04x}", c);
-    } else if (is_c1(text)) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[1]));
-    } else {
-      if (quoted && (c == '"' || c == '\\')) out += '\\';
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return out;
-}
-
-// A value as it may stand after "=": a space or a quote in it would begin another field.
-std::string field_value(std::string_view value) {
-  const bool plain = value.find_first_of(" =\"\\") == std::string_view::npos;
-  const std::size_t most = limits::log_field_bytes;
-  return plain ? clean(value, false, most) : "\"" + clean(value, true, most) + "\"";
-}
-
-// The part of a line that differs from event to event; the pattern holds the rest.
-std::string body(Format format, std::string_view message, const Fields& fields) {
-  const bool json = format == Format::json;
-  const std::string text = clean(message, format != Format::console, limits::log_message_bytes);
-  std::string out = format == Format::console ? text
-                    : json                    ? fmt::format("\"msg\":\"{}\"", text)
-                                              : fmt::format("msg=\"{}\"", text);
-  for (const auto& [name, value] :
-       {std::pair<std::string_view, std::string_view>{"job", fields.job},
-        {"trace", fields.trace}}) {
-    if (value.empty()) continue;
-    out += json ? fmt::format(",\"{}\":\"{}\"", name, clean(value, true, limits::log_field_bytes))
-                : fmt::format(" {}={}", name, field_value(value));
-  }
-  return out;
 }
 
 std::string pattern(Format format, std::string_view program) {
@@ -157,18 +99,6 @@ Result<Format> format_named(std::string_view name) {
 
 void start(std::string_view program, Level level, Format format) {
   current() = Log(program, level, format);
-}
-
-bool is_line(std::string_view line) {
-  switch (current().format) {
-    case Format::console:
-      return true;
-    case Format::logfmt:
-      return line.starts_with("ts=");
-    case Format::json:
-      return line.starts_with("{\"ts\":") && line.ends_with('}');
-  }
-  std::unreachable();
 }
 
 bool is_on(Level level) {

@@ -37,9 +37,6 @@ struct Fields {
 // The trace id of a W3C traceparent, "00-TRACE-PARENT-FLAGS"; empty: it is none.
 [[nodiscard]] std::string_view trace_id(std::string_view traceparent);
 
-// Whether this is a whole line of the format in force, as far as its ends tell; of console any is.
-[[nodiscard]] bool is_line(std::string_view line);
-
 [[nodiscard]] bool is_on(Level level);  // to spare the making of a message
 void write(Level level, std::string_view message, const Fields& fields = {});
 

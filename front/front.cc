@@ -516,6 +516,7 @@ void Front::keep_body(NewJob& job) {
 }
 
 void Front::act(const Settle& settle) {
+  say(settle);
   // A job that was to stop keeps the stamps of what its worker said, but no result.
   const bool told = hand_.done != nullptr && hand_.done->token == settle.token;
   const bool result = settle.with_result && told;
@@ -551,6 +552,7 @@ void Front::act(const Settle& settle) {
 }
 
 void Front::act(const Remark& remark) {
+  say(remark);
   Note note;
   note.seq = remark.seq;
   note.job = remark.job;

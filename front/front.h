@@ -28,6 +28,8 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/limits.h"
+#include "base/log_budget.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "bus/endpoints.h"
@@ -204,6 +206,9 @@ class Front {
   void read_bodies();
   void send_read(const Dispatch& dispatch, const Result<NewJob>& job);
   void give_up(const Dispatch& dispatch, const Error& error, std::string_view traceparent);
+  void say_of(JobId job, std::string message);
+  void say(const Settle& settle);
+  void say(const Remark& remark);
   void end_turn();
   void judge();
   void plan_judgement();
@@ -231,6 +236,7 @@ class Front {
   std::unique_ptr<bus::Errands> errands_;  // to the ledger
   std::unique_ptr<bus::Errands> body_reads_;
   std::unique_ptr<bus::Errands> porters_;  // to the blob store
+  log::Budget job_lines_{limits::job_lines_per_second};
   metrics::Registry registry_;
   std::unique_ptr<Probe> probe_;
 

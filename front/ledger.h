@@ -293,6 +293,8 @@ class LedgerReader {
   // As Ledger::replay, while commits go on: of jobs that were there before, none is missed. Jobs
   // that were accepted meanwhile may be among them.
   [[nodiscard]] virtual Status replay(std::function<void(std::vector<LiveJob>&&)> found) = 0;
+  // The traceparent of a job, empty if it has none. Errors as body().
+  [[nodiscard]] virtual Result<std::string> trace(JobId job) = 0;
 };
 
 class Ledger {

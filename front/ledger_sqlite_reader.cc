@@ -41,6 +41,7 @@ class SqliteReader final : public LedgerReader {
     if (std::exchange(in_scope_, false)) (void)commit_.run();
   }
   Result<NewJob> body(JobId job) override;
+  Result<std::string> trace(JobId job) override;
   Result<JobRow> status(JobId job) override;
   Result<JobEnd> result(JobId job) override;
   Result<std::optional<KnownKey>> key(std::string_view client, std::string_view key) override;
@@ -67,7 +68,7 @@ class SqliteReader final : public LedgerReader {
   [[nodiscard]] std::unexpected<Error> no_such(JobId job) const;
 
   Sqlite db_;
-  Statement begin_, commit_, slots_, job_, row_, end_, key_, notes_, charges_, retired_,
+  Statement begin_, commit_, slots_, job_, trace_, row_, end_, key_, notes_, charges_, retired_,
       next_commits_, kept_, kept_head_;
   LedgerList list_;
   bool in_scope_ = false;
@@ -117,6 +118,7 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
       {job_,
        "SELECT client, kind, priority, submitted_ns, deadline_ns, not_before_ns, intake_ns,"
        " queued_ns, parent, key, content_hash, trace, digests, body FROM jobs WHERE id = ?1"},
+      {trace_, "SELECT trace FROM jobs WHERE id = ?1"},
       {row_,
        "SELECT id, client, kind, priority, submitted_ns, deadline_ns, parent, intake_ns,"
        " queued_ns FROM jobs WHERE id = ?1"},
@@ -164,6 +166,15 @@ Result<NewJob> SqliteReader::body(JobId id) {
   job.body = job_.blob(13);
   job_.reset();
   return job;
+}
+
+Result<std::string> SqliteReader::trace(JobId id) {
+  const Scope scope(*this);
+  trace_.bind(1, id.raw());
+  if (!trace_.step()) return trace_.ok() ? no_such(id) : failed();
+  std::string trace(trace_.text(0));
+  trace_.reset();
+  return trace;
 }
 
 Result<JobRow> SqliteReader::status(JobId job) {

@@ -128,16 +128,21 @@ Outcome Runner::run(HeldPtr held) {
   slot_.sign_ns.store(0, std::memory_order_relaxed);
   if (outcome.what == Outcome::What::error) probe_.failed();
   if (outcome.what == Outcome::What::stopped) probe_.stopped();
-  if (log::is_on(log::Level::debug)) say_end(job, outcome, service);
+  say_end(job, outcome, service, finished);
   return outcome;
 }
 
-void Runner::say_end(const HeldJob& job, const Outcome& outcome, Duration service) {
-  const std::string id = std::to_string(job.token.job);
+// What went well is for who looks into it; what did not, for who is asked why.
+void Runner::say_end(const HeldJob& job, const Outcome& outcome, Duration service, Instant now) {
   const bool done = outcome.what == Outcome::What::ok;
-  log::debug(fmt::format("{} {} after {} us{}{}", job.work.kind, done ? "is done" : "ended",
+  const log::Level level = done ? log::Level::debug : log::Level::info;
+  if (!log::is_on(level) || (!done && !ended_lines_.take(now))) return;
+  const std::string id = std::to_string(job.token.job);
+  const std::string why = done ? "" : ": " + outcome.error.message;
+  log::write(level,
+             fmt::format("{} {} after {} us{}{}", job.work.kind, done ? "is done" : "ended",
                          std::chrono::duration_cast<std::chrono::microseconds>(service).count(),
-                         done ? "" : ": ", done ? "" : outcome.error.message),
+                         why, ended_lines_.told()),
              {.job = id, .trace = log::trace_id(job.work.trace)});
 }
 

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
+#include "base/log_budget.h"
 #include "base/result.h"
 #include "stages/blob_door.h"
 #include "stages/desk.h"
@@ -70,13 +72,14 @@ class Runner {
                                   std::vector<std::shared_ptr<const void>>& holds,
                                   std::vector<Input>& out);
   [[nodiscard]] Status store_output(Output&& output, Outcome& outcome, RunContext& context);
-  static void say_end(const HeldJob& job, const Outcome& outcome, Duration service);
+  void say_end(const HeldJob& job, const Outcome& outcome, Duration service, Instant now);
 
   Shared& shared_;
   Slot& slot_;
   HandlerProbe& probe_;
   BlobDoor blobs_;
   std::vector<KindMemo> memos_;
+  log::Budget ended_lines_{limits::job_lines_per_second};
 };
 
 }  // namespace tallymill::stages

@@ -107,6 +107,20 @@ struct TrendsArgs {
 };
 int trends(const TrendsArgs& args);
 
+struct LogsArgs {
+  Common common;
+  std::int64_t job = 0;  // 0: any
+  std::string trace;
+  std::string process;  // or a program
+  std::string level = "trace";
+  double since_s = 0;  // ago; 0: any
+  bool follow = false;
+  std::string format = "console";
+  std::string folder;  // empty: the configured one
+};
+// REQUIRES: a level and a format of base/log.h.
+int logs(const LogsArgs& args);
+
 int ledger_check(const Common& common, const std::string& folder, bool read_blobs);
 int doctor(const Common& common);
 int config_check(const Common& common, const std::string& file);

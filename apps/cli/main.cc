@@ -46,6 +46,23 @@ std::string seconds(const std::string& word) {
   return "'" + word + "' is no number of seconds above 0 and up to 100 years";
 }
 
+// "90", "90s", "5m", "2h", "1d" as seconds.
+std::string span_of_time(std::string& word) {
+  constexpr std::pair<char, double> units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+  std::string number = word;
+  double unit_s = 1;
+  for (const auto& [letter, length_s] : units) {
+    if (number.size() < 2 || number.back() != letter) continue;
+    unit_s = length_s;
+    number.pop_back();
+    break;
+  }
+  if (auto wrong = seconds(number); !wrong.empty())
+    return "'" + word + "' is no time as 90, 5m, 2h or 1d";
+  word = std::to_string(std::stod(number) * unit_s);
+  return seconds(word);
+}
+
 // What nobody could read is not an answer that was given.
 int flushed(int exit_code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
@@ -185,6 +202,7 @@ class Commands {
     });
     snapshot->add_flag("--prometheus", snapshot_.prometheus, "all metrics of the front as text")
         ->excludes(snapshot->get_option("--json"));
+    logs_command();
     trends_command();
     collector_group();
     command("ping", "whether the front answers, and how fast",
@@ -217,6 +235,29 @@ class Commands {
                    "file with the token for it\n(default: TALLYMILL_TOKEN holds it)");
     sub.add_option("--ca-file", common_.ca_file,
                    "PEM file with who vouches for an https\nserver (default: the system's)");
+  }
+
+  void logs_command() {
+    CLI::App* logs = command(
+        "logs", "what the processes of `up` said, also of one job",
+        [this] {
+          logs_.common = common_;
+          return cli::logs(logs_);
+        },
+        false);
+    logs->add_option("--job", logs_.job, "only about this job")->check(job_id);
+    logs->add_option("--trace", logs_.trace, "only of this W3C trace id");
+    logs->add_option("--process", logs_.process,
+                     "only of this process, as compute-1, or\nof all of a program, as compute");
+    logs->add_option("--level", logs_.level, "only of this level and above")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+    logs->add_option("--since", logs_.since_s,
+                     "only of the last so many seconds, or as\n5m, 2h, 1d")
+        ->transform(CLI::Validator(span_of_time, ""));
+    logs->add_flag("-f,--follow", logs_.follow, "go on with what comes");
+    logs->add_option("--format", logs_.format, "default: console; json is as --json")
+        ->check(CLI::IsMember({"console", "logfmt", "json"}));
+    logs->add_option("--data", logs_.folder, "the data folder (default: the\nconfigured one)");
   }
 
   // The launcher takes `collector` alone for the program; this is what is below it.
@@ -308,6 +349,7 @@ class Commands {
   IdArgs ids_;
   JobsArgs list_;
   SnapshotArgs snapshot_;
+  LogsArgs logs_;
   TrendsArgs trends_;
   CollectorAt collector_;
   TokenArgs token_;

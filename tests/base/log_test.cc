@@ -100,16 +100,6 @@ TEST(Log, WhatIsTooLongIsCutAndTheLineIsStillWhole) {
   }
 }
 
-TEST(Log, AWholeLineOfTheFormatIsToldFromWhatALibraryPrints) {
-  const std::string json = written(Format::json, "x");
-  EXPECT_TRUE(is_line(json.substr(0, json.size() - 1)));
-  EXPECT_FALSE(is_line(json.substr(0, json.size() - 2))) << "killed while it wrote";
-  EXPECT_FALSE(is_line("terminate called after throwing"));
-  const std::string logfmt = written(Format::logfmt, "x");
-  EXPECT_TRUE(is_line(logfmt));
-  EXPECT_FALSE(is_line(json));
-}
-
 TEST(Log, ATraceIdIsTheSecondPartOfATraceparent) {
   EXPECT_EQ(trace_id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             "0af7651916cd43dd8448eb211c80319c");

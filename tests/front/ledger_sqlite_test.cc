@@ -67,6 +67,7 @@ TEST(Ledger, AJobThatWasStoredIsReplayedWithAllItsFieldsUntilItsEndIsStored) {
     EXPECT_EQ(body->key, job.key);
     EXPECT_EQ(body->content_hash, job.content_hash);
     EXPECT_EQ(body->trace, job.trace);
+    EXPECT_EQ((*reader)->trace(job.id).value(), job.trace);
     EXPECT_EQ(body->parent, job.parent);
     EXPECT_EQ(body->submitted, job.submitted);
     commit(*opened.ledger, {end_of_job(3, 1)});
