@@ -614,6 +614,8 @@ inline constexpr std::chrono::milliseconds gateway_answer{30'000};
 // The longest that `Prefer: wait` makes a client wait for a job's end.
 inline constexpr std::chrono::seconds gateway_wait{300};
 // Events that are kept in memory for those who read on; older ones are read back from the ledger.
+// So long, since who follows reads within milliseconds, and a burst's memory is to be given back.
+inline constexpr std::chrono::seconds gateway_events_age{10};
 inline constexpr std::size_t gateway_events = 16'384;
 inline constexpr Bytes gateway_events_bytes = 8_MiB;
 

@@ -4,11 +4,29 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
 
 namespace tallymill::collector {
+namespace {
+
+std::string name_of(const Labels& process) {
+  return fmt::format("{}\n{}", process.get("job"), process.get("instance"));
+}
+
+// Each value less what was last said before it.
+void subtract(const Column& cache, Column& bytes) {
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    while (next < cache.size() && cache.t_ms[next] <= bytes.t_ms[i]) ++next;
+    if (next > 0 && std::isfinite(cache.value[next - 1])) bytes.value[i] -= cache.value[next - 1];
+  }
+}
+
+}  // namespace
 
 LeakWatch::LeakWatch(const Source& source, metrics::Registry& registry, std::chrono::seconds window)
     : source_(source),
@@ -20,6 +38,10 @@ LeakWatch::LeakWatch(const Source& source, metrics::Registry& registry, std::chr
 void LeakWatch::look(std::int64_t now_ms) {
   for (Told& told : told_) told.seen = false;
   left_out_now_ = 0;
+  caches_.clear();
+  read("tallymill_process_cache_bytes", now_ms, [this](const Labels& process, Column& bytes) {
+    caches_.emplace(name_of(process), std::move(bytes));
+  });
   look_at("tallymill_process_resident_memory_bytes", "resident", now_ms);
   look_at("tallymill_process_heap_allocated_bytes", "allocated", now_ms);
   left_out_.set(static_cast<double>(left_out_now_));
@@ -32,17 +54,24 @@ void LeakWatch::look(std::int64_t now_ms) {
 }
 
 void LeakWatch::look_at(const char* metric, const char* memory, std::int64_t now_ms) {
+  read(metric, now_ms, [&](const Labels& process, Column& bytes) {
+    if (const auto cache = caches_.find(name_of(process)); cache != caches_.end())
+      subtract(cache->second, bytes);
+    tell(process, memory, leak_in(bytes, now_ms, window_));
+  });
+}
+
+void LeakWatch::read(const char* metric, std::int64_t now_ms, const OnColumn& found) const {
   const std::int64_t from_ms = now_ms - std::chrono::milliseconds(window_).count();
   const auto matcher =
       Matcher::of(Matcher::Kind::equal, std::string(metric_name), std::string(metric));
   if (!matcher) return;
-  const auto found = source_.select(std::array{*matcher}, from_ms, now_ms);
-  if (!found) return;
-  Column column;
-  for (const auto& one : *found) {
-    column.clear();
-    if (!source_.read(one.series, from_ms, now_ms, column) || column.size() == 0) continue;
-    tell(one.labels, memory, leak_in(column, now_ms, window_));
+  const auto selected = source_.select(std::array{*matcher}, from_ms, now_ms);
+  if (!selected) return;
+  for (const auto& one : *selected) {
+    Column column;
+    if (source_.read(one.series, from_ms, now_ms, column) && column.size() > 0)
+      found(one.labels, column);
   }
 }
 

@@ -194,7 +194,16 @@ bool Committer::upkeep() {
   if (!due) return true;
   upkeep_at_ = now + options_.idle;
   free_bytes_ = front::free_bytes(options_.folder).raw();
+  release_memory();
   return next_ < pending_.size() || collect_blobs();
+}
+
+void Committer::release_memory() {
+  const std::int64_t before = std::exchange(upkeep_commits_, commits_);
+  if (before != upkeep_commits_)
+    released_ = false;
+  else if (!std::exchange(released_, true))
+    ledger_->release_memory();
 }
 
 bool Committer::collect_blobs() {

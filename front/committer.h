@@ -10,6 +10,8 @@
 // 2. Failed sync, broken invariant: CommitFailed is the last report, and the thread ends. The front
 //    acknowledges nothing more and exits.
 // 3. Between commits: retention, blob collection, the free-space probe, each a bounded piece.
+// 4. Once nothing was committed between two upkeeps, the ledger lets go of its memory: a burst's is
+//    not kept until the next.
 //
 //   invariant: every entry put is in exactly one CommitDone, unless a CommitFailed came
 //   invariant: an entry reported as stored was synced before its report was put
@@ -102,6 +104,7 @@ class Committer {
   void fail_with(Error error);
   [[nodiscard]] bool upkeep();
   [[nodiscard]] bool collect_blobs();
+  void release_memory();
 
   const std::unique_ptr<Ledger> ledger_;
   store::Blobs* const blobs_;
@@ -128,6 +131,8 @@ class Committer {
   bool retire_more_ = false;
   bool collected_ = true;  // the last collection could read what it looked at
   Instant upkeep_at_;
+  std::int64_t upkeep_commits_ = 0;  // commits_ at the last upkeep
+  bool released_ = true;             // the ledger's memory, since the last commit
   std::thread thread_;
 };
 

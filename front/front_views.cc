@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "front/front.h"
+#include "store/sqlite.h"
 
 namespace tallymill::front {
 
@@ -17,6 +18,7 @@ void Front::measure() {
                 .behind = static_cast<std::int64_t>(desk_->behind()),
                 .client_out = desk_->outgoing(),
                 .commit_queue = committer_->queued(),
+                .sqlite = store::sqlite_memory(),
                 .live_bytes = machine_->live_bytes(),
                 .kept_bodies = bodies_.bytes(),
                 .idempotency_keys = committer_->keys(),

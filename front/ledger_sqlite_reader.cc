@@ -101,7 +101,7 @@ Status SqliteReader::open(const std::filesystem::path& file, const std::string& 
   sqlite3_file_control(db_.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
   sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto set = db_.exec("PRAGMA query_only = ON; PRAGMA busy_timeout = 1000;"
-                          "PRAGMA cache_size = -16384");
+                          "PRAGMA cache_size = -2048");
       !set)
     return set;
   sqlite3_progress_handler(

@@ -115,6 +115,8 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
         measures.live_bytes.raw());
   gauge("tallymill_jobs_kept_bytes", "Bytes of waiting jobs that are kept in memory.",
         measures.kept_bodies.raw());
+  gauge("tallymill_process_cache_bytes",
+        "Memory in caches that have a bound, of what is allocated.", measures.sqlite.raw());
   gauge("tallymill_idempotency_keys", "Idempotency keys that the ledger holds.",
         measures.idempotency_keys);
   gauge("tallymill_waterfalls_held", "Waterfalls that the ledger keeps for who reads them.",

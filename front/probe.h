@@ -30,6 +30,7 @@ struct Measures {
   std::int64_t behind = 0;  // of the connections, who lost ends and could not be told yet
   Bytes client_out{};       // that libzmq holds for clients
   std::int64_t commit_queue = 0;
+  Bytes sqlite{};  // that SQLite holds
   Bytes live_bytes{};
   Bytes kept_bodies{};
   std::int64_t idempotency_keys = 0;

@@ -161,6 +161,10 @@ Error Sqlite::error(std::string_view doing) const {
                                       std::to_string(code()) + ")"};
 }
 
+void Sqlite::release_memory() { sqlite3_db_release_memory(raw()); }
+
+Bytes sqlite_memory() { return Bytes(sqlite3_memory_used()); }
+
 int Sqlite::code() const { return sqlite3_extended_errcode(raw()); }
 std::int64_t Sqlite::changes() const { return sqlite3_changes64(raw()); }
 bool Sqlite::in_transaction() const { return sqlite3_get_autocommit(raw()) == 0; }

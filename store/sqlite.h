@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/units.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -93,11 +94,18 @@ class Sqlite {
   [[nodiscard]] std::int64_t changes() const;
   [[nodiscard]] bool in_transaction() const;
 
+  // Frees the pages of the file that it keeps and has nothing to write in; they are read again.
+  void release_memory();
+
   // For SQLite's own calls (checkpoints, hooks, file controls).
   [[nodiscard]] sqlite3* raw() const { return connection_.get(); }
 
  private:
   unique_handle<sqlite3, detail::close_connection> connection_;
 };
+
+// What SQLite holds in this process: mostly pages of files, each connection at most its cache_size.
+// Threads: any.
+[[nodiscard]] Bytes sqlite_memory();
 
 }  // namespace tallymill::store

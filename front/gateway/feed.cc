@@ -152,18 +152,26 @@ void Feed::render(Happening& happening, std::int64_t reached) const {
 void Feed::add(Happening&& happening) {
   render(happening, happening.is_end() ? happening.seq : 0);
   if (happening.is_end()) head_ = std::max(head_, happening.seq);
+  happening.heard = SystemClock().now();
   bytes_ = bytes_ + size_of(happening);
   ring_.push_back(std::move(happening));
   while (ring_.size() > limits::gateway_events ||
-         (bytes_ > limits::gateway_events_bytes && ring_.size() > 1)) {
-    bytes_ -= size_of(ring_.front());
-    if (ring_.front().is_end()) ring_since_ = ring_.front().seq;
-    ring_.pop_front();
-    ++first_;
-  }
+         (bytes_ > limits::gateway_events_bytes && ring_.size() > 1))
+    drop_first();
   untold_ = true;
   if (ended_ && ring_.back().is_end()) ended_(ring_.back().job);
   if (!gathering_) tell_all();
+}
+
+void Feed::drop_first() {
+  bytes_ -= size_of(ring_.front());
+  if (ring_.front().is_end()) ring_since_ = ring_.front().seq;
+  ring_.pop_front();
+  ++first_;
+}
+
+void Feed::forget(Instant before) {
+  while (!ring_.empty() && ring_.front().heard < before) drop_first();
 }
 
 void Feed::tell_all() {

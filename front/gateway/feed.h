@@ -29,6 +29,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "bus/messages.h"
@@ -45,6 +46,7 @@ struct Happening {
   std::string client;
   std::string json;
   std::string sse;  // the same as one of Server-Sent Events
+  Instant heard{};
   [[nodiscard]] bool is_end() const { return bus::is_end(what); }
 };
 
@@ -65,6 +67,8 @@ class Feed {
   void on_end(std::function<void(std::int64_t job)> ended) { ended_ = std::move(ended); }
   // What was heard is told now, as far as there is room.
   void tell_all();
+  // What was heard before this moment leaves the ring.
+  void forget(Instant before);
 
   // Tells one; false: not now, go_on() is called when there is room.
   using Tell = std::function<bool(const Happening&)>;
@@ -116,6 +120,7 @@ class Feed {
   void lose(std::int64_t last);
   void add(Happening&& happening);
   void render(Happening& happening, std::int64_t reached) const;
+  void drop_first();
   void pump(Follower& follower);
   [[nodiscard]] bool tell_read_back(Follower& follower);
   void read_back(Follower& follower, const std::string& ledger);

@@ -62,6 +62,7 @@ void Gateway::look_after() {
   lines_->give_up_old();
   questions_->give_up(SystemClock().now() - limits::gateway_answer);
   events_->give_up(SystemClock().now() - limits::gateway_answer);
+  feed_->forget(SystemClock().now() - limits::gateway_events_age);
   probe_.lines().set(static_cast<double>(lines_->size()));
   probe_.followers().set(static_cast<double>(feed_->followers()));
   probe_.feed_bytes().set(static_cast<double>(feed_->bytes().raw()));

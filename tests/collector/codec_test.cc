@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "collector/integers.h"
+#include "tests/fakes/flip.h"
 
 namespace tallymill::collector {
 namespace {
@@ -208,7 +209,7 @@ TEST(Codec, GarbledBytesNeverReadBeyondThem) {
     bytes.resize(std::min<std::size_t>(bytes.size(), 200));
     const std::int64_t flips = between(random, 1, 4);
     for (std::int64_t n = 0; n < flips && !bytes.empty(); ++n)
-      flip(bytes, random() % (bytes.size() * 8));
+      fakes::flip(bytes, random() % (bytes.size() * 8));
     const std::vector<char> exact(bytes.begin(), bytes.end());
     Column got;
     if (unpack_block({exact.data(), exact.size()}, got)) {

@@ -81,6 +81,24 @@ TEST_F(LeakWatchTest, AProcessThatLeaksIsToldByNameAndAnotherIsSilent) {
   EXPECT_EQ(suspected.at("front b resident "), 0);
 }
 
+TEST_F(LeakWatchTest, ACacheThatFillsUpIsNoLeakAndALeakBesideItIsTold) {
+  for (const char* instance : {"fills", "leaks"}) {
+    tell(series(resident, "front", instance), 200 * 1024);
+    tell(series(allocated, "front", instance), 200 * 1024);
+  }
+  tell(series("tallymill_process_cache_bytes", "front", "fills"), 200 * 1024);
+  tell(series("tallymill_process_cache_bytes", "front", "leaks"), 100 * 1024);
+  LeakWatch watch(*store_, registry_, window);
+  watch.look(t0 + 120'000);
+  const auto slopes = told("tallymill_collector_leak_bytes_per_second");
+  const auto suspected = told("tallymill_collector_leak_suspected");
+  EXPECT_NEAR(slopes.at("front fills resident "), 0, 1);
+  EXPECT_NEAR(slopes.at("front leaks allocated "), 100 * 1024, 1);
+  EXPECT_EQ(suspected.at("front fills resident "), 0);
+  EXPECT_EQ(suspected.at("front fills allocated "), 0);
+  EXPECT_EQ(suspected.at("front leaks resident "), 1);
+}
+
 TEST_F(LeakWatchTest, AProcessThatHasGoneLeaksNoMore) {
   tell(series(resident, "compute", "a"), 100 * 1024);
   LeakWatch watch(*store_, registry_, window);

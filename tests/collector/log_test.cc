@@ -25,6 +25,7 @@
 #include "base/limits.h"
 #include "collector/log_records.h"
 #include "tests/fakes/failing_sync.h"
+#include "tests/fakes/flip.h"
 
 namespace tallymill::collector {
 namespace {
@@ -211,7 +212,7 @@ TEST_F(LogTest, AFlippedBitCostsOneRecordAndIsCounted) {
   // Each byte, and in turn each bit of it.
   for (std::size_t bit = 0; bit < whole.size() * 8; bit += 5) {
     std::string garbled = whole;
-    flip(garbled, bit);
+    fakes::flip(garbled, bit);
     for (const auto& entry : fs::directory_iterator(folder_))
       if (entry.path().extension() == ".log") fs::remove(entry.path());
     write_file(first_segment(), garbled);

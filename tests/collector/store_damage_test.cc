@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/collector/store_fixture.h"
+#include "tests/fakes/flip.h"
 #include "tests/fakes/synced_names.h"
 
 namespace tallymill::collector {
@@ -86,7 +87,7 @@ TEST_F(StoreDamageTest, AFlippedBitAnywhereIsCountedAndNothingFalseIsSaid) {
     const fs::path file = copy / fs::relative(files[random() % files.size()], folder_);
     std::string bytes = read_file(file);
     const std::size_t bit = random() % (bytes.size() * 8);
-    flip(bytes, bit);
+    fakes::flip(bytes, bit);
     write_file(file, bytes);
     const std::string what = file.string() + " bit " + std::to_string(bit) + " ";
     const auto store = open(copy);

@@ -202,7 +202,7 @@ TEST_F(StoreTest, AFlippedBitInAPartCostsABlockOrIsSeenAtTheStart) {
   for (std::size_t at = 0; at < whole.size(); ++at) {
     const fs::path copy = killed();
     std::string garbled = whole;
-    garbled[at] ^= static_cast<char>(1 << at % 8);
+    fakes::flip(garbled, at * 8 + at % 8);
     write_file(only_file(copy / "parts", ".part"), garbled);
     const auto store = open(copy);
     const Model got = model_of(*store);

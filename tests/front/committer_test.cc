@@ -34,6 +34,7 @@ class FaultyLedger final : public Ledger {
     std::atomic<bool> references_broken = false;
     std::atomic<int> retired = 0;
     std::atomic<int> retire_pieces = 0;
+    std::atomic<int> released = 0;
     std::atomic<int> refused = 0;
     std::vector<std::int64_t> stored;  // read after stop()
     std::vector<std::size_t> sizes;
@@ -62,6 +63,7 @@ class FaultyLedger final : public Ledger {
     ++dials_.retired;
     return dials_.retire_pieces.fetch_sub(1) > 0;
   }
+  void release_memory() override { ++dials_.released; }
   std::int64_t keys() const override { return 0; }
   std::int64_t waterfalls() const override { return 0; }
   Result<std::vector<std::string>> unreferenced(std::span<const std::string> digests) override {
@@ -291,6 +293,22 @@ TEST_F(CommitterTest, TakesUpToItsBoundAndNotOneMore) {
   std::vector<Entry> entries(static_cast<std::size_t>(limits::commit_queue), note_for(1, 1, {}));
   ASSERT_TRUE(committer->put(batch_of(std::move(entries))));
   EXPECT_FALSE(committer->put(batch_of({job_with(2)})));
+}
+
+TEST_F(CommitterTest, TheLedgersMemoryIsLetGoOnceAfterTheLastCommit) {
+  auto committer = make(options());
+  const auto upkeeps = [&](int more) {
+    const int until = dials.retired + more;
+    while (dials.retired < until) std::this_thread::yield();
+  };
+  upkeeps(4);
+  EXPECT_EQ(dials.released, 0) << "nothing was committed";
+  for (std::int64_t seq = 1; seq <= 2; ++seq) {
+    ASSERT_TRUE(committer->put(batch_of({job_with(seq)})));
+    wait_for_reports(*committer);
+    upkeeps(6);
+    EXPECT_EQ(dials.released, seq);
+  }
 }
 
 }  // namespace

@@ -94,6 +94,26 @@ TEST_F(FeedTest, EndsBehindANumberAreReadBackPageByPageAndLiveOnesFollow) {
   EXPECT_EQ(told(told_end(6)), (Told{told_end(2), told_end(3), told_end(4), told_end(6)}));
 }
 
+TEST_F(FeedTest, WhatWasForgottenIsReadBackAndWhoHadHeardItHearsOn) {
+  begin(5);
+  follow(5);
+  for (const std::int64_t seq : {6, 7}) happens(seq);
+  EXPECT_EQ(told(told_end(7)), (Told{told_end(6), told_end(7)}));
+  on_thread([this] {
+    feed_->forget(Instant::max());
+    return true;
+  });
+  EXPECT_EQ(on_thread([this] { return feed_->bytes(); }), Bytes{});
+  happens(8);
+  EXPECT_EQ(told(told_end(8)), Told{told_end(8)});
+  follow(5);
+  std::int64_t after = 0;
+  page(next_of(bus::Verb::ends, &after),
+       {{"reached", 7}, {"head", 8}, {"more", false}, {"ends", {end_of(6), end_of(7)}}});
+  EXPECT_EQ(after, 5);
+  EXPECT_EQ(told(told_end(8)), (Told{told_end(6), told_end(7), told_end(8)}));
+}
+
 TEST_F(FeedTest, WhatIsRetiredIsOneGapBeforeWhatIsLeft) {
   begin(5);
   follow(1);
