@@ -13,11 +13,10 @@
 // is forgotten; who says that a frame is its last is forgotten at once.
 //
 //   invariant: a frame is stored by one append(): it is seen whole or not at all
-//   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each; what
-//   all
-//              numbers stand for has limits::telemetry_numbers_bytes at most, twice that while its
-//              vectors grow. What finds no room is left out; numbers of who is gone make some, and
-//              the next whole frame tells what was left out again
+//   invariant: at most limits::telemetry_senders senders, telemetry_series numbers of each
+//   invariant: what all numbers stand for takes limits::telemetry_numbers_bytes at most (twice that
+//              while its vectors grow). What finds no room is left out until a later whole frame
+//              tells it again; numbers of who is gone make room
 //   invariant: frames of a sender are taken in the order of their sequence, of an older incarnation
 //              only while the newer one is gone
 //   invariant: series that it knows have samples younger than any retention, so that the store does
