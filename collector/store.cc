@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <system_error>
@@ -25,12 +26,32 @@ Labels lost_series(SeriesId id) {
   return Labels::of({{std::string(metric_name), "lost_series"}, {"id", std::to_string(id.raw())}});
 }
 
+// How far a clock may be off.
+std::chrono::milliseconds tolerance(const Store::Options& options) {
+  return std::chrono::milliseconds(options.retention) / limits::parts_per_retention;
+}
+
+// The last time at which a part was sealed, but for the newest that are far from those before and
+// have not gone on for long: their clock may have been wrong.
+std::int64_t last_believed(std::span<const std::shared_ptr<const Part>> parts,
+                           std::chrono::milliseconds tolerance) {
+  std::size_t first = parts.size() - 1;
+  const auto gap = [&] {
+    return std::abs(parts[first]->info().oldest_ms - parts[first - 1]->info().made_ms);
+  };
+  while (first > 0 && gap() <= tolerance.count()) --first;
+  const std::int64_t last = parts.back()->info().made_ms;
+  const bool long_enough = last - parts[first]->info().oldest_ms >= tolerance.count();
+  return first == 0 || long_enough ? last : parts[first - 1]->info().made_ms;
+}
+
 }  // namespace
 
 Store::Store(fs::path folder, const Options& options, store::File lock)
     : folder_(std::move(folder)),
       options_(options),
       tiers_(options.tiers),
+      clock_(system_clock(), tolerance(options)),
       lock_(std::move(lock)),
       head_(std::make_unique<Head>()) {}
 
@@ -97,6 +118,7 @@ Status Store::open_parts() {
       return std::unexpected(std::move(part).error());
     }
   }
+  if (!parts->empty()) clock_.take_up(last_believed(*parts, tolerance(options_)));
   parts_ = std::move(parts);
   return {};
 }
@@ -354,6 +376,7 @@ Store::Stats Store::stats() const {
     stats.largest_part_bytes = std::max(stats.largest_part_bytes, part->bytes());
   }
   stats.dropped_series = dropped_series_;
+  stats.clock_jumps = clock_.jumps();
   stats.future_samples = future_samples_;
   stats.damaged_blocks = damaged_blocks_;
   stats.damaged_parts = damaged_parts_;
@@ -366,9 +389,10 @@ Store::Stats Store::stats() const {
   return stats;
 }
 
-std::int64_t Store::now_ms() const {
-  const Clock& clock = options_.clock != nullptr ? *options_.clock : system_clock_;
-  return to_ns(clock.wall()) / 1'000'000;
+const Clock& Store::system_clock() const {
+  return options_.clock != nullptr ? *options_.clock : system_clock_;
 }
+
+std::int64_t Store::now_ms() const { return to_ns(system_clock().wall()) / 1'000'000; }
 
 }  // namespace tallymill::collector

@@ -13,8 +13,9 @@
 //
 // A part is dropped when the newest that is in it came longer ago than the retention: what somebody
 // imports today with old timestamps is kept as long as anything else that came today, and what has
-// a timestamp far in the future goes like everything else. A series of which no sample is left is
-// forgotten; its id is never given again.
+// a timestamp far in the future goes like everything else. A clock that jumps by more than a tenth
+// of the retention is not believed at once (collector/store_clock.h). A series of which no sample
+// is left is forgotten; its id is never given again.
 //
 // Of series of our own bus old samples are thinned (collector/tiers.h) when a part is written:
 // sealed, merged, or written anew for this alone when all that is in it is old enough.
@@ -63,6 +64,7 @@
 #include "collector/log.h"
 #include "collector/part.h"
 #include "collector/query.h"
+#include "collector/store_clock.h"
 #include "collector/tiers.h"
 #include "store/durable.h"
 
@@ -90,6 +92,7 @@ class Store final : public Source {
     std::uint64_t dropped_series = 0;        // of which no sample was left
     // Asked for above the limit, by metric; those of too many metrics under "".
     std::map<std::string, std::uint64_t> refused_series;
+    std::uint64_t clock_jumps = 0;     // that put expiry off
     std::uint64_t future_samples = 0;  // further ahead than limits::future; they are kept
     std::uint64_t head_samples = 0;    // not sealed
     std::uint64_t sealed_samples = 0;
@@ -210,6 +213,7 @@ class Store final : public Source {
   [[nodiscard]] Status rewrite_list();  // as above
   [[nodiscard]] Reading reading() const;
   [[nodiscard]] Writing writing() const;
+  [[nodiscard]] const Clock& system_clock() const;
   [[nodiscard]] std::int64_t now_ms() const;
   void run_seals();
   void run_merges();
@@ -219,6 +223,7 @@ class Store final : public Source {
   const Options options_;
   const Tiers tiers_;
   const SystemClock system_clock_;
+  StoreClock clock_;
   store::File lock_;  // held as long as this process has the folder open
 
   // Whoever takes several takes them in this order.

@@ -39,6 +39,9 @@ void StoreProbe::set(const Store::Stats& stats) {
           refused, {{"metric", metric.empty() ? "other" : metric}, {"overflow", "true"}});
   count("tallymill_collector_dropped_series_total", "Series of which no sample was left.",
         stats.dropped_series);
+  count("tallymill_collector_clock_jumps_total",
+        "Jumps of the clock that put off what expires until it has gone steadily.",
+        stats.clock_jumps);
   count("tallymill_collector_future_samples_total",
         "Samples that were stored and are further ahead of the clock than a clock may be.",
         stats.future_samples);

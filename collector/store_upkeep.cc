@@ -69,7 +69,8 @@ Result<std::shared_ptr<const Part>> Store::write_part(const Head& head) {
     if (auto added = add(*writer, id, samples, now); !added)
       return std::unexpected(std::move(added).error());
   }
-  return writer->finish({now, now, frozen_segment_, 0});
+  const std::int64_t made = clock_.look().latest_ms;
+  return writer->finish({made, made, frozen_segment_, 0});
 }
 
 Status Store::seal() {
@@ -139,6 +140,9 @@ PartSource Store::joined(std::span<const std::shared_ptr<const Part>> parts) con
 Result<bool> Store::rewrite(std::span<const std::shared_ptr<const Part>> parts) {
   const std::int64_t now = now_ms();
   PartSource all = joined(parts);
+  // A clock that was ahead stamped some of them with a time that has not come.
+  all.made_ms = std::min(all.made_ms, clock_.look().latest_ms);
+  all.oldest_ms = std::min(all.oldest_ms, all.made_ms);
   all.step_ms = static_cast<std::uint32_t>(tiers_.step_ms(all.made_ms, now));
   std::vector<SeriesId> ids;
   std::uint64_t damaged = 0;
@@ -225,7 +229,7 @@ Result<std::size_t> Store::thin() {
 
 std::size_t Store::expire() {
   const std::lock_guard merging(merge_mutex_);
-  const std::int64_t oldest = now_ms() - ms_of(options_.retention);
+  const std::int64_t oldest = clock_.look().earliest_ms - ms_of(options_.retention);
   Parts expired;
   {
     const Writing lock = writing();

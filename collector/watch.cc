@@ -69,6 +69,13 @@ void Watch::look_at_store() {
                             "room or a disk",
                             failed, stats.log_bytes),
                 SystemClock().now());
+  if (const std::uint64_t jumps = stats.clock_jumps; jumps != std::exchange(clock_jumps_, jumps))
+    clock_.write(
+        log::Level::warn,
+        fmt::format("the clock is far from where the store saw it last, {} times now: what "
+                    "expires is judged by the earlier time until it has gone steadily",
+                    jumps),
+        SystemClock().now());
 }
 
 }  // namespace tallymill::collector

@@ -41,8 +41,10 @@ class Watch {
   HostProbe host_;
   LeakWatch leaks_;
   log::Limited disk_;
+  log::Limited clock_;
   std::uint64_t looks_ = 0;
   std::uint64_t failed_seals_ = 0;
+  std::uint64_t clock_jumps_ = 0;
 
   std::mutex mutex_;  // guards stopping_
   std::condition_variable wake_;

@@ -31,12 +31,22 @@ inline constexpr std::int64_t always_to = std::numeric_limits<std::int64_t>::max
 
 class SetClock final : public Clock {
  public:
-  [[nodiscard]] Instant now() const override { return {}; }
-  [[nodiscard]] WallTime wall() const override { return wall_; }
-  void set_ms(std::int64_t ms) { wall_ = WallTime(std::chrono::milliseconds(ms)); }
+  [[nodiscard]] Instant now() const override { return Instant(std::chrono::milliseconds(steady_)); }
+  [[nodiscard]] WallTime wall() const override {
+    return WallTime(std::chrono::milliseconds(wall_));
+  }
+  [[nodiscard]] std::int64_t ms() const { return wall_; }
+  // Time passes until then; a time before now is a jump.
+  void set_ms(std::int64_t ms) {
+    steady_ += std::max<std::int64_t>(ms - wall_, 0);
+    wall_ = ms;
+  }
+  // No time passes.
+  void jump_ms(std::int64_t ms) { wall_ += ms; }
 
  private:
-  WallTime wall_{};
+  std::int64_t wall_ = 0;
+  std::int64_t steady_ = 0;
 };
 
 inline Labels labels(std::size_t i) {

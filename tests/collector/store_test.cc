@@ -284,9 +284,9 @@ TEST_F(StoreTest, AFullLogTakesNoMoreUntilItIsSealed) {
 TEST_F(StoreTest, WhatCameTooLongAgoIsDropped) {
   constexpr std::int64_t day = 86'400'000;
   options_.retention = std::chrono::hours(24 * 10);
+  clock_.set_ms(100 * day);
   auto store = open();
   const auto ids = make_series(*store, 1);
-  clock_.set_ms(100 * day);
   const Point old[] = {{ids[0], 1 * day, 1}};
   ASSERT_TRUE(store->append(old).has_value());
   ASSERT_TRUE(store->seal().has_value());
@@ -300,6 +300,67 @@ TEST_F(StoreTest, WhatCameTooLongAgoIsDropped) {
   EXPECT_EQ(store->stats().parts, 1U);
   store.reset();
   EXPECT_EQ(model_of(*open())[0].size(), 1U);
+}
+
+TEST_F(StoreTest, AClockThatJumpsAheadAndComesBackExpiresNothing) {
+  constexpr std::int64_t day = 86'400'000;
+  constexpr std::int64_t year = 365 * day;
+  options_.retention = std::chrono::hours(24 * 10);
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  Model wanted;
+  const auto seal_one = [&] {
+    const Point points[] = {{ids[0], clock_.ms(), 1}};
+    ASSERT_TRUE(store->append(points).has_value());
+    add(wanted, points);
+    ASSERT_TRUE(store->seal().has_value());
+  };
+  const std::int64_t begin = clock_.ms();
+  seal_one();
+  clock_.set_ms(begin + 9 * day);
+  seal_one();
+  clock_.jump_ms(year);
+  EXPECT_EQ(store->expire(), 0U);
+  EXPECT_EQ(store->stats().clock_jumps, 1U);
+  seal_one();
+  // It is opened meanwhile, with the stamp of the wrong clock on its disk.
+  store.reset();
+  store = open();
+  clock_.set_ms(clock_.ms() + day / 2);
+  EXPECT_EQ(store->expire(), 0U);
+  clock_.jump_ms(-year);
+  seal_one();
+  EXPECT_EQ(store->expire(), 0U);
+  EXPECT_EQ(model_of(*store), wanted);
+  // It is believed, and each part goes in its time, also one with a wrong stamp that was merged.
+  clock_.set_ms(begin + 10 * day + 1);
+  EXPECT_EQ(store->expire(), 1U);
+  ASSERT_EQ(store->merge(true).value(), 2U);
+  clock_.set_ms(begin + 21 * day);
+  EXPECT_EQ(store->expire(), 1U);
+  EXPECT_EQ(store->stats().parts, 0U);
+}
+
+TEST_F(StoreTest, AStoreThatIsOpenedLongAfterwardsExpiresWhenItsClockHasGoneSteadily) {
+  constexpr std::int64_t day = 86'400'000;
+  auto store = open();
+  const auto ids = make_series(*store, 1);
+  const std::int64_t begin = clock_.ms();
+  for (int i = 0; i < 3; ++i) {
+    const Point points[] = {{ids[0], begin + i, 1}};
+    ASSERT_TRUE(store->append(points).has_value());
+    ASSERT_TRUE(store->seal().has_value());
+  }
+  store.reset();
+  clock_.set_ms(begin + 40 * day);
+  store = open();
+  EXPECT_EQ(store->expire(), 0U) << "it may be the clock";
+  const Point fresh[] = {{ids[0], begin + 40 * day, 1}};
+  ASSERT_TRUE(store->append(fresh).has_value());
+  ASSERT_TRUE(store->seal().has_value());
+  clock_.set_ms(begin + 43 * day + day / 2);
+  EXPECT_EQ(store->expire(), 3U);
+  EXPECT_EQ(model_of(*store)[0].size(), 1U);
 }
 
 TEST_F(StoreTest, ASealThatFailsLosesNothingAndIsMadeUpFor) {

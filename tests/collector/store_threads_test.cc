@@ -18,13 +18,14 @@ namespace {
 // Moves while others look.
 class MovingClock final : public Clock {
  public:
-  [[nodiscard]] Instant now() const override { return {}; }
-  [[nodiscard]] WallTime wall() const override {
-    return WallTime(std::chrono::milliseconds(ms_.load(std::memory_order_relaxed)));
-  }
+  [[nodiscard]] Instant now() const override { return Instant(time()); }
+  [[nodiscard]] WallTime wall() const override { return WallTime(time()); }
   void set_ms(std::int64_t ms) { ms_.store(ms, std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] std::chrono::milliseconds time() const {
+    return std::chrono::milliseconds(ms_.load(std::memory_order_relaxed));
+  }
   std::atomic<std::int64_t> ms_{0};
 };
 

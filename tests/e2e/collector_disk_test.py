@@ -22,7 +22,7 @@ from collector_test import T0, Collector
 from mill import until
 
 PROMISE = 0.5
-CALL = re.compile(r"^\d+ (\d+\.\d+) (pwrite64|fdatasync|fsync)\(\d+<([^>]+)>")
+CALL = re.compile(r"^\d+ +(\d+\.\d+) (pwrite64|fdatasync|fsync)\(\d+<([^>]+)>")
 
 
 class CollectorDiskTest(unittest.TestCase):
