@@ -211,6 +211,32 @@ TEST_F(UpTest, ChildrenGetTheAddressesAndEverySettingThatUpWasGiven) {
   EXPECT_NE(said().find("compute-1 | compute is ready\n"), std::string::npos);
 }
 
+TEST_F(UpTest, WhatAChildSaysIsShownInTheFormThatWasAskedForAndKeptWithItsName) {
+  script("tallymill-stage-compute",
+         "echo '{\"ts\":\"2026-11-21T07:15:02.123456Z\",\"level\":\"info\",\"program\":\"compute\","
+         "\"pid\":7,\"msg\":\"in '$TALLYMILL_LOG__FORMAT'\",\"job\":\"42\"}' >&2\n"
+         "printf 'a crash \\033[31m\\n' >&2\n" +
+             waits("compute"));
+  start_up({"--log.format", "logfmt"});
+  const auto kept = [&] { return text_of(folder_ / "data" / "logs" / "0000000001.jsonl"); };
+  ASSERT_TRUE(eventually([&] {
+    return all_ready() && count(kept(), "is ready") == 3 && count(kept(), "a crash") == 1;
+  })) << kept();
+  EXPECT_EQ(count(said(),
+                  "ts=2026-11-21T07:15:02.123456Z level=info process=compute-1 "
+                  "program=compute pid=7 msg=\"in json\" job=42\n"),
+            1);
+  EXPECT_EQ(count(said(), " level=warning process=compute-1 program=compute-1 pid="), 2);
+  EXPECT_EQ(count(said(), "a crash \\u001b[31m"), 1);
+  std::istringstream lines(kept());
+  for (std::string text; std::getline(lines, text);) {
+    const auto line = nlohmann::json::parse(text);
+    EXPECT_TRUE(line.contains("process")) << text;
+    EXPECT_EQ(line.contains("job"), line["msg"] == "in json") << text;
+  }
+  EXPECT_EQ(count(kept(), "\"process\":\"up\""), 1) << "where it listens";
+}
+
 TEST_F(UpTest, ADrainTellsTheFrontFirstAndTheStagesWhenItIsGone) {
   start_up();
   ASSERT_TRUE(eventually([&] { return all_ready(); }));
