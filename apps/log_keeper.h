@@ -7,7 +7,8 @@
 //   supervisor --pipe--> writer --> DATA/logs
 //
 //   invariant: keep() and the constructor do not wait for the disk
-//   invariant: the writer ends when this process does, however that ends: it reads until then
+//   invariant: the writer ends after this process, however that ends, when it has written what was
+//   given: on a disk that hangs it hangs too, and holds nothing but its file
 //
 // Threads: one; it forks, so the program must have no other.
 #pragma once

@@ -6,6 +6,7 @@ stops no job, and what is lost is said. Method: real pipelines; a FIFO stands fo
 usage: job_logs_test.py PROGRAMS
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ LINES_PER_SECOND = 200
 class JobLogs(unittest.TestCase):
     def start(self, level="debug", **more):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="tallymill-")))
+        self.hanging = []
         mill = Mill(PROGRAMS, folder=folder, settings=f"log: {{level: {level}}}\n", **more)
         self.logs_of = mill.data / "logs"
         return mill
@@ -37,6 +39,14 @@ class JobLogs(unittest.TestCase):
         self.client = Client(mill.endpoint, "job-logs")
         until(lambda: self.client.hello(0.5), 30, "the front answers")
         mill.ready(self.client)
+
+    def end_writers(self):
+        """One that hangs would outlive its test, as it would its `up`."""
+        for fifo in self.logs_of.glob("*.jsonl"):
+            fifo.unlink()
+        for writer in [*self.hanging, *self.mill.children("up")]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(writer, signal.SIGKILL)
 
     def logs(self, *words, code=0):
         ran = self.mill.command("logs", "--data", self.mill.data, *words, check=False)
@@ -190,6 +200,7 @@ class JobLogs(unittest.TestCase):
         fifo = self.logs_of / "0000000001.jsonl"
         os.mkfifo(fifo)
         self.serve(mill)
+        self.addCleanup(self.end_writers)
         ends = 0
         for _ in range(50):  # 5,000 jobs: more lines than the pipes hold
             ends += 100
@@ -217,6 +228,7 @@ class JobLogs(unittest.TestCase):
         self.logs_of.mkdir(parents=True)
         os.mkfifo(self.logs_of / "0000000001.jsonl")
         self.serve(mill)
+        self.addCleanup(self.end_writers)
         writer, = self.mill.children("up")
         os.kill(writer, signal.SIGKILL)
         again = until(lambda: (self.fail_job(), self.mill.children("up"))[1], 10, "another writer")
@@ -224,11 +236,11 @@ class JobLogs(unittest.TestCase):
         for _ in range(600):
             self.client.submit("synthetic", {"outcome": "fail", "pad": "x" * 200})
         self.assertTrue(self.client.wait_for(lambda: len(self.client.ends) >= 600, 60))
+        self.hanging = again
         self.assertEqual(self.mill.stop(20), 0)
         self.mill.start()
         self.client.connect()
         until(lambda: self.client.hello(0.5), 30, "the front answers again")
-        os.kill(again[0], signal.SIGKILL)
 
 
 if __name__ == "__main__":
