@@ -12,6 +12,7 @@
 
 #include "tests/collector/store_fixture.h"
 #include "tests/fakes/failing_sync.h"
+#include "tests/fakes/flip.h"
 
 namespace tallymill::collector {
 namespace {
