@@ -143,7 +143,7 @@ TEST_F(StoreDamageTest, FilesThatAreCutWhileTheyAreReadCostWhatIsGone) {
   const auto ids = make_series(*store, 40);
   std::vector<Point> points;
   for (int t = 0; t < 3000; ++t)
-    for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (t + 3 + id.raw())});
+    for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (3.0 + t + id.raw())});
   ASSERT_TRUE(store->append(points).has_value());
   ASSERT_TRUE(store->seal().has_value());
   Column column;
