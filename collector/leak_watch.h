@@ -3,8 +3,8 @@
 // It reads tallymill_process_resident_memory_bytes and ..._heap_allocated_bytes of the store, as
 // any query does, less what the process says that its caches hold (..._cache_bytes: they have a
 // bound, but may take hours to get there), and tells for each process how fast each grows, and
-// whether that looks like a leak (collector/leak.h). What only the first shows is memory that the allocator cannot give back,
-// or that did not come from it.
+// whether that looks like a leak (collector/leak.h). What only the first shows is memory that the
+// allocator cannot give back, or that did not come from it.
 //
 //   invariant: at most limits::leak_processes processes are watched; the others are counted
 //
