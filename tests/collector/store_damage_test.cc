@@ -144,11 +144,7 @@ TEST_F(StoreDamageTest, FilesThatAreCutWhileTheyAreReadCostWhatIsGone) {
   const auto ids = make_series(*store, 40);
   std::vector<Point> points;
   for (int t = 0; t < 3000; ++t)
-<<<<<<< HEAD
     for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (t + 3.0 + id.raw())});
-=======
-    for (const SeriesId id : ids) points.push_back({id, t, 1.0 / (3.0 + t + id.raw())});
->>>>>>> 0952d25c3ae0fb68d2fbc1c75f2c08273f9d5089
   ASSERT_TRUE(store->append(points).has_value());
   ASSERT_TRUE(store->seal().has_value());
   Column column;
