@@ -2,7 +2,9 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <utility>
 
 // jemalloc's, if the program links it: the library that this file is in does not.
 // NOLINTNEXTLINE(readability-identifier-naming)
@@ -11,6 +13,9 @@ extern "C" __attribute__((weak)) int mallctl(const char* name, void* old, std::s
 
 namespace tallymill {
 namespace {
+
+// A trim costs milliseconds.
+constexpr std::uint64_t worth_bytes = 1 << 20;
 
 std::uint64_t jemalloc_number(const char* name) {
   std::size_t value = 0;
@@ -38,21 +43,18 @@ void trim_heap() {
   ::malloc_trim(0);
 }
 
-bool IdleTrim::due(Instant now, Duration cpu) {
+bool IdleTrim::is_idle(Instant now, Duration cpu) {
   const double passed = static_cast<double>((now - last_look_).count());
   const double used = static_cast<double>((cpu - last_cpu_).count());
-  const bool busy = !seen_ || used > passed * limits::heap_idle_cpus;
-  seen_ = true;
+  if (!std::exchange(seen_, true) || used > passed * limits::heap_idle_cpus) idle_since_ = now;
   last_look_ = now;
   last_cpu_ = cpu;
-  if (busy) {
-    idle_since_ = now;
-    trimmed_ = false;
-    return false;
-  }
-  if (trimmed_ || now - idle_since_ < limits::heap_idle) return false;
-  trimmed_ = true;
-  return true;
+  return now - idle_since_ >= limits::heap_idle;
+}
+
+bool IdleTrim::due(std::uint64_t spare_bytes) {
+  left_bytes_ = std::min(left_bytes_, spare_bytes);
+  return spare_bytes - left_bytes_ >= worth_bytes;
 }
 
 }  // namespace tallymill

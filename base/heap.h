@@ -1,8 +1,8 @@
 // Heap: what this process's allocator holds, and giving back to the system what nobody uses.
 //
 // After a burst an allocator keeps the memory for the next one, glibc for ever, jemalloc until it
-// is called again, which in an idle process is never. So an idle process is told to give it back,
-// once each time that it has become idle.
+// is called again, which in an idle process is never. So an idle process is told to give it back
+// whenever more than before lies there unused.
 //
 //   invariant: nothing is given back while the process works: that takes the allocator's locks
 //
@@ -29,18 +29,24 @@ struct Heap {
 // given back; milliseconds after a burst of a hundred MB.
 void trim_heap();
 
-// Says when: the process has used little CPU for limits::heap_idle, and was busy before.
+// Says when: the process has used little CPU for limits::heap_idle, and more of its memory is spare
+// than the last trim left.
 class IdleTrim {
  public:
   // At each look; `cpu` is what the process has used since its start.
-  [[nodiscard]] bool due(Instant now, Duration cpu);
+  [[nodiscard]] bool is_idle(Instant now, Duration cpu);
+  // At each look while it is idle; `spare_bytes`: in RAM, and not what the program asked for. Some
+  // of it no trim gives back: code, and what lies between pieces in use.
+  [[nodiscard]] bool due(std::uint64_t spare_bytes);
+  // After a trim: what is spare still.
+  void trimmed(std::uint64_t spare_bytes) { left_bytes_ = spare_bytes; }
 
  private:
   Instant last_look_{};
   Duration last_cpu_{0};
   Instant idle_since_{};
   bool seen_ = false;
-  bool trimmed_ = false;
+  std::uint64_t left_bytes_ = 0;
 };
 
 }  // namespace tallymill

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 
@@ -116,13 +117,20 @@ void ProcessProbe::look_at_stat() {
 
 void ProcessProbe::look_at_heap() {
   const Duration cpu(static_cast<Duration::rep>(user_.value() + system_.value()));
-  const bool trim = idle_.due(SystemClock().now(), cpu);
-  if (trim) {
+  const bool idle = idle_.is_idle(SystemClock().now(), cpu);
+  if (!idle && looks_ % looks_per_heap != 0) return;
+  Heap heap = read_heap();
+  const auto spare = [&] {
+    const auto resident = static_cast<std::uint64_t>(resident_.value());
+    return resident - std::min(resident, heap.allocated_bytes);
+  };
+  if (idle && idle_.due(spare())) {
     trim_heap();
     trims_.add();
+    look_at_stat();
+    heap = read_heap();
+    idle_.trimmed(spare());
   }
-  if (!trim && looks_ % looks_per_heap != 0) return;
-  const Heap heap = read_heap();
   allocated_.set(static_cast<double>(heap.allocated_bytes));
   held_.set(static_cast<double>(heap.held_bytes));
 }

@@ -1,4 +1,4 @@
-// Goal: memory that is free goes back to the system, of an idle process and once. Method: IdleTrim
+// Goal: memory that is free goes back to the system, of an idle process, and once. Method: IdleTrim
 // on made-up times; a real heap with a hole under a block that stays, in the C library's allocator.
 #include "base/heap.h"
 
@@ -19,26 +19,43 @@ using std::chrono::seconds;
 
 Instant at(Duration since) { return Instant(since); }
 
-TEST(IdleTrim, IsDueOnceWhenTheProcessWasIdleForSoLongAndAgainOnlyAfterWork) {
+TEST(IdleTrim, AProcessIsIdleWhenItHasUsedLittleForSoLong) {
   IdleTrim trim;
   Duration cpu = seconds(1);
-  std::vector<int> due;
-  for (int second = 0; second < 60; ++second) {
-    if (second < 10 || (second >= 30 && second < 33)) cpu += milliseconds(500);
+  std::vector<int> idle;
+  for (int second = 0; second < 30; ++second) {
+    if (second < 10 || (second >= 20 && second < 23)) cpu += milliseconds(500);
     cpu += milliseconds(20);  // what idling takes
-    if (trim.due(at(seconds(second)), cpu)) due.push_back(second);
+    if (trim.is_idle(at(seconds(second)), cpu)) idle.push_back(second);
   }
   const int after = static_cast<int>(limits::heap_idle.count());
-  EXPECT_EQ(due, (std::vector<int>{9 + after, 32 + after}));
+  std::vector<int> expected;
+  for (int second = 9 + after; second < 20; ++second) expected.push_back(second);
+  for (int second = 22 + after; second < 30; ++second) expected.push_back(second);
+  EXPECT_EQ(idle, expected);
 }
 
-TEST(IdleTrim, IsNeverDueWhileTheProcessWorks) {
+TEST(IdleTrim, AProcessIsNeverIdleBetweenBursts) {
   IdleTrim trim;
   Duration cpu{0};
   for (int second = 0; second < 100; ++second) {
-    cpu += milliseconds(second % 3 == 0 ? 400 : 10);  // bursts, with less than heap_idle between
-    EXPECT_FALSE(trim.due(at(seconds(second)), cpu));
+    cpu += milliseconds(second % 3 == 0 ? 400 : 10);  // with less than heap_idle between
+    EXPECT_FALSE(trim.is_idle(at(seconds(second)), cpu));
   }
+}
+
+TEST(IdleTrim, IsDueOnceForWhatBecameSpareAndNotForWhatATrimLeaves) {
+  constexpr std::uint64_t mib = 1 << 20;
+  IdleTrim trim;
+  EXPECT_TRUE(trim.due(50 * mib));
+  trim.trimmed(20 * mib);
+  EXPECT_FALSE(trim.due(20 * mib));
+  EXPECT_FALSE(trim.due(21 * mib - 1));
+  EXPECT_TRUE(trim.due(21 * mib)) << "freed since";
+  trim.trimmed(21 * mib);
+  EXPECT_FALSE(trim.due(21 * mib)) << "nothing of it could be given back";
+  EXPECT_FALSE(trim.due(5 * mib)) << "it is in use again";
+  EXPECT_TRUE(trim.due(20 * mib));
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
