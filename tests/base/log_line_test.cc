@@ -44,7 +44,7 @@ TEST(LogLine, EachFormIsThatOfTheLoggerItself) {
   for (const std::string& text : {std::string("disk is slow"), hostile}) {
     const Fields fields{"42", "a b\n=\"c"};
     auto line = parse_line(written(Format::json, text, fields)).value();
-    const auto without_time = [](std::string shown, std::size_t time) {
+    const auto without_time = [](const std::string& shown, std::size_t time) {
       return shown.substr(time);
     };
     EXPECT_EQ(without_time(as_json(line), 36),
