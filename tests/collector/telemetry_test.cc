@@ -154,7 +154,8 @@ TEST_F(TelemetryIntakeTest, AHistogramIsTheClassicSeriesWithExactCounts) {
   const std::string labels = R"({instance="c-1", job="compute", k="a")";
   for (std::size_t i = 0; i < le_bound_count; ++i) {
     const std::string le = fmt::format("{}", static_cast<double>(le_bounds_ns[i]) / 1e9);
-    const auto bucket = at("tallymill_length_seconds_bucket" + labels + ", le=\"" + le + "\"}");
+    const auto bucket =
+        at(fmt::format("tallymill_length_seconds_bucket{}, le=\"{}\"}}", labels, le));
     ASSERT_TRUE(bucket.has_value()) << le;
     EXPECT_EQ(bucket->value, static_cast<double>(counts[i])) << le;
   }
