@@ -13,7 +13,7 @@
 namespace tallymill {
 namespace {
 
-// Walking a fragmented heap is the dearest of all: only so often.
+// Walking a fragmented heap is the dearest of all: while the process works only so often.
 constexpr std::uint64_t looks_per_heap = 10;
 
 std::uint64_t nanoseconds(const timeval& time) {
@@ -76,7 +76,7 @@ ProcessProbe::ProcessProbe(metrics::Registry& registry)
       held_(registry.gauge("tallymill_process_heap_held_bytes",
                            "Memory that the allocator took from the system.")),
       trims_(registry.counter("tallymill_process_heap_trims_total",
-                              "Times that free memory was given back, idle after work.")) {
+                              "Times that memory which had become spare was given back.")) {
   look();
 }
 
