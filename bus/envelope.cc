@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view empty_map = "\x80";
 constexpr std::size_t frames_before_blobs = 3;
+// A packer lives as long as its connection: what one large batch needed does not stay with each of them.
+constexpr std::size_t kept_bytes = 64 << 10;
 
 std::size_t size_of(Bytes bytes) { return static_cast<std::size_t>(bytes.raw()); }
 
@@ -246,8 +248,8 @@ Frames Packer::take() {
   }
   frames.emplace_back(s.params.view().data(), s.params.size());
   for (zmq::message_t& blob : s.blobs) frames.push_back(std::move(blob));
-  s.headers.truncate(0);
-  s.params.truncate(0);
+  s.headers.clear(kept_bytes);
+  s.params.clear(kept_bytes);
   s.blobs.clear();
   s.messages = 0;
   s.blob_bytes = 0;

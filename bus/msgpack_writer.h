@@ -32,6 +32,13 @@ class Buffer {
   }
   void grow(std::size_t n) { size_ += n; }
   void truncate(std::size_t size) { size_ = size; }
+  // Empty again; its memory stays, unless it is more than `kept` bytes.
+  void clear(std::size_t kept) {
+    size_ = 0;
+    if (capacity_ <= kept) return;
+    bytes_.reset();
+    capacity_ = 0;
+  }
 
   [[nodiscard]] char* data() { return bytes_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }
