@@ -24,6 +24,13 @@
 #include "front/front.h"
 #include "front/gateway/gateway.h"
 
+// Read by jemalloc when it starts, if it is linked (docs/adr/0004-jemalloc-in-the-front.md): a
+// process of two busy threads keeps fewer holes in two arenas than in four for each core.
+extern "C" {
+extern const char* malloc_conf;         // NOLINT(readability-identifier-naming): its name for it
+const char* malloc_conf = "narenas:2";  // NOLINT(readability-identifier-naming)
+}
+
 namespace {
 
 using tallymill::Config;

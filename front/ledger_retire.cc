@@ -94,36 +94,43 @@ Status Retirement::store_gone() {
   return {};
 }
 
-Status Retirement::read_ends(std::int64_t after_seq) {
-  old_.clear();
+template <class Stays>
+Result<std::vector<Retirement::OldEnd>> Retirement::read_ends(std::int64_t after_seq,
+                                                              const Stays& stays) {
+  std::vector<OldEnd> old;
   ends_.bind(1, after_seq);
   ends_.bind(2, limits::retire_piece);
-  while (ends_.step())
-    old_.push_back({ends_.integer(0), JobId(ends_.integer(1)),
-                    static_cast<EndState>(ends_.integer(2)), wall_from_ns(ends_.integer(3)),
-                    ends_.integer(4), std::string(ends_.text(5))});
+  while (ends_.step()) {
+    OldEnd end{ends_.integer(0),
+               JobId(ends_.integer(1)),
+               static_cast<EndState>(ends_.integer(2)),
+               wall_from_ns(ends_.integer(3)),
+               ends_.integer(4),
+               std::string(ends_.text(5))};
+    if (stays(end, static_cast<std::int64_t>(old.size()))) {
+      ends_.reset();
+      return old;
+    }
+    old.push_back(std::move(end));
+  }
   if (!ends_.ok()) return failed();
-  return {};
+  return old;
 }
 
 Result<bool> Retirement::remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
                                      Fates& fates) {
   std::int64_t kept = 0;
   for (int i = 0; i < end_states; ++i) kept += held.totals.ended[i] - gone_.ended[i];
-  if (auto read = read_ends(gone_.through_seq); !read)
-    return std::unexpected(std::move(read).error());
-  bool more = old_.size() == static_cast<std::size_t>(limits::retire_piece);
-  for (const OldEnd& end : old_) {
-    if (kept <= policy.jobs && now - end.at <= policy.age) {
-      more = false;
-      break;
-    }
+  auto old = read_ends(gone_.through_seq, [&](const OldEnd& end, std::int64_t before) {
+    return kept - before <= policy.jobs && now - end.at <= policy.age;
+  });
+  if (!old) return std::unexpected(std::move(old).error());
+  for (const OldEnd& end : *old) {
     if (fates.retire(end.job) != Fates::Change::made)
       return fail(Errc::corrupt,
                   "job " + std::to_string(end.job.raw()) + " has an end and no slot: ledger check");
     if (auto removed = remove_job(end, policy, now); !removed)
       return std::unexpected(std::move(removed).error());
-    --kept;
     ++gone_.ended[static_cast<int>(end.state)];
     gone_.through_seq = end.seq;
     if (end.seq > gone_.results_through_seq) {
@@ -136,7 +143,7 @@ Result<bool> Retirement::remove_ends(const RetainPolicy& policy, WallTime now, c
   remove_commits_.bind(2, held.head);
   remove_commits_.bind(3, limits::retire_piece);
   if (!remove_commits_.run()) return failed();
-  return more;
+  return old->size() == static_cast<std::size_t>(limits::retire_piece);
 }
 
 Status Retirement::remove_job(const OldEnd& end, const RetainPolicy& policy, WallTime now) {
@@ -170,12 +177,15 @@ Status Retirement::keep_key(const OldEnd& end) {
 }
 
 Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& held) {
-  std::int64_t kept = held.result_bytes - gone_.result_bytes;
-  if (kept <= policy.result_bytes) return false;
-  if (auto read = read_ends(gone_.results_through_seq); !read)
-    return std::unexpected(std::move(read).error());
-  for (const OldEnd& end : old_) {
-    if (kept <= policy.result_bytes) return false;
+  std::int64_t left = held.result_bytes - gone_.result_bytes;
+  if (left <= policy.result_bytes) return false;
+  auto old = read_ends(gone_.results_through_seq, [&](const OldEnd& end, std::int64_t) {
+    if (left <= policy.result_bytes) return true;
+    left -= end.result_bytes;
+    return false;
+  });
+  if (!old) return std::unexpected(std::move(old).error());
+  for (const OldEnd& end : *old) {
     job_.bind(1, end.job.raw());
     const std::string inputs(job_.step() ? job_.text(0) : std::string_view());
     job_.reset();
@@ -183,11 +193,10 @@ Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& he
       return std::unexpected(std::move(removed).error());
     drop_result_.bind(1, end.seq);
     if (!drop_result_.run()) return failed();
-    kept -= end.result_bytes;
     gone_.result_bytes += end.result_bytes;
     gone_.results_through_seq = end.seq;
   }
-  return kept > policy.result_bytes && !old_.empty();
+  return left > policy.result_bytes && !old->empty();
 }
 
 Result<bool> Retirement::remove_kept(const RetainPolicy& policy, WallTime now, const Held& held) {

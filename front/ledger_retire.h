@@ -68,7 +68,9 @@ class Retirement {
   };
 
   [[nodiscard]] Status load();
-  [[nodiscard]] Status read_ends(std::int64_t after_seq);
+  // Those after this number and before the first that stays, at most a piece of them.
+  template <class Stays>  // bool(const OldEnd&, how many were read before it)
+  [[nodiscard]] Result<std::vector<OldEnd>> read_ends(std::int64_t after_seq, const Stays& stays);
   [[nodiscard]] Result<bool> remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
                                          Fates& fates);
   [[nodiscard]] Status remove_job(const OldEnd& end, const RetainPolicy& policy, WallTime now);
@@ -87,7 +89,6 @@ class Retirement {
   store::Statement keep_key_, keys_, remove_keys_, drop_result_, remove_commits_;
   store::Statement kept_, remove_kept_;
   Gone gone_;
-  std::vector<OldEnd> old_;
   bool keeps_keys_ = false;
 };
 

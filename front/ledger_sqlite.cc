@@ -61,7 +61,10 @@ class SqliteLedger final : public Ledger {
   Status replay(std::function<void(std::vector<LiveJob>&&)> found) override;
   Result<bool> retire(const RetainPolicy& policy, WallTime now) override;
   Result<std::vector<std::string>> unreferenced(std::span<const std::string> digests) override;
-  void release_memory() override { db_.release_memory(); }
+  void release_memory() override {
+    fates_->forget();  // nothing but rows as they are stored: no transaction is open
+    db_.release_memory();
+  }
   std::int64_t keys() const override { return head_.keys - retirement_->keys_removed(); }
   std::int64_t waterfalls() const override { return head_.keep_seq - retirement_->kept_through(); }
   Result<std::unique_ptr<LedgerReader>> reader() override;
