@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """bench telemetry-overhead: what telemetry costs a job.
 
-Two pipelines of a front and a compute worker, one of which tells a collector what it counts. By turns each gets no-op jobs
-for a second, a hundred a message; of each turn the processor time of front and worker (the collector's apart), by /proc,
-and the jobs that ended. One JSON line a figure: the time per job with and without, and the ratio of neighbours: its median,
-and the upper bound of that at 95 % by bootstrap. Bound: 1.02.
+Two pipelines of a front and a compute worker, one of which tells a collector what it counts. In a round they take turns of
+some milliseconds: one gets a thousand no-op jobs, a hundred a message, and when all have ended it is the other's turn, so
+that whatever else the machine does meets both. Of each round the processor time of front and worker (the collector's
+apart), by /proc, and the jobs that ended. One JSON line a figure: the time per job with and without, and the ratio of a
+round: its median, and the upper bound of that at 95 % by bootstrap. Bound: 1.02.
 
 `instructions`: by callgrind, of one front. Under it a second holds some hundred jobs instead of many thousand, while a frame
 goes out each second all the same: so those of a job, by all threads but telemetry's own, and those of a frame, by that
@@ -30,7 +31,8 @@ from mill import Client, free_ports, run_job, until  # noqa: E402
 
 PIECE = 100  # jobs a message
 WINDOW = 2000
-SECONDS = 1.0  # of a turn: a frame of each process falls into it
+TURN = 1000  # jobs
+SECONDS = 2.0  # of a round: two frames of each process fall into it, on half of the jobs that they would carry alone
 PARAMS = msgpack.packb({"service_us": 0})
 INSTRUCTION_JOBS = 20_000
 
@@ -118,14 +120,16 @@ def processor_time(programs, folder, rounds):
     per_job = {on: [], off: []}
     collector = []
     for i in range(rounds):
-        for one in (on, off) if i % 2 else (off, on):
-            before = [cpu_seconds(process) for process in one.processes()]
-            aside = cpu_seconds(on.collector)
-            jobs = one.turn(seconds=SECONDS)
-            after = [cpu_seconds(process) for process in one.processes()]
-            per_job[one].append(1e6 * (sum(after) - sum(before)) / jobs)
-            if one is on:
-                collector.append(1e6 * (cpu_seconds(on.collector) - aside) / jobs)
+        both = (on, off) if i % 2 else (off, on)
+        used = {one: -sum(map(cpu_seconds, one.processes())) for one in both}
+        aside, jobs, end = -cpu_seconds(on.collector), 0, time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            for one in both:
+                one.turn(jobs=TURN)
+            jobs += TURN
+        for one in both:
+            per_job[one].append(1e6 * (used[one] + sum(map(cpu_seconds, one.processes()))) / jobs)
+        collector.append(1e6 * (aside + cpu_seconds(on.collector)) / jobs)
     figure("processor time per job, telemetry on", "us", per_job[on])
     figure("processor time per job, telemetry off", "us", per_job[off])
     figure("processor time of the collector per job", "us", collector)
@@ -149,7 +153,7 @@ def threads_of(out):
 def instructions(programs, folder):
     native = Pipeline(programs, f"{folder}/native", True)
     native.turn(seconds=2)
-    rate = statistics.median(native.turn(seconds=SECONDS) / SECONDS for _ in range(5))
+    rate = statistics.median(native.turn(seconds=1) for _ in range(5))
     native.end()
     out = pathlib.Path(folder) / "callgrind"
     words = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}", "--quiet"]

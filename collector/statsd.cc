@@ -68,6 +68,22 @@ std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
+std::uint64_t eight(const char* bytes) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+// Names are some words long: a call to compare them costs more than that.
+bool same(std::string_view a, std::string_view b) {
+  const std::size_t n = a.size();
+  if (n != b.size()) return false;
+  if (n < 8) return a == b;
+  std::uint64_t differs = eight(a.data() + n - 8) ^ eight(b.data() + n - 8);
+  for (std::size_t i = 0; i + 8 < n; i += 8) differs |= eight(a.data() + i) ^ eight(b.data() + i);
+  return differs == 0;
+}
+
 // With what its buckets add.
 bool fits_as_distribution(const Labels& labels) {
   LabelsBuilder builder(labels);
@@ -127,17 +143,27 @@ Statsd::Outcome Statsd::read_values(const StatsdLine& line) {
   return {};
 }
 
+// Sixteen bytes a step; the last ones may have been in the step before, which their number, in the
+// beginning's state, makes known.
 std::uint64_t Statsd::hash(std::string_view text) const {
   constexpr std::uint64_t odd = 0x9e3779b97f4a7c15;
-  std::uint64_t state = mixed(seed_ ^ text.size(), odd);
-  for (; text.size() >= 8; text.remove_prefix(8)) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, text.data(), sizeof eight);
-    state = mixed(state ^ eight, seed_ + odd);
+  const char* const at = text.data();
+  const std::size_t n = text.size();
+  std::uint64_t state = seed_ ^ n * odd;
+  if (n >= 16) {
+    for (std::size_t i = 0; i + 16 < n; i += 16)
+      state = mixed(state ^ eight(at + i), (seed_ + odd) ^ eight(at + i + 8));
+    return mixed(mixed(state ^ eight(at + n - 16), (seed_ + odd) ^ eight(at + n - 8)), seed_ ^ odd);
   }
-  std::uint64_t rest = 0;
-  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
-  return mixed(state ^ rest, seed_ ^ odd);
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  if (n >= 8) {
+    first = eight(at);
+    last = eight(at + n - 8);
+  } else {
+    for (std::size_t i = 0; i < n; ++i) first = first << 8 | static_cast<unsigned char>(at[i]);
+  }
+  return mixed(mixed(state ^ first, (seed_ + odd) ^ last), seed_ ^ odd);
 }
 
 Statsd::Found Statsd::find(const StatsdLine& line) {
@@ -151,7 +177,8 @@ Statsd::Found Statsd::find(const StatsdLine& line) {
     const Spelling& spelling = spellings_[number - 1];
     const std::string_view text = spelling.text;
     if (spelling.type == line.type && spelling.name_bytes == line.name.size() &&
-        text.substr(0, line.name.size()) == line.name && text.substr(line.name.size()) == line.tags)
+        same(text.substr(0, line.name.size()), line.name) &&
+        same(text.substr(line.name.size()), line.tags))
       return spelling.series;
   }
   const Found found = find_or_make(line);

@@ -75,6 +75,38 @@ TEST(Statsd, SeveralValuesOfALineAllCount) {
   EXPECT_EQ(told_of("a:1:2|c|@0.1"), "a 30\n");
 }
 
+TEST(Statsd, NamesAndTagsOfAnyLengthThatDifferInOneByteAreTwoSeries) {
+  for (std::size_t n = 1; n <= 50; ++n) {
+    Statsd statsd;
+    for (int twice = 0; twice < 2; ++twice) {
+      for (std::size_t at = 0; at < n; ++at) {
+        std::string text(n, 'a');
+        text[at] = 'b';
+        statsd.take(fmt::format("{}:1|c\nname:2|c|#k:{}\n", text, text));
+      }
+    }
+    const auto all = flushed(statsd);
+    EXPECT_EQ(all.size(), 2 * n);
+    EXPECT_EQ(statsd.spellings(), 2 * n);
+    for (const auto& [series, value] : all)
+      EXPECT_EQ(value, series.starts_with("name{") ? 4 : 2) << series;
+  }
+}
+
+TEST(StatsdLine, TheFirstSuchByteIsFoundWhereverItIs) {
+  // 0x80 and what is one off: what eight bytes at a time could take for it.
+  for (const char filler : {'a', '\x7f', '\x80', '\0', ':' - 1, ':' + 1, ':' ^ '\x80'}) {
+    for (std::size_t n = 0; n <= 40; ++n) {
+      std::string text(n, filler);
+      EXPECT_EQ(find_near(text, ':'), n);
+      for (std::size_t at = n; at-- > 0;) {
+        text[at] = ':';
+        EXPECT_EQ(find_near(text, ':'), at) << n;
+      }
+    }
+  }
+}
+
 TEST(Statsd, ATimingIsAHistogramOfSeconds) {
   Statsd statsd;
   statsd.take("t:320|ms|#k:v\nt:0.02:1e9|ms|#k:v\nt:-1|ms|#k:v");
