@@ -16,13 +16,20 @@ namespace tallymill::collector {
 
 [[nodiscard]] std::optional<double> parse_any_number(std::string_view text);
 
-[[nodiscard]] inline std::optional<double> parse_number(std::string_view text) {
-  // Whole numbers below 10^15, which are most: the digits are the number.
+// Digits alone, below 10^15, which are the number: most are such. By reference, for an optional
+// goes through memory.
+[[nodiscard]] inline bool parse_whole(std::string_view text, double& into) {
   std::int64_t whole = 0;
   std::size_t at = 0;
   while (at < text.size() && at < 15 && text[at] >= '0' && text[at] <= '9')
     whole = whole * 10 + (text[at++] - '0');
-  if (at == text.size() && at > 0) return static_cast<double>(whole);
+  into = static_cast<double>(whole);
+  return at == text.size() && at > 0;
+}
+
+[[nodiscard]] inline std::optional<double> parse_number(std::string_view text) {
+  double whole = 0;
+  if (parse_whole(text, whole)) return whole;
   return parse_any_number(text);
 }
 

@@ -133,11 +133,16 @@ Statsd::Outcome Statsd::read_values(const StatsdLine& line) {
   if (line.type == StatsdType::set) return {};
   std::string_view rest = line.values;
   do {
-    const auto value = parse_number(take_until(rest, ':'));
-    if (!value || !std::isfinite(*value)) return std::unexpected(StatsdFault::bad_value);
-    if (line.type == StatsdType::counter && *value < 0)
-      return std::unexpected(StatsdFault::negative_counter);
-    values_.push_back(*value);
+    const std::string_view text = take_until(rest, ':');
+    double value = 0;
+    if (!parse_whole(text, value)) {
+      const auto any = parse_any_number(text);
+      if (!any || !std::isfinite(*any)) return std::unexpected(StatsdFault::bad_value);
+      if (line.type == StatsdType::counter && *any < 0)
+        return std::unexpected(StatsdFault::negative_counter);
+      value = *any;
+    }
+    values_.push_back(value);
   } while (!rest.empty());
   if (line.values.ends_with(':')) return std::unexpected(StatsdFault::bad_value);
   return {};

@@ -1,6 +1,7 @@
 #include "collector/statsd_line.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,30 @@ std::string made_name(std::string_view from, bool colons) {
   return name;
 }
 
+std::optional<StatsdFault> read_into(StatsdLine& read, std::string_view line) {
+  using enum StatsdFault;
+  if (line.size() > limits::statsd_line_bytes) return too_long;
+  if (line.starts_with("_e{") || line.starts_with("_sc|")) return not_a_metric;
+  read.name = take_until(line, ':');
+  if (read.name.empty()) return no_name;
+  read.values = take_until(line, '|');
+  if (read.values.empty()) return no_value;
+  if (!read_type(take_until(line, '|'), read.type)) return bad_type;
+  while (!line.empty()) {
+    const std::string_view section = take_until(line, '|');
+    if (section.starts_with('@')) {
+      const auto rate = parse_number(section.substr(1));
+      if (!rate || !(*rate >= limits::statsd_min_rate && *rate <= 1)) return bad_rate;
+      read.rate = *rate;
+    } else if (section.starts_with('#')) {
+      read.tags = section.substr(1);
+    } else if (section.empty() || !is_letter(section.front())) {
+      return bad_section;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view name_of(StatsdFault fault) {
@@ -59,28 +84,8 @@ std::string_view name_of(StatsdFault fault) {
 }
 
 std::expected<StatsdLine, StatsdFault> read_statsd_line(std::string_view line) {
-  using enum StatsdFault;
-  if (line.size() > limits::statsd_line_bytes) return std::unexpected(too_long);
-  if (line.starts_with("_e{") || line.starts_with("_sc|")) return std::unexpected(not_a_metric);
-  StatsdLine read;
-  read.name = take_until(line, ':');
-  if (read.name.empty()) return std::unexpected(no_name);
-  read.values = take_until(line, '|');
-  if (read.values.empty()) return std::unexpected(no_value);
-  if (!read_type(take_until(line, '|'), read.type)) return std::unexpected(bad_type);
-  while (!line.empty()) {
-    const std::string_view section = take_until(line, '|');
-    if (section.starts_with('@')) {
-      const auto rate = parse_number(section.substr(1));
-      if (!rate || !(*rate >= limits::statsd_min_rate && *rate <= 1))
-        return std::unexpected(bad_rate);
-      read.rate = *rate;
-    } else if (section.starts_with('#')) {
-      read.tags = section.substr(1);
-    } else if (section.empty() || !is_letter(section.front())) {
-      return std::unexpected(bad_section);
-    }
-  }
+  std::expected<StatsdLine, StatsdFault> read;  // filled where it is returned, and not copied
+  if (const auto fault = read_into(*read, line)) read = std::unexpected(*fault);
   return read;
 }
 
