@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view empty_map = "\x80";
 constexpr std::size_t frames_before_blobs = 3;
-// A packer lives as long as its connection: what one large batch needed does not stay with each of them.
+// A packer lives as long as its connection: what one large batch needed does not stay with each of
+// them.
 constexpr std::size_t kept_bytes = 64 << 10;
 
 std::size_t size_of(Bytes bytes) { return static_cast<std::size_t>(bytes.raw()); }

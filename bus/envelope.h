@@ -107,8 +107,8 @@ class Packer {
   // Take it now: another message may not fit any more.
   [[nodiscard]] bool full() const;
 
-  // The frames; the packer is empty again and keeps its memory, up to 64 KiB of headers and of params.
-  // REQUIRES: not empty.
+  // The frames; the packer is empty again and keeps its memory, up to 64 KiB of headers and of
+  // params. REQUIRES: not empty.
   [[nodiscard]] Frames take();
 
  private:
