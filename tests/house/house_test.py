@@ -25,7 +25,7 @@ MAY_INCLUDE = {
     "front": ["bus", "store", "http", "base"],
     "stages": ["bus", "store", "base"],
     "collector": ["bus", "store", "http", "base"],
-    "alerting": ["collector/query.h", "collector/series.h", "bus", "store", "http", "base"],
+    "alerting": ["collector/query.h", "collector/series.h", "collector/rules.h", "collector/promql", "bus", "store", "http", "base"],
     "dashboards": ["collector/query.h", "collector/series.h", "alerting/rule_file.h", "http",
                    "base"],
     "loadgen": ["bus", "http", "base"],

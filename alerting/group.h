@@ -1,0 +1,92 @@
+// Group: the rules of one group, evaluated in their order at one moment.
+//
+// Each rule sees what the rules before it stored at the same moment. A rule that fails sets its own
+// health, leaves its alerts as they are, and the others go on. Of a series that a rule gave last
+// time and no longer gives, a stale marker is stored.
+//
+//   invariant: what a rule gave is stored before the next rule is evaluated
+//
+// Threads: evaluate() by one thread; status() by any.
+// Source: Prometheus 2.42, rule groups.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "alerting/rule_file.h"
+#include "alerting/rule_state.h"
+#include "base/result.h"
+#include "collector/promql/evaluate.h"
+#include "collector/query.h"
+
+namespace tallymill::alerting {
+
+// Where rules put what they gave: the store, or a backtest's own.
+class SampleSink {
+ public:
+  struct Sample {
+    collector::Labels labels;
+    std::int64_t t_ms;
+    double value;
+  };
+  virtual ~SampleSink() = default;
+  // Visible to the next read when it returns; what of it could not be stored is an error, and what
+  // could is stored.
+  [[nodiscard]] virtual Status append(std::span<const Sample> samples) = 0;
+};
+
+enum class Health : std::uint8_t { unknown, ok, err, nodata };
+
+struct RuleStatus {
+  Health health = Health::unknown;
+  std::string last_error = {};
+  std::int64_t evaluated_ms = 0;  // 0: never
+  std::chrono::nanoseconds took{0};
+  std::vector<Alert> alerts = {};  // of an alerting rule: those that are not over
+};
+
+class Group {
+ public:
+  struct Options {
+    std::chrono::milliseconds interval{60'000};  // when the group says none
+    RuleState::Options rules = {};
+    promql::EvaluateOptions evaluate = {};
+  };
+  Group(RuleGroup rules, const Options& options, const collector::Source& source, SampleSink& sink);
+  ~Group();
+
+  [[nodiscard]] const RuleGroup& rules() const { return rules_; }
+  [[nodiscard]] std::chrono::milliseconds interval() const;
+
+  // What happened to its alerts, in the order of the rules. `rule`: its number in the group.
+  struct Happened {
+    std::size_t rule;
+    Transition transition;
+  };
+  std::vector<Happened> evaluate(std::int64_t at_ms);
+
+  // Takes over the alerts, and what it gave last, of a group of the same file and name that it
+  // replaces, rule by rule where name, expression and labels are the same.
+  void take_over(const Group& old);
+  // Stores stale markers for all that it gave last: it is removed, or its rules are.
+  void end(std::int64_t at_ms);
+
+  [[nodiscard]] std::vector<RuleStatus> status() const;
+  [[nodiscard]] RuleState& state(std::size_t rule);  // REQUIRES: an alerting one
+
+ private:
+  struct State;
+  const RuleGroup rules_;
+  const Options options_;
+  const collector::Source& source_;
+  SampleSink& sink_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tallymill::alerting
