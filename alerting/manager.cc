@@ -108,9 +108,12 @@ std::shared_ptr<Manager::Entry> Manager::made_from(RuleGroup rules) const {
 }
 
 void Manager::replace(std::vector<RuleGroup> groups, Lock& lock) {
+  paused_ = true;
+  changed_.wait(lock, [this] {
+    return std::ranges::none_of(entries_, [](const auto& entry) { return entry->runs; });
+  });
+  paused_ = false;
   Entries old = std::exchange(entries_, {});
-  for (const auto& entry : old) entry->gone = true;
-  changed_.wait(lock, [&] { return std::ranges::none_of(old, &Entry::runs); });
   const auto ends_ms = now_ms();
   for (RuleGroup& rules : groups) {
     const auto at = std::ranges::find_if(old, [&](const std::shared_ptr<Entry>& entry) {
@@ -120,7 +123,6 @@ void Manager::replace(std::vector<RuleGroup> groups, Lock& lock) {
     if (at == old.end()) {
       entries_.push_back(made_from(std::move(rules)));
     } else if (same((*at)->group->rules(), rules)) {
-      (*at)->gone = false;
       entries_.push_back(std::move(*at));
     } else {
       entries_.push_back(made_from(std::move(rules)));
@@ -143,7 +145,7 @@ void Manager::run() {
   name_thread("rules");
   Lock lock(mutex_);
   while (!stopping_) {
-    const auto entry = first_due();
+    const auto entry = paused_ ? nullptr : first_due();
     if (!entry) {
       changed_.wait(lock);
     } else if (const std::int64_t wait = entry->due_ms - now_ms(); wait > 0) {

@@ -74,7 +74,6 @@ class Manager final : public collector::RuleSource {
     std::size_t pending = 0;
     std::size_t firing = 0;
     bool runs = false;
-    bool gone = false;  // by a reload, while it ran
   };
   struct Probe {
     explicit Probe(metrics::Registry& registry);
@@ -112,6 +111,7 @@ class Manager final : public collector::RuleSource {
   std::condition_variable changed_;
   Probe probe_;
   Entries entries_;
+  bool paused_ = false;  // a reload waits for those that run
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
