@@ -84,6 +84,31 @@ std::string number_as(double number, char32_t verb, std::optional<std::size_t> p
   }
 }
 
+// What # makes of a number: it has a point, and with some verbs the zeros of so many digits.
+std::string with_point(std::string_view number, char32_t verb,
+                       std::optional<std::size_t> precision) {
+  const bool hexadecimal = verb == 'x' || verb == 'X';
+  const bool negative = number.starts_with('-');
+  const std::string_view size = number.substr(negative ? 1 : 0);
+  const std::size_t end = std::min(size.find_first_of(hexadecimal ? "pP" : "pPeE"), size.size());
+  std::string made(size.substr(0, end));
+  if (verb == 'b') return std::string(number);
+  const bool fills = hexadecimal || verb == 'v' || verb == 'g' || verb == 'G';
+  auto missing = fills ? static_cast<std::ptrdiff_t>(precision.value_or(6)) : 0;
+  bool counts = false;
+  for (const char c : made) {
+    counts = counts || (c != '0' && c != '.');
+    missing -= counts && c != '.';
+  }
+  if (made.find('.') == std::string::npos) {
+    missing -= made == "0";
+    made += '.';
+  }
+  // Go's bound of a precision, and no string is that long.
+  if (missing > 0) made.append(static_cast<std::size_t>(missing), '0');
+  return fmt::format("{}{}{}", negative ? "-" : "", made, size.substr(end));
+}
+
 void raise(std::string& text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 0x20);
@@ -287,15 +312,7 @@ void GoFormat::real(const Value& shown, char32_t verb) {
   std::string made = number_as(shown.real(), verb, flags_.precision);
   if (verb == 'G' || verb == 'E' || verb == 'X')
     if (std::isfinite(shown.real())) raise(made);
-  // %#g keeps the point, and the zeros of six digits.
-  if (flags_.sharp && std::isfinite(shown.real()) && (verb == 'g' || verb == 'G')) {
-    made = c_format(shown.real(), 'e', 0);
-    std::array<char, 500> room{};
-    std::snprintf(room.data(), room.size(), verb == 'g' ? "%#.*g" : "%#.*G",
-                  static_cast<int>(std::min<std::size_t>(flags_.precision.value_or(6), 400)),
-                  shown.real());
-    made = room.data();
-  }
+  if (flags_.sharp && std::isfinite(shown.real())) made = with_point(made, verb, flags_.precision);
   signed_number(std::move(made));
 }
 

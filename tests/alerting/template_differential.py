@@ -155,7 +155,7 @@ def random_cases(count, seed):
             return repr(dice.choice([-1, 1]) * dice.random() * 10.0**dice.randrange(-30, 30))
         if kind == 2:
             return repr(dice.randrange(0, 100000) / dice.choice([1, 8, 10, 60, 100, 1000, 3600]))
-        if kind == 3:
+        if kind == 3:  # the edges
             return dice.choice(["NaN", "+Inf", "-Inf", "0", "1", "-1", "0.9999", "999.95", "1000", "1024"])
         return repr(round(dice.random() * 10.0**dice.randrange(-3, 10), dice.randrange(0, 6)))
 
