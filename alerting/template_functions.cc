@@ -16,6 +16,7 @@
 #include "alerting/host_port.h"
 #include "alerting/humanize.h"
 #include "collector/promql/go_text.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting::templates {
 namespace {
@@ -148,8 +149,9 @@ Result<Value> sort_by_label(Expansion& expansion, Values values) {
   if (auto paid = expansion.budget.spend(samples.size()); !paid)
     return std::unexpected(paid.error());
   const std::string& name = values[0].text();
-  std::ranges::stable_sort(samples, {},
-                           [&](const SamplePointer& sample) { return sample->labels.get(name); });
+  collector::stable_sort(samples, [&](const SamplePointer& a, const SamplePointer& b) {
+    return a->labels.get(name) < b->labels.get(name);
+  });
   return values[1];
 }
 

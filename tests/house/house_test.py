@@ -29,7 +29,7 @@ MAY_INCLUDE = {
                  "collector/labels_check.h", "collector/promql/ast.h", "collector/promql/evaluate.h",
                  "collector/promql/go_expand.h", "collector/promql/go_text.h",
                  "collector/promql/parser.h", "collector/promql/print.h",
-                 "collector/promql/value.h", "bus", "store", "http", "base"],
+                 "collector/promql/value.h", "collector/stable_sort.h", "bus", "store", "http", "base"],
     "dashboards": ["collector/query.h", "collector/series.h", "alerting/rule_file.h", "http",
                    "base"],
     "loadgen": ["bus", "http", "base"],
