@@ -309,10 +309,13 @@ void GoFormat::signed_number(std::string number) {
 void GoFormat::real(const Value& shown, char32_t verb) {
   if (verb > 0x7f || std::strchr("vbgGxXfFeE", static_cast<int>(verb)) == nullptr || verb == 0)
     return wrong(shown, verb);
-  std::string made = number_as(shown.real(), verb, flags_.precision);
+  // More digits than there is room for are as good as any number of them.
+  auto precision = flags_.precision;
+  if (precision) precision = std::min(*precision, most_ + 1);
+  std::string made = number_as(shown.real(), verb, precision);
   if (verb == 'G' || verb == 'E' || verb == 'X')
     if (std::isfinite(shown.real())) raise(made);
-  if (flags_.sharp && std::isfinite(shown.real())) made = with_point(made, verb, flags_.precision);
+  if (flags_.sharp && std::isfinite(shown.real())) made = with_point(made, verb, precision);
   signed_number(std::move(made));
 }
 

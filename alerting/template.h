@@ -10,7 +10,8 @@
 // strvalue args reReplaceAll safeHtml match title toUpper toLower graphLink tableLink sortByLabel
 // stripPort stripDomain humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp
 // toTime pathPrefix externalURL parseDuration). What is wrong is found when it is parsed, an
-// unknown function too; what goes wrong later is told in the text, as Prometheus does.
+// unknown function too; what goes wrong later is told in the text, as Prometheus does. Not there:
+// complex numbers. A list of samples shows the samples, where Go shows their addresses.
 //
 //   invariant: an expansion ends, and is small: limits::template_*
 //
