@@ -23,6 +23,7 @@ inline constexpr std::size_t template_output_bytes = 64 << 10;
 inline constexpr int template_depth = 32;                // of blocks and of parentheses
 inline constexpr std::int64_t template_steps = 100'000;  // of one expansion
 inline constexpr std::size_t template_queries = 10;      // of one expansion
+inline constexpr int template_program = 10'000;          // instructions of a regular expression
 // Notices that wait for one sink; those of an alert that come above it are merged with the last
 // one.
 inline constexpr std::size_t outbox_notices = 100'000;

@@ -9,8 +9,9 @@
 // len index slice print printf println html js urlquery) and Prometheus' (query first label value
 // strvalue args reReplaceAll safeHtml match title toUpper toLower graphLink tableLink sortByLabel
 // stripPort stripDomain humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp
-// toTime pathPrefix externalURL parseDuration tmpl). What is wrong is found when it is parsed, an
-// unknown function too; what goes wrong later is told in the text, as Prometheus does.
+// toTime pathPrefix externalURL parseDuration). What is wrong is found when it is parsed, an
+// unknown function too; what goes wrong later is told in the text, as Prometheus does. Not there:
+// complex numbers. A list of samples shows the samples, where Go shows their addresses.
 //
 //   invariant: an expansion ends, and is small: limits::template_*
 //
@@ -42,7 +43,8 @@ struct TemplateData {
   std::string external_url = {};
   std::int64_t now_ms = 0;
   // An instant query at now_ms; a scalar is one sample without labels.
-  std::function<Result<std::vector<TemplateSample>>(std::string_view)> query;
+  std::function<Result<std::vector<TemplateSample>>(std::string_view)> query = {};
+  std::string alert = {};  // its name, which errors tell
 };
 
 class Template {
@@ -52,7 +54,7 @@ class Template {
   [[nodiscard]] static Result<Template> parse(std::string_view text);
   // bad_params, execution: what went wrong; too_big: over a limit.
   [[nodiscard]] Result<std::string> expand(const TemplateData& data) const;
-  // As Prometheus puts it into a label: the text, or "<error expanding template: ...>".
+  // As Prometheus puts it into a label: the text, or "<error expanding template: ...>". UTF-8.
   [[nodiscard]] std::string text_or_error(const TemplateData& data) const;
 
  private:

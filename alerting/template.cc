@@ -1,0 +1,47 @@
+#include "alerting/template.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "alerting/go_letters.h"
+#include "alerting/limits.h"
+#include "alerting/template_run.h"
+#include "alerting/template_tree.h"
+
+namespace tallymill::alerting {
+
+namespace {
+// What Prometheus puts in front of a template of an alert: columns in errors count it.
+constexpr std::string_view definitions =
+    "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}"
+    "{{$externalURL := .ExternalURL}}{{$value := .Value}}";
+}  // namespace
+
+struct Template::Tree : templates::Tree {};
+
+Result<Template> Template::parse(std::string_view text) {
+  Template made;
+  if (text.empty()) return made;
+  if (text.size() > limits::template_bytes)
+    return fail(Errc::too_big,
+                fmt::format("1:1: a template has at most {} bytes", limits::template_bytes));
+  auto tree = templates::parse_tree(std::string(definitions).append(text), definitions.size());
+  if (!tree) return std::unexpected(std::move(tree).error());
+  made.tree_ = std::make_shared<const Tree>(std::move(*tree));
+  return made;
+}
+
+Result<std::string> Template::expand(const TemplateData& data) const {
+  if (tree_ == nullptr) return std::string();
+  return templates::run(*tree_, data);
+}
+
+std::string Template::text_or_error(const TemplateData& data) const {
+  auto text = expand(data);
+  std::string said =
+      text ? std::move(*text) : fmt::format("<error expanding template: {}>", text.error().message);
+  return templates::as_utf8(said, limits::template_output_bytes);
+}
+
+}  // namespace tallymill::alerting
