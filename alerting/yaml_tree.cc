@@ -1,0 +1,205 @@
+#include "alerting/yaml_tree.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "alerting/limits.h"
+#include "base/utf8.h"
+
+namespace tallymill::alerting {
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
+// What a builder throws through the library that calls it.
+struct Refused {
+  Errc code;
+  YAML::Mark mark;
+  std::string what;
+};
+
+std::unexpected<Error> refused(Errc code, std::string_view name, int line, int column,
+                               std::string_view what) {
+  return fail(code, fmt::format("{}:{}:{}: {}", name, line, column, what));
+}
+
+// Whether a file may have the character that `text` begins with, of so many bytes.
+bool is_printable(std::string_view text, std::size_t length) {
+  const auto first = static_cast<unsigned char>(text.front());
+  if (length == 1)
+    return first == '\t' || first == '\n' || first == '\r' || (first >= 0x20 && first != 0x7f);
+  if (length == 2 && first == 0xc2) {  // the controls behind ASCII, but for the line break
+    const auto second = static_cast<unsigned char>(text[1]);
+    return second >= 0xa0 || second == 0x85;
+  }
+  return text.substr(0, length) != "\xef\xbf\xbe" && text.substr(0, length) != "\xef\xbf\xbf";
+}
+
+// Line by line, before the library sees it.
+class Check {
+ public:
+  Check(std::string_view text, std::string_view name) : text_(text), name_(name) {}
+
+  Status run() {
+    for (std::size_t at = 0; at < text_.size(); ++line_) {
+      const std::size_t end = std::min(text_.find('\n', at), text_.size() - 1) + 1;
+      const std::string_view line = text_.substr(at, end - at);
+      if (auto fit = characters(line); !fit) return fit;
+      if (auto fit = directive(line); !fit) return fit;
+      at = end;
+    }
+    return {};
+  }
+
+ private:
+  Status characters(std::string_view line) const {
+    for (std::size_t at = 0; at < line.size();) {
+      const std::size_t length = utf8_length(line.substr(at));
+      const int column = static_cast<int>(at) + 1;
+      if (length == 0) return refused(Errc::bad_params, name_, line_, column, "this is not UTF-8");
+      if (!is_printable(line.substr(at), length))
+        return refused(Errc::bad_params, name_, line_, column, "a control character");
+      at += length;
+    }
+    return {};
+  }
+
+  // To the library a % that begins a line ends the document, without a word.
+  Status directive(std::string_view line) {
+    if (line.starts_with('%')) {
+      const std::string_view said = line.substr(0, line.find_last_not_of(" \t\r\n") + 1);
+      if (!in_head_ || (said != "%YAML 1.1" && !said.starts_with("%TAG ")))
+        return refused(Errc::bad_params, name_, line_, 1, "a line cannot begin with %");
+    } else if (!line.starts_with('#') && line.find_first_not_of(" \t\r\n") != line.npos) {
+      in_head_ = false;
+    }
+    return {};
+  }
+
+  std::string_view text_;
+  std::string_view name_;
+  int line_ = 1;
+  bool in_head_ = true;  // before the first document
+};
+
+}  // namespace
+
+class YamlTree::Builder : public YAML::EventHandler {
+ public:
+  Builder(YamlTree& tree, std::string_view text) : tree_(tree), text_(text) {}
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const std::string written = null_text(mark);
+    // The library takes [a,,b].
+    if (written.empty() && !open_.empty() && open_.back().flow && !expects_value())
+      throw Refused{Errc::bad_params, mark, "a value is missing"};
+    make(mark, anchor, YamlNode::Kind::null).text = written;
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const YamlNode* named = anchor < anchors_.size() ? anchors_[anchor] : nullptr;
+    if (named == nullptr || !named->complete)
+      throw Refused{Errc::bad_params, mark, "an alias of what contains it"};
+    put(named, mark);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    YamlNode& node = make(mark, anchor, YamlNode::Kind::scalar);
+    node.plain = tag == "?";
+    if (tag != "?" && tag != "!") node.tag = tag;
+    node.text = value;
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value style) override {
+    open(make(mark, anchor, YamlNode::Kind::list), style);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value style) override {
+    open(make(mark, anchor, YamlNode::Kind::map), style);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  YamlNode& make(const YAML::Mark& mark, YAML::anchor_t anchor, YamlNode::Kind kind) {
+    if (tree_.nodes_.size() >= limits::yaml_nodes)
+      throw Refused{Errc::too_big, mark, fmt::format("more than {} values", limits::yaml_nodes)};
+    YamlNode& node = tree_.nodes_.emplace_back();
+    node.kind = kind;
+    node.complete = kind == YamlNode::Kind::null || kind == YamlNode::Kind::scalar;
+    node.line = mark.line + 1;
+    node.column = mark.column + 1;
+    if (anchor != YAML::NullAnchor) {  // they are numbered as they come
+      if (anchors_.size() <= anchor) anchors_.resize(anchor + 1);
+      anchors_[anchor] = &node;
+    }
+    put(&node, mark);
+    return node;
+  }
+  void put(const YamlNode* node, const YAML::Mark& mark) {
+    if (++places_ > limits::yaml_nodes)
+      throw Refused{Errc::too_big, mark, fmt::format("more than {} values", limits::yaml_nodes)};
+    if (open_.empty())
+      tree_.root_ = node;
+    else
+      open_.back().node->items.push_back(node);
+  }
+  void open(YamlNode& node, YAML::EmitterStyle::value style) {
+    open_.push_back({&node, style == YAML::EmitterStyle::Flow});
+  }
+  void close() {
+    open_.back().node->complete = true;
+    open_.pop_back();
+  }
+  // Whether what comes next stands behind a key.
+  [[nodiscard]] bool expects_value() const {
+    const YamlNode& node = *open_.back().node;
+    return node.kind == YamlNode::Kind::map && node.items.size() % 2 == 1;
+  }
+
+  // The library does not tell how it was written; where nothing was, the next thing stands here.
+  [[nodiscard]] std::string null_text(const YAML::Mark& mark) const {
+    if (mark.pos < 0 || static_cast<std::size_t>(mark.pos) > text_.size()) return {};
+    const std::string_view rest = text_.substr(static_cast<std::size_t>(mark.pos));
+    for (const std::string_view word : {"~", "null", "Null", "NULL"})
+      if (rest.starts_with(word)) return std::string(word);
+    return {};
+  }
+
+  YamlTree& tree_;
+  std::string_view text_;
+  struct Open {
+    YamlNode* node;
+    bool flow;  // in brackets or braces
+  };
+  std::vector<Open> open_;
+  std::vector<const YamlNode*> anchors_;
+  std::size_t places_ = 0;
+};
+
+Result<YamlTree> YamlTree::parse(std::string_view text, std::string_view name) {
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  if (auto fit = Check(text, name).run(); !fit) return std::unexpected(std::move(fit).error());
+  YamlTree tree;
+  Builder builder(tree, text);
+  // With the end of the document said, for without it the library takes quotes that do not end.
+  std::istringstream in{fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n")};
+  try {
+    YAML::Parser parser(in);
+    parser.HandleNextDocument(builder);
+  } catch (const YAML::Exception& broken) {
+    const YAML::Mark& mark = broken.mark.is_null() ? YAML::Mark() : broken.mark;
+    return refused(Errc::bad_params, name, mark.line + 1, mark.column + 1, broken.msg);
+  } catch (const Refused& by_us) {
+    return refused(by_us.code, name, by_us.mark.line + 1, by_us.mark.column + 1, by_us.what);
+  }
+  if (tree.root_ == nullptr) tree.root_ = &tree.nodes_.emplace_back();
+  return tree;
+}
+
+}  // namespace tallymill::alerting
