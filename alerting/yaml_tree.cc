@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
-// What a builder throws through the library that calls it.
+// What a builder throws through the library that calls it: it has enough, or it is wrong.
+struct Ended {};
 struct Refused {
   Errc code;
   YAML::Mark mark;
@@ -92,13 +93,17 @@ class YamlTree::Builder : public YAML::EventHandler {
  public:
   Builder(YamlTree& tree, std::string_view text) : tree_(tree), text_(text) {}
 
-  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
-  void OnDocumentEnd() override {}
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (!is_over_) return;
+    if (!is_over_before(mark))
+      throw Refused{Errc::bad_params, mark, "this is no part of the document"};
+    throw Ended{};
+  }
+  void OnDocumentEnd() override { is_over_ = true; }
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const std::string written = null_text(mark);
-    // The library takes [a,,b].
-    if (written.empty() && !open_.empty() && open_.back().flow && !expects_value())
-      throw Refused{Errc::bad_params, mark, "a value is missing"};
+    if (is_missing(mark, written))
+      throw Refused{Errc::bad_params, mark, "something is missing at this"};
     make(mark, anchor, YamlNode::Kind::null).text = written;
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -125,7 +130,23 @@ class YamlTree::Builder : public YAML::EventHandler {
   }
   void OnMapEnd() override { close(); }
 
+  // Whether the first document was read and its end was said; what the library does not understand
+  // ends one, too.
+  [[nodiscard]] bool is_over_before(const YAML::Mark& mark) const {
+    const std::string_view rest = rest_at(last_);
+    const auto until = static_cast<std::size_t>(std::max(mark.pos - last_, 0));
+    const std::string_view between = rest.substr(0, until);
+    return is_over_ && (rest.substr(between.size()).starts_with("---") ||
+                        between.contains("\n---") || between.contains("\n..."));
+  }
+
  private:
+  struct Open {
+    YamlNode* node;
+    bool flow;      // in brackets or braces
+    int begin = 0;  // of the last item or key
+  };
+
   YamlNode& make(const YAML::Mark& mark, YAML::anchor_t anchor, YamlNode::Kind kind) {
     if (tree_.nodes_.size() >= limits::yaml_nodes)
       throw Refused{Errc::too_big, mark, fmt::format("more than {} values", limits::yaml_nodes)};
@@ -144,13 +165,16 @@ class YamlTree::Builder : public YAML::EventHandler {
   void put(const YamlNode* node, const YAML::Mark& mark) {
     if (++places_ > limits::yaml_nodes)
       throw Refused{Errc::too_big, mark, fmt::format("more than {} values", limits::yaml_nodes)};
-    if (open_.empty())
+    last_ = mark.pos;
+    if (open_.empty()) {
       tree_.root_ = node;
-    else
-      open_.back().node->items.push_back(node);
+      return;
+    }
+    if (!expects_value()) open_.back().begin = mark.pos;
+    open_.back().node->items.push_back(node);
   }
   void open(YamlNode& node, YAML::EmitterStyle::value style) {
-    open_.push_back({&node, style == YAML::EmitterStyle::Flow});
+    open_.push_back({.node = &node, .flow = style == YAML::EmitterStyle::Flow});
   }
   void close() {
     open_.back().node->complete = true;
@@ -164,22 +188,30 @@ class YamlTree::Builder : public YAML::EventHandler {
 
   // The library does not tell how it was written; where nothing was, the next thing stands here.
   [[nodiscard]] std::string null_text(const YAML::Mark& mark) const {
-    if (mark.pos < 0 || static_cast<std::size_t>(mark.pos) > text_.size()) return {};
-    const std::string_view rest = text_.substr(static_cast<std::size_t>(mark.pos));
+    const std::string_view rest = rest_at(mark.pos);
     for (const std::string_view word : {"~", "null", "Null", "NULL"})
       if (rest.starts_with(word)) return std::string(word);
     return {};
   }
 
+  // The library takes [a,,b], ": b", and a key without its colon: then null stands at the key.
+  [[nodiscard]] bool is_missing(const YAML::Mark& mark, std::string_view written) const {
+    if (open_.empty()) return false;
+    const Open& in = open_.back();
+    if (expects_value()) return !in.flow && mark.pos == in.begin;
+    return written.empty() && (in.flow || in.node->kind == YamlNode::Kind::map);
+  }
+  [[nodiscard]] std::string_view rest_at(int position) const {
+    return text_.substr(std::min(static_cast<std::size_t>(std::max(position, 0)), text_.size()));
+  }
+
   YamlTree& tree_;
   std::string_view text_;
-  struct Open {
-    YamlNode* node;
-    bool flow;  // in brackets or braces
-  };
   std::vector<Open> open_;
   std::vector<const YamlNode*> anchors_;
   std::size_t places_ = 0;
+  int last_ = 0;  // where the last value began
+  bool is_over_ = false;
 };
 
 Result<YamlTree> YamlTree::parse(std::string_view text, std::string_view name) {
@@ -191,8 +223,12 @@ Result<YamlTree> YamlTree::parse(std::string_view text, std::string_view name) {
   std::istringstream in{fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n")};
   try {
     YAML::Parser parser(in);
-    parser.HandleNextDocument(builder);
+    while (parser.HandleNextDocument(builder)) {
+    }
+  } catch (const Ended&) {
+    // What follows is not read.
   } catch (const YAML::Exception& broken) {
+    if (builder.is_over_before(broken.mark)) return tree;
     const YAML::Mark& mark = broken.mark.is_null() ? YAML::Mark() : broken.mark;
     return refused(Errc::bad_params, name, mark.line + 1, mark.column + 1, broken.msg);
   } catch (const Refused& by_us) {
