@@ -21,8 +21,8 @@
 // What Prometheus 2.42 takes is taken, and what it refuses is refused, but for this: an expression
 // that is a range vector or a string, which there fails whenever it is judged, is refused; an alias
 // is what it names, where Prometheus takes its name for an expression; of YAML, binary is refused,
-// and a tag that its text contradicts is not; where Prometheus stops reading for an indentation that
-// ends the document, the file is refused.
+// and a tag that its text contradicts is not; where Prometheus stops reading for an indentation
+// that ends the document, the file is refused.
 //
 //   invariant: what is read can be evaluated: expressions are parsed and are vectors or scalars,
 //              templates are parsed, names and labels are Prometheus', times are not negative
