@@ -5,7 +5,9 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <sstream>
+#include <istream>
+#include <streambuf>
+#include <string>
 
 #include "alerting/limits.h"
 #include "base/utf8.h"
@@ -87,6 +89,43 @@ class Check {
   bool in_head_ = true;  // before the first document
 };
 
+// A text, as far as it may be read.
+class Supply : public std::streambuf {
+ public:
+  // `last`: where the last value began; `is_over`: that the document was read.
+  Supply(std::string_view text, const YAML::Mark& last, const bool& is_over)
+      : text_(text), last_(last), is_over_(is_over) {}
+  // What was read is not all of the document.
+  [[nodiscard]] bool was_too_far() const { return was_too_far_; }
+  // The last value by then.
+  [[nodiscard]] const YAML::Mark& ended_behind() const { return ended_behind_; }
+
+ protected:
+  int_type underflow() override {
+    if (given_ >= text_.size()) return traits_type::eof();
+    if (given_ > static_cast<std::size_t>(last_.pos) + limits::yaml_lookahead) {
+      if (!was_too_far_ && !is_over_) {
+        was_too_far_ = true;
+        ended_behind_ = last_;
+      }
+      return traits_type::eof();
+    }
+    const std::string_view next = text_.substr(given_, 4'096);
+    given_ += next.size();
+    char* const begin = const_cast<char*>(next.data());  // of a stream that is only read
+    setg(begin, begin, begin + next.size());
+    return traits_type::to_int_type(next.front());
+  }
+
+ private:
+  std::string_view text_;
+  const YAML::Mark& last_;
+  const bool& is_over_;
+  std::size_t given_ = 0;
+  bool was_too_far_ = false;
+  YAML::Mark ended_behind_;
+};
+
 }  // namespace
 
 class YamlTree::Builder : public YAML::EventHandler {
@@ -130,11 +169,14 @@ class YamlTree::Builder : public YAML::EventHandler {
   }
   void OnMapEnd() override { close(); }
 
+  [[nodiscard]] const bool& is_over() const { return is_over_; }
+  // Where the last value began.
+  [[nodiscard]] const YAML::Mark& last() const { return last_; }
   // Whether the first document was read and its end was said; what the library does not understand
   // ends one, too.
   [[nodiscard]] bool is_over_before(const YAML::Mark& mark) const {
-    const std::string_view rest = rest_at(last_);
-    const auto until = static_cast<std::size_t>(std::max(mark.pos - last_, 0));
+    const std::string_view rest = rest_at(last_.pos);
+    const auto until = static_cast<std::size_t>(std::max(mark.pos - last_.pos, 0));
     const std::string_view between = rest.substr(0, until);
     return is_over_ && (rest.substr(between.size()).starts_with("---") ||
                         between.contains("\n---") || between.contains("\n..."));
@@ -165,7 +207,7 @@ class YamlTree::Builder : public YAML::EventHandler {
   void put(const YamlNode* node, const YAML::Mark& mark) {
     if (++places_ > limits::yaml_nodes)
       throw Refused{Errc::too_big, mark, fmt::format("more than {} values", limits::yaml_nodes)};
-    last_ = mark.pos;
+    last_ = mark;
     if (open_.empty()) {
       tree_.root_ = node;
       return;
@@ -210,7 +252,7 @@ class YamlTree::Builder : public YAML::EventHandler {
   std::vector<Open> open_;
   std::vector<const YamlNode*> anchors_;
   std::size_t places_ = 0;
-  int last_ = 0;  // where the last value began
+  YAML::Mark last_;
   bool is_over_ = false;
 };
 
@@ -220,7 +262,10 @@ Result<YamlTree> YamlTree::parse(std::string_view text, std::string_view name) {
   YamlTree tree;
   Builder builder(tree, text);
   // With the end of the document said, for without it the library takes quotes that do not end.
-  std::istringstream in{fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n")};
+  const std::string whole = fmt::format("{}{}...\n", text, text.ends_with('\n') ? "" : "\n");
+  Supply supply(whole, builder.last(), builder.is_over());
+  std::istream in(&supply);
+  Status read;
   try {
     YAML::Parser parser(in);
     while (parser.HandleNextDocument(builder)) {
@@ -228,12 +273,17 @@ Result<YamlTree> YamlTree::parse(std::string_view text, std::string_view name) {
   } catch (const Ended&) {
     // What follows is not read.
   } catch (const YAML::Exception& broken) {
-    if (builder.is_over_before(broken.mark)) return tree;
     const YAML::Mark& mark = broken.mark.is_null() ? YAML::Mark() : broken.mark;
-    return refused(Errc::bad_params, name, mark.line + 1, mark.column + 1, broken.msg);
+    if (!builder.is_over_before(mark))
+      read = refused(Errc::bad_params, name, mark.line + 1, mark.column + 1, broken.msg);
   } catch (const Refused& by_us) {
-    return refused(by_us.code, name, by_us.mark.line + 1, by_us.mark.column + 1, by_us.what);
+    read = refused(by_us.code, name, by_us.mark.line + 1, by_us.mark.column + 1, by_us.what);
   }
+  if (supply.was_too_far())
+    return refused(
+        Errc::too_big, name, supply.ended_behind().line + 1, supply.ended_behind().column + 1,
+        fmt::format("more than {} bytes behind this without a value", limits::yaml_lookahead));
+  if (!read) return std::unexpected(std::move(read).error());
   if (tree.root_ == nullptr) tree.root_ = &tree.nodes_.emplace_back();
   return tree;
 }

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BATCH = 500
 PIECES = ["~", "null", "{", "}", "[", "]", ":", "- ", '"', "'", "#", "&a ", "*a", "|", ">", "\n", "  ", "\t", ",", "?", "!",
           "!!str ", "<<: ", "5m", "0", "-1", "1.5", "true", "groups:", "name:", "rules:", "record:", "alert:", "expr:", "for:",
-          "labels:", "annotations:", "interval:", "limit:", "up", "a", "\\", "%", "@", "`", "\u00e9", "---\n", "{{", "=", " "]
+          "labels:", "annotations:", "interval:", "limit:", "up", "a", "\\", "%", "@", "`", "\u00e9", "---\n", "=", " "]
 # Where the two may differ, by what the file has in it or what we say of it.
 DIFFERS_BY_TEXT = [
     r"!!(int|float|bool|null|timestamp|binary)\b",  # a tag that its text contradicts, and bytes
@@ -26,11 +26,11 @@ DIFFERS_BY_TEXT = [
     r"expr: *\*",                                   # an alias of an expression
     r"\r",                                          # lines that end in CR alone
     r"[\u0085\u2028\u2029]",                        # ends of lines in YAML 1.1
-    r"(?m)^\?|,\?",                                 # a key that has no value
+    r"(?m)^\?|[,{] *\?",                             # a key that has no value
     r"(?m)^%",                                      # a directive without a document
     r":[\]},]",                                     # a colon at the end of a plain text in brackets
     r"(?m)^\{.*\}\s*\{",                            # a second document without a line between
-    r"[&*]\w*[^\x00-\x7f]",                         # an anchor that is not ASCII
+    r"[&*]\w*[^\x00-\x7f]|[,[]&\w+ *[],]",     # an anchor that is not ASCII, or of nothing
     r"(?m)^ *\t",                                   # a tab that indents, where it changes nothing
     r"\A\W*\Z",                                     # a file without a word
 ]
