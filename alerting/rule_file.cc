@@ -16,7 +16,6 @@
 #include "alerting/shorthand.h"
 #include "alerting/yaml_reader.h"
 #include "alerting/yaml_tree.h"
-#include "base/utf8.h"
 #include "collector/labels_check.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"

@@ -1,6 +1,6 @@
 """Rule files, and what promtool says of them. Goal: what promtool takes is taken, what it refuses is
 refused, but for what tests/rules/prometheus.cases says otherwise with a reason; what is converted to
-Prometheus' own form is taken by promtool. Method: the cases, and files that are made from them by
+Prometheus' own form is taken by promtool, and fires there. Method: the cases, and files that are made from them by
 small random damage, are given to both.
 
     rule_file_differential.py RULE_FILE_ASK [FILES [SEED]]
@@ -167,6 +167,17 @@ def check_converted(ask, folder):
     return failed
 
 
+def check_shorthand(ask, folder):
+    """That what a shorthand becomes fires in Prometheus when it is to."""
+    plain = subprocess.run([ask, "--convert", ROOT / "tests/rules/shorthand.tm.yml"], capture_output=True, check=True)
+    (folder / "shorthand.yml").write_bytes(plain.stdout)
+    shutil.copy(ROOT / "tests/rules/shorthand.promtool.yml", folder)
+    ran = subprocess.run(["promtool", "test", "rules", "shorthand.promtool.yml"], cwd=folder, capture_output=True, text=True,
+                         check=False)
+    print("shorthand in promtool's unit test:", "passed" if ran.returncode == 0 else ran.stdout + ran.stderr)
+    return int(ran.returncode != 0)
+
+
 def main():
     ask = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
@@ -176,7 +187,8 @@ def main():
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        failed = check_cases(ask, folder) + check_damaged(ask, folder, count, seed) + check_converted(ask, folder)
+        failed = (check_cases(ask, folder) + check_damaged(ask, folder, count, seed) + check_converted(ask, folder)
+                  + check_shorthand(ask, folder))
     return 1 if failed else 0
 
 
