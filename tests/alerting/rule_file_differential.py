@@ -5,13 +5,17 @@ small random damage, are given to both.
 
     rule_file_differential.py RULE_FILE_ASK [FILES [SEED]]
 """
+import json
 import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BATCH = 500
@@ -19,11 +23,13 @@ PIECES = ["~", "null", "{", "}", "[", "]", ":", "- ", '"', "'", "#", "&a ", "*a"
           "!!str ", "<<: ", "5m", "0", "-1", "1.5", "true", "groups:", "name:", "rules:", "record:", "alert:", "expr:", "for:",
           "labels:", "annotations:", "interval:", "limit:", "up", "a", "\\", "%", "@", "`", "\u00e9", "---\n", "=", " "]
 # Where the two may differ, by what the file has in it or what we say of it.
+DIFFERS_BY_ALIAS = r"expr: *\*"  # Prometheus takes its name for an expression
 DIFFERS_BY_TEXT = [
     r"!!(int|float|bool|null|timestamp|binary)\b",  # a tag that its text contradicts, and bytes
     r"![^!\s]*[!#\[{]",                             # a tag's name that was not declared
     r"(?m)^\.\.\.",                                 # what stands behind the end of a document
-    r"expr: *\*",                                   # an alias of an expression
+    DIFFERS_BY_ALIAS,
+    r"\\/",                                         # an escape of YAML 1.2
     r"\r",                                          # lines that end in CR alone
     r"[\u0085\u2028\u2029]",                        # ends of lines in YAML 1.1
     r"(?m)^\?|[,{] *\?",                             # a key that has no value
@@ -178,6 +184,63 @@ def check_shorthand(ask, folder):
     return int(ran.returncode != 0)
 
 
+def rules_of(group):
+    keys = ("type", "name", "query", "duration", "keepFiringFor", "labels", "annotations")
+    return group["interval"], max(group["limit"], 0), [{key: rule.get(key) for key in keys} for rule in group["rules"]]
+
+
+def ask_prometheus(folder, patterns):
+    """{(folder, file, group): what its API says of the group}"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (folder / "prometheus.yml").write_text(json.dumps({"rule_files": patterns}), encoding="utf-8")
+    server = subprocess.Popen(["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+                               f"--web.listen-address={address}", "--log.level=error"], cwd=folder)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{address}/api/v1/rules", timeout=30) as answer:
+                    groups = json.load(answer)["data"]["groups"]
+                if groups:
+                    break
+            except OSError:
+                pass
+            if time.monotonic() > until or server.poll() is not None:
+                raise TimeoutError("prometheus does not answer")
+            time.sleep(0.1)
+    finally:
+        server.terminate()
+        server.wait()
+    return {(*pathlib.PurePath(g["file"]).parts[-2:], g["name"]): rules_of(g) for g in groups}
+
+
+def check_contents(ask, folder):
+    """That to Prometheus a file and what we make of it hold the same rules."""
+    if not shutil.which("prometheus"):
+        print("SKIPPED: prometheus comes with ./dev setup test")
+        return 0
+    taken = [c for c in cases("prometheus.cases") if c[2] == "ok" and c[3] is None]
+    for name in ("theirs", "ours"):
+        (folder / name).mkdir()
+    for file in written(folder / "theirs", [c[1] for c in taken]):
+        ran = subprocess.run([ask, "--convert", file], capture_output=True, check=True)
+        (folder / "ours" / pathlib.Path(file).name).write_bytes(ran.stdout)
+    groups = ask_prometheus(folder, ["theirs/*.yml", "ours/*.yml"])
+    failed = seen = 0
+    for (whose, file, name), theirs in groups.items():
+        title, text, _, _ = taken[int(file[:5])]
+        seen += whose == "theirs"
+        if whose == "ours" or re.search(DIFFERS_BY_ALIAS, text.decode()) or "\u0085" in text.decode():
+            continue
+        if groups.get(("ours", file, name)) != theirs:
+            failed += 1
+            print(f"{title}:\n{theirs}\n{groups.get(('ours', file, name))}")
+    print(f"{seen} groups compared in prometheus, {failed} wrong")
+    return failed + (seen < 100)
+
+
 def main():
     ask = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
@@ -188,7 +251,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         failed = (check_cases(ask, folder) + check_damaged(ask, folder, count, seed) + check_converted(ask, folder)
-                  + check_shorthand(ask, folder))
+                  + check_shorthand(ask, folder) + check_contents(ask, folder))
     return 1 if failed else 0
 
 
