@@ -12,6 +12,13 @@ namespace tallymill::limits {
 // A file of rules; the largest that people publish (kubernetes-mixin in one file) has 300 KB.
 inline constexpr std::size_t rule_file_bytes = 8 << 20;
 inline constexpr std::size_t rule_files = 1'000;
+// Values of one such file, 150 bytes each in memory; a rule has about 25.
+inline constexpr std::size_t yaml_nodes = 1'000'000;
+// What the library reads ahead of the last value: of brackets in brackets it keeps all, 240 bytes
+// each. An expression or a template has at most 64 KiB.
+inline constexpr std::size_t yaml_lookahead = 256 << 10;
+inline constexpr int yaml_merge_depth = 16;         // of maps that merge (<<) maps that merge ...
+inline constexpr std::size_t rule_groups = 10'000;  // of all files together
 // Of all files together: what one second of two cores can judge (`bench alert-load`), with room.
 inline constexpr std::size_t rules = 20'000;
 // Rows that one rule may give, whatever its group's own limit says: each is a series, and an alert.

@@ -18,10 +18,15 @@
 // no_data of an alerting rule, and `threshold:` or `slo:` in place of its expression; both become
 // plain rules here (shorthand.h), so that whoever evaluates knows one kind of rule.
 //
-//   invariant: what is read can be evaluated: expressions are parsed and of a type that a rule may
-//              have, templates are parsed, names and labels are Prometheus', times are not negative
-//   invariant: group names are distinct in a file; no two rules of a file have the same name, kind
-//              and labels
+// What Prometheus 2.42 takes is taken, and what it refuses is refused, but for this: an expression
+// that is a range vector or a string, which there fails whenever it is judged, is refused; an alias
+// is what it names, where Prometheus takes its name for an expression; of YAML, binary is refused,
+// and a tag that its text contradicts is not; where Prometheus stops reading for an indentation
+// that ends the document, the file is refused.
+//
+//   invariant: what is read can be evaluated: expressions are parsed and are vectors or scalars,
+//              templates are parsed, names and labels are Prometheus', times are not negative
+//   invariant: group names are distinct in a file; two rules may have the same name and labels
 //
 // Threads: pure functions, but for the files.
 // Source: Prometheus 2.42, rule_group and rule.
@@ -86,5 +91,9 @@ struct RuleGroup {
 // The groups of all files that the patterns (as of a shell: * ? [...]) match, by name of the file.
 // not_found: one cannot be read, or a pattern without such letters names none.
 [[nodiscard]] Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patterns);
+
+// A warning for each rule that has the name and labels of one before it in its file: what they give
+// is of the same series. `promtool check rules` tells this, and takes the file.
+[[nodiscard]] std::vector<std::string> repeated_rules(std::span<const RuleGroup> groups);
 
 }  // namespace tallymill::alerting
