@@ -115,10 +115,8 @@ class Round:
             answers = Ours(self.program, folder, groups, rows).all(moments)
             failed = {rule[0] for answer in answers for rule in answer["rules"] if rule[2] == "err"}
             if failed:
-                groups = [group for group in groups if group["name"] not in failed]
-                answers = Ours(self.program, folder, groups, rows).all(moments)
+                return f"rules that should not fail here: {sorted(failed)}"
             count(answers, groups, counts)
-            counts["left out, for they fail"] += len(failed)
             (folder / "test.yml").write_text(json.dumps(test_file(rows, answers, groups, f"{every}ms")))
             done = subprocess.run(["promtool", "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True)
             return None if done.returncode == 0 else done.stdout + done.stderr
