@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "alerting/expression.h"
 #include "alerting/recording_state.h"
-#include "alerting/rule_input.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "collector/promql/parser.h"
@@ -71,9 +71,9 @@ struct Group::Slot {
   std::unique_ptr<RuleState> alerting;
   std::unique_ptr<RecordingState> recording;
   const Rule* rule = nullptr;
-  std::shared_ptr<const promql::Node> input;  // with no_data
-  std::vector<Labels> given;                  // the series of the last time
-  RuleStatus status;                          // guarded; its alerts are with `alerting`
+  promql::NodePtr input;      // with no_data
+  std::vector<Labels> given;  // the series of the last time
+  RuleStatus status;          // guarded; its alerts are with `alerting`
 };
 
 struct Group::State {
@@ -98,7 +98,7 @@ Group::Group(RuleGroup rules, const Options& options, const collector::Source& s
     }
     slot.alerting = std::make_unique<RuleState>(rule, options_.rules);
     if (rule.no_data == Rule::NoData::keep) continue;
-    if (auto input = input_of(*rule.node)) slot.input = std::move(input->node);
+    slot.input = input_of(*rule.node);
   }
 }
 

@@ -14,8 +14,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "alerting/absent_labels.h"
+#include "alerting/expression.h"
 #include "alerting/limits.h"
-#include "alerting/rule_input.h"
 #include "base/check.h"
 #include "collector/promql/value.h"
 
@@ -129,7 +130,7 @@ RuleState::RuleState(const Rule& rule, const Options& options)
       annotations_depend_(dependence_of(rule.annotations)) {
   TM_CHECK(rule.kind == Rule::Kind::alerting);
   if (rule.no_data != Rule::NoData::fire) return;
-  if (auto input = input_of(*rule.node)) absent_labels_ = std::move(input->absent_labels);
+  if (const auto input = input_of(*rule.node)) absent_labels_ = absent_labels(*input);
 }
 
 RuleState::Dependence RuleState::dependence_of(std::span<const Templated> texts) {
@@ -187,7 +188,8 @@ Status RuleState::look_up(const Evaluation& evaluation, std::span<const Match> m
   for (const Match& match : matches) {
     const auto [at, is_fresh] = known_.try_emplace(match.labels);
     Known& known = at->second;
-    if (is_fresh) known.source = promql::without_name(match.labels);
+    if (is_fresh && rule_.resolve_node != nullptr)
+      known.source = promql::without_name(match.labels);
     const bool moved = is_fresh || !is_same_value(known.value, match.value);
     if (is_fresh || labels_depend_.query || (moved && labels_depend_.value)) {
       Labels labels = expander.labels(match);

@@ -56,7 +56,7 @@ struct Evaluation {
   std::vector<Match> matches = {};
   // With resolve_expr: the label sets that it returned, without a metric's name.
   std::vector<collector::Labels> resolving = {};
-  // With no_data: those of the input (rule_input.h), as above. Nothing: it was not asked for.
+  // With no_data: those of the input (expression.h), as above. Nothing: it was not asked for.
   std::optional<std::vector<collector::Labels>> input = {};
   std::function<Result<std::vector<TemplateSample>>(std::string_view)> query = {};
 };
@@ -109,8 +109,8 @@ class RuleState {
   // What is kept of an alert.
   struct Held {
     Alert alert;
-    // The labels of its match without a metric's name; of one that was restored and did not match
-    // since, what is known of them.
+    // With resolve_expr: the labels of its match without a metric's name; of one that was restored
+    // and did not match since, what is known of them.
     collector::Labels source;
     bool source_is_known = false;
     std::optional<std::int64_t> missing_since_ms;    // it fires, and did not match since then
