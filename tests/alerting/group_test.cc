@@ -289,7 +289,7 @@ TEST_F(GroupTest, ATemplateAsksTheStoreAtTheMomentOfTheEvaluation) {
 
 TEST_F(GroupTest, TheIntervalIsItsOwnOrTheDefault) {
   EXPECT_EQ(made()->interval(), 60s);
-  const Group own({.file = "f", .name = "g", .interval = 5s}, {}, store, store);
+  const Group own({.file = "f", .name = "g", .interval = 5s, .rules = {}}, {}, store, store);
   EXPECT_EQ(own.interval(), 5s);
 }
 
