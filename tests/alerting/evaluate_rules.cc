@@ -6,9 +6,11 @@
 // or "TIME_MS GROUP" for that group alone; each answer is a line of JSON:
 //   {"t": ..., "series": [[labels, value], ...], "firing": [[name, labels, annotations], ...],
 //    "rules": [[group, name, health, error], ...]}
-// where the series are what a query for ALERTS, ALERTS_FOR_STATE and r_... gives at that moment.
+// where the series are what a query for ALERTS, ALERTS_FOR_STATE and r_... gives at that moment. A
+// line "restore NAME ACTIVE_MS AWAY_MS NOW_MS" restores a pending alert without labels of its own,
+// and has no answer.
 //
-// usage: evaluate_rules RULES SERIES
+// usage: evaluate_rules RULES SERIES [FOR_GRACE_MS]
 #include <fmt/core.h>
 
 #include <fstream>
@@ -85,9 +87,29 @@ void add_status(const Group& group, json& answer) {
   }
 }
 
+void restore(const Groups& groups, std::istringstream& words) {
+  std::string name;
+  std::int64_t active_ms = 0;
+  std::int64_t away_ms = 0;
+  std::int64_t now_ms = 0;
+  words >> name >> active_ms >> away_ms >> now_ms;
+  const Alert alert{.labels = Labels::of({{"alertname", name}}), .active_ms = active_ms};
+  for (const auto& group : groups) {
+    const auto& rules = group->rules().rules;
+    for (std::size_t i = 0; i < rules.size(); ++i)
+      if (rules[i].kind == Rule::Kind::alerting && rules[i].name == name)
+        group->state(i).restore(alert, away_ms, now_ms);
+  }
+}
+
 void answer_all(const Groups& groups, const MemoryStore& store) {
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
+    if (line.starts_with("restore ")) {
+      words.ignore(8);
+      restore(groups, words);
+      continue;
+    }
     std::int64_t at_ms = 0;
     std::string only;
     words >> at_ms >> only;
@@ -105,8 +127,8 @@ void answer_all(const Groups& groups, const MemoryStore& store) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: evaluate_rules RULES SERIES\n");
+  if (argc != 3 && argc != 4) {
+    fmt::print(stderr, "usage: evaluate_rules RULES SERIES [FOR_GRACE_MS]\n");
     return 2;
   }
   MemoryStore store;
@@ -116,9 +138,11 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", parsed.error().message);
     return 1;
   }
+  Group::Options options;
+  if (argc == 4) options.rules.for_grace = std::chrono::milliseconds(std::stoll(argv[3]));
   Groups groups;
   for (RuleGroup& group : *parsed)
-    groups.push_back(std::make_unique<Group>(std::move(group), Group::Options(), store, store));
+    groups.push_back(std::make_unique<Group>(std::move(group), options, store, store));
   answer_all(groups, store);
   return 0;
 }

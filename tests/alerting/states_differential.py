@@ -5,7 +5,8 @@ Prometheus says at every evaluation. Method: series and rules from states_made.p
 judges them (evaluate_rules), and what it says is written down as what `promtool test rules` shall expect at every
 moment: it passes or names what differs. What makes a rule fail stops promtool, so that rules that fail by the clock
 (limit, equal labels, an error of the expression) are given to a real Prometheus for as long as their minute lasts, and
-ours judges them at the moments of its evaluations.
+ours judges them at the moments of its evaluations. Another one is killed while alerts are pending, and what it makes
+of them when it is back is held against what ours restores.
 
 usage: states_differential.py EVALUATE_RULES [ROUNDS [SEED]]
 """
@@ -35,7 +36,7 @@ MANY = 6  # rounds in which every shape fires
 class Ours:
     """evaluate_rules over these groups and series."""
 
-    def __init__(self, program, folder, groups, rows):
+    def __init__(self, program, folder, groups, rows, *more):
         rules, samples = folder / "rules.json", folder / "series"
         rules.write_text(json.dumps({"groups": groups}))
         with open(samples, "w") as file:
@@ -45,7 +46,7 @@ class Ours:
                     if value is not None:
                         file.write(f"{n * STEP_MS} {'stale' if is_stale(value) else repr(value)}\n")
                 file.write("\n")
-        self.process = subprocess.Popen([program, str(rules), str(samples)], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([program, str(rules), str(samples), *more], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
 
     def at(self, t_ms, group=""):
@@ -223,6 +224,78 @@ def live(program, counts):
     return wrong
 
 
+# ---- a restart ----
+
+GRACE_S = 5
+# After about ten seconds: far from its end, less than the grace period before it, too short to be restored, over.
+HOLDS = {"Long": 60, "Soon": 13, "Short": 4, "Over": 8}
+
+
+def for_state(theirs):
+    """{alert: [(t_ms, since when)]}"""
+    _, body = theirs.asked("/api/v1/query", {"query": "ALERTS_FOR_STATE[5m]"})
+    return {one["metric"]["alertname"]: [(round(float(t) * 1000), float(v)) for t, v in one["values"]]
+            for one in body["data"]["result"]}
+
+
+def killed_and_back(folder):
+    """What it stored before it was killed and afterwards, and what it said at each moment; None: seconds would be
+    rounded now this way and now that."""
+    config = f"rule_files: [{folder}/rules.json]\n"
+    # The lookback, for a killed process leaves no stale markers.
+    flags = [f"--rules.alert.for-grace-period={GRACE_S}s", "--query.lookback-delta=900ms"]
+    theirs = Prometheus(folder, config, flags)
+    try:
+        until(lambda: for_state(theirs), 30, "alerts are pending")
+        if not 50 < for_state(theirs)["Long"][0][0] % 1000 < 800:
+            return None
+        until(lambda: len(for_state(theirs)["Long"]) > 10, 60, "they are for ten seconds")
+        before = for_state(theirs)
+    finally:
+        theirs.process.kill()
+        theirs.process.wait()
+    theirs = Prometheus(folder, config, flags)
+    try:
+        last = before["Long"][-1][0]
+        until(lambda: sum(t > last for t, _ in for_state(theirs)["Long"]) >= 8, 60, "they are restored")
+        after = {name: [one for one in values if one[0] > last] for name, values in for_state(theirs).items()}
+        said = {t: theirs.ask(t, 0, 0, '{alertname!=""}')["result"] for t, _ in after["Long"]}
+    finally:
+        theirs.stop()
+    return before, said
+
+
+def restart(program, counts):
+    groups = [{"name": "g", "interval": "1s",
+               "rules": [{"alert": name, "expr": "vector(1)", "for": f"{hold}s"} for name, hold in HOLDS.items()]}]
+    while True:
+        with tempfile.TemporaryDirectory(prefix="tallymill-states-") as folder:
+            folder = pathlib.Path(folder)
+            (folder / "rules.json").write_text(json.dumps({"groups": groups}))
+            seen = killed_and_back(folder)
+            if not seen:
+                continue
+            before, said = seen
+            ours = Ours(program, folder, groups, [], str(GRACE_S * 1000))
+            # It restores right after its second evaluation and stores nothing before the third; what it does not
+            # restore began with the first.
+            moments = sorted(said)
+            second = moments[0] - 1000
+            for name, values in before.items():
+                down, active = values[-1]
+                now = second - 1000 if name == "Short" else second + 1
+                ours.process.stdin.write(f"restore {name} {int(active * 1000)} {now - down} {now}\n")
+            wrong = []
+            for t in moments:
+                mine = ours.at(t)["series"]
+                his = [(labels, points[0][1]) for labels, points in said[t]]
+                counts["moments after a restart"] += 1
+                if table(mine) != table(his):
+                    wrong.append(f"after a restart, at {t}:\n  ours   {table(mine)}\n  theirs {table(his)}")
+            ours.stop()
+            return wrong
+
+
 def main():
     if not shutil.which("prometheus") or not shutil.which("promtool"):
         print("SKIPPED: prometheus comes with ./dev setup test")
@@ -236,7 +309,7 @@ def main():
         said = Round(program, seed + n).run(counts)
         if said:
             wrong.append(f"seed {seed + n}: {said}")
-    wrong += live(program, counts)
+    wrong += live(program, counts) + restart(program, counts)
     if rounds >= MANY:
         wrong += [f"{shape} never fired: nothing was shown" for shape in SHAPES if not counts["fired: " + shape]]
     for one in wrong[:20]:
