@@ -9,8 +9,8 @@
 
 namespace tallymill::alerting {
 
-// The labels that a selector says by "=", but for those that it names more than once, or otherwise,
-// too. Of any other expression none.
+// The labels that a selector says by "=", but for those of which it says something else behind
+// that. Of any other expression none.
 [[nodiscard]] collector::Labels absent_labels(const promql::Node& node);
 
 }  // namespace tallymill::alerting

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "alerting/limits.h"
 #include "tests/alerting/memory_store.h"
 #include "tests/alerting/rules_of.h"
 
@@ -149,6 +150,21 @@ TEST_F(GroupTest, ARuleOverItsLimitGivesItsAlertsUpAndStoresNothing) {
   put(m, 3, 0);
   (void)at(3);
   EXPECT_EQ(stored(firing, 3), "stale") << "of what it gave before that";
+}
+
+TEST_F(GroupTest, ARecordingRuleStoresAsManyRowsAsItMayAndNoneWhenThereIsOneMore) {
+  rules = {recording_rule("r", "m")};
+  const auto row = [](const char* name, std::size_t i) {
+    return Texts{{"__name__", name}, {"i", std::to_string(i)}};
+  };
+  for (std::size_t i = 0; i < limits::rule_rows; ++i) put(row("m", i), 1, 3);
+  (void)at(1);
+  EXPECT_EQ(status(0).health, Health::ok);
+  EXPECT_EQ(stored(row("r", limits::rule_rows - 1), 1), "3");
+  put(m, 2, 3);
+  (void)at(2);
+  EXPECT_EQ(status(0).last_error, "exceeded limit of 10000 with 10001 series");
+  EXPECT_EQ(stored(row("r", 0), 2), "");
 }
 
 TEST_F(GroupTest, RowsThatGetTheSameLabelsFailARecordingRule) {
