@@ -1,22 +1,23 @@
 // Group: the rules of one group, evaluated in their order at one moment.
 //
 // Each rule sees what the rules before it stored at the same moment. A rule that fails sets its own
-// health, leaves its alerts as they are, and the others go on. Of a series that a rule gave last
-// time and no longer gives, a stale marker is stored.
+// health, leaves its alerts and series as they are, and the others go on; one that is over a limit
+// gives its alerts up, too. Of a series that a rule gave last time and no longer gives, a stale
+// marker is stored. What a rule's input is without `no_data` is not asked: that costs as much as
+// the rule.
 //
 //   invariant: what a rule gave is stored before the next rule is evaluated
 //
-// Threads: evaluate() by one thread; status() by any.
+// Threads: evaluate(), end() and what state() gives by one thread; status() by any.
 // Source: Prometheus 2.42, rule groups.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "alerting/rule_file.h"
@@ -37,7 +38,8 @@ class SampleSink {
   };
   virtual ~SampleSink() = default;
   // Visible to the next read when it returns; what of it could not be stored is an error, and what
-  // could is stored.
+  // could is stored. Of two samples of a series at the same time the first stays, and one that is
+  // older than its last is not stored; both are an error unless the values are the same.
   [[nodiscard]] virtual Status append(std::span<const Sample> samples) = 0;
 };
 
@@ -72,9 +74,11 @@ class Group {
   std::vector<Happened> evaluate(std::int64_t at_ms);
 
   // Takes over the alerts, and what it gave last, of a group of the same file and name that it
-  // replaces, rule by rule where name, expression and labels are the same.
+  // replaces, rule by rule where name and labels are the same (of several, the one whose expression
+  // is the same, too). What the rest of them gave ends with the next evaluation.
+  // REQUIRES: neither is being evaluated.
   void take_over(const Group& old);
-  // Stores stale markers for all that it gave last: it is removed, or its rules are.
+  // Stores stale markers for all that it gave last: it is removed.
   void end(std::int64_t at_ms);
 
   [[nodiscard]] std::vector<RuleStatus> status() const;
@@ -82,6 +86,25 @@ class Group {
 
  private:
   struct State;
+  struct Slot;
+  using Stopwatch = std::chrono::steady_clock;
+
+  [[nodiscard]] Result<std::vector<Match>> ask(const promql::Node& node, std::int64_t at_ms) const;
+  [[nodiscard]] Result<std::vector<collector::Labels>> ask_labels(const promql::Node& node,
+                                                                  std::int64_t at_ms) const;
+  [[nodiscard]] Result<std::vector<TemplateSample>> query(std::string_view text,
+                                                          std::int64_t at_ms) const;
+  [[nodiscard]] Result<Health> record(Slot& slot, std::int64_t at_ms);
+  [[nodiscard]] Result<Health> judge(std::size_t rule, std::int64_t at_ms,
+                                     std::vector<Happened>& happened);
+  [[nodiscard]] Result<Evaluation> ask_all(const Rule& rule, const Slot& slot,
+                                           std::int64_t at_ms) const;
+  [[nodiscard]] Status store(Slot& slot, std::vector<RuleState::Sample> samples,
+                             std::int64_t at_ms);
+  // Those of them that are to be told again.
+  [[nodiscard]] std::vector<collector::Labels> mark_stale(std::vector<collector::Labels> series,
+                                                          std::int64_t at_ms);
+
   const RuleGroup rules_;
   const Options options_;
   const collector::Source& source_;

@@ -1,0 +1,293 @@
+#include "alerting/group.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "alerting/expression.h"
+#include "alerting/recording_state.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "collector/promql/parser.h"
+
+namespace tallymill::alerting {
+namespace {
+
+using collector::Labels;
+
+// What makes two rules the same one after a reload.
+std::string identity_of(const Rule& rule) {
+  std::string all = rule.kind == Rule::Kind::alerting ? "alert " : "record ";
+  all += rule.name;
+  for (const Templated& label : rule.labels)
+    for (const std::string& part : {label.name, label.text}) {
+      all += '\0';
+      all += part;
+    }
+  return all;
+}
+
+// For each of the new rules the number of the old one that it replaces; of each of them one.
+std::vector<std::optional<std::size_t>> partners(const std::vector<Rule>& fresh,
+                                                 const std::vector<Rule>& old) {
+  std::vector<std::optional<std::size_t>> found(fresh.size());
+  std::vector<bool> taken(old.size(), false);
+  const auto pair_up = [&](const std::function<std::string(const Rule&)>& key) {
+    std::map<std::string, std::vector<std::size_t>> free;
+    for (std::size_t i = old.size(); i-- > 0;)
+      if (!taken[i]) free[key(old[i])].push_back(i);
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+      if (found[i]) continue;
+      const auto at = free.find(key(fresh[i]));
+      if (at == free.end() || at->second.empty()) continue;
+      found[i] = at->second.back();
+      taken[*found[i]] = true;
+      at->second.pop_back();
+    }
+  };
+  pair_up([](const Rule& rule) { return identity_of(rule) + '\0' + rule.expr; });
+  pair_up(identity_of);
+  return found;
+}
+
+// Those of `before` that are none of `now`. Mostly both are the same, in the same order.
+std::vector<Labels> gone(const std::vector<Labels>& before, const std::vector<Labels>& now) {
+  std::vector<Labels> all;
+  if (before == now) return all;
+  std::unordered_set<std::string_view> there;
+  there.reserve(now.size());
+  for (const Labels& labels : now) there.insert(labels.packed());
+  for (const Labels& labels : before)
+    if (!there.contains(labels.packed())) all.push_back(labels);
+  return all;
+}
+
+}  // namespace
+
+struct Group::Slot {
+  std::unique_ptr<RuleState> alerting;
+  std::unique_ptr<RecordingState> recording;
+  const Rule* rule = nullptr;
+  promql::NodePtr input;      // with no_data
+  std::vector<Labels> given;  // the series of the last time
+  RuleStatus status;          // guarded; its alerts are with `alerting`
+};
+
+struct Group::State {
+  std::vector<Slot> slots;
+  std::vector<Labels> leaving;  // series of rules that are no more
+  std::mutex mutex;             // guards the slots' status
+};
+
+Group::Group(RuleGroup rules, const Options& options, const collector::Source& source,
+             SampleSink& sink)
+    : rules_(std::move(rules)),
+      options_(options),
+      source_(source),
+      sink_(sink),
+      state_(std::make_unique<State>()) {
+  for (const Rule& rule : rules_.rules) {
+    Slot& slot = state_->slots.emplace_back();
+    slot.rule = &rule;
+    if (rule.kind == Rule::Kind::recording) {
+      slot.recording = std::make_unique<RecordingState>(rule);
+      continue;
+    }
+    slot.alerting = std::make_unique<RuleState>(rule, options_.rules);
+    if (rule.no_data == Rule::NoData::keep) continue;
+    slot.input = input_of(*rule.node);
+  }
+}
+
+Group::~Group() = default;
+
+std::chrono::milliseconds Group::interval() const {
+  return rules_.interval.count() > 0 ? rules_.interval : options_.interval;
+}
+
+std::vector<Group::Happened> Group::evaluate(std::int64_t at_ms) {
+  std::vector<Happened> happened;
+  for (std::size_t i = 0; i < state_->slots.size(); ++i) {
+    Slot& slot = state_->slots[i];
+    const auto began = Stopwatch::now();
+    auto health = slot.recording ? record(slot, at_ms) : judge(i, at_ms, happened);
+    const auto took = Stopwatch::now() - began;
+    const std::lock_guard lock(state_->mutex);
+    slot.status.health = health.value_or(Health::err);
+    slot.status.last_error = health ? "" : std::move(health.error().message);
+    slot.status.evaluated_ms = at_ms;
+    slot.status.took = took;
+  }
+  state_->leaving = mark_stale(std::move(state_->leaving), at_ms);
+  return happened;
+}
+
+Result<std::vector<Match>> Group::ask(const promql::Node& node, std::int64_t at_ms) const {
+  promql::EvaluateOptions options = options_.evaluate;
+  options.until = std::min(options.until, Stopwatch::now() + limits::query_time);
+  auto value = promql::evaluate(node, {.start_ms = at_ms}, source_, options);
+  if (!value) return std::unexpected(std::move(value).error());
+  std::vector<Match> rows;
+  if (value->type == promql::Type::scalar) {
+    rows.push_back({Labels(), value->scalars[0]});
+  } else if (value->type == promql::Type::vector) {
+    rows.reserve(value->rows.size());
+    for (promql::Row& row : value->rows) rows.push_back({std::move(row.labels), row.values[0]});
+  } else {
+    return fail(Errc::bad_params, "rule result is not a vector or scalar");
+  }
+  return rows;
+}
+
+Result<std::vector<Labels>> Group::ask_labels(const promql::Node& node, std::int64_t at_ms) const {
+  auto rows = ask(node, at_ms);
+  if (!rows) return std::unexpected(std::move(rows).error());
+  std::vector<Labels> all;
+  all.reserve(rows->size());
+  for (const Match& row : *rows) all.push_back(promql::without_name(row.labels));
+  return all;
+}
+
+Result<std::vector<TemplateSample>> Group::query(std::string_view text, std::int64_t at_ms) const {
+  const auto node = promql::parse(text);
+  if (!node) return std::unexpected(node.error());
+  if ((*node)->type == promql::Type::matrix)
+    return fail(Errc::bad_params, "rule result is not a vector or scalar");
+  auto rows = ask(**node, at_ms);
+  if (!rows) return std::unexpected(std::move(rows).error());
+  std::vector<TemplateSample> samples;
+  samples.reserve(rows->size());
+  for (Match& row : *rows) samples.push_back({std::move(row.labels), row.value});
+  return samples;
+}
+
+Result<Health> Group::record(Slot& slot, std::int64_t at_ms) {
+  const auto rows = ask(*slot.rule->node, at_ms);
+  if (!rows) return std::unexpected(rows.error());
+  auto samples = slot.recording->record(*rows, rules_.limit);
+  if (!samples) return std::unexpected(std::move(samples).error());
+  if (auto stored = store(slot, std::move(*samples), at_ms); !stored)
+    return std::unexpected(std::move(stored).error());
+  return Health::ok;
+}
+
+Result<Health> Group::judge(std::size_t rule, std::int64_t at_ms, std::vector<Happened>& happened) {
+  Slot& slot = state_->slots[rule];
+  auto evaluation = ask_all(*slot.rule, slot, at_ms);
+  if (!evaluation) return std::unexpected(std::move(evaluation).error());
+  const auto add = [&](std::vector<Transition> transitions) {
+    for (Transition& one : transitions) happened.push_back({rule, std::move(one)});
+  };
+  auto transitions = slot.alerting->match(*evaluation, rules_.limit);
+  if (!transitions) {
+    if (transitions.error().code == Errc::too_big) add(slot.alerting->give_up());
+    return std::unexpected(std::move(transitions).error());
+  }
+  add(std::move(*transitions));
+  if (auto stored = store(slot, slot.alerting->samples(), at_ms); !stored)
+    return std::unexpected(std::move(stored).error());
+  const bool is_empty = evaluation->input && evaluation->input->empty();
+  return is_empty && evaluation->matches.empty() ? Health::nodata : Health::ok;
+}
+
+// The rule's own expression and, as far as they matter now, those that say what becomes of alerts
+// without a match.
+Result<Evaluation> Group::ask_all(const Rule& rule, const Slot& slot, std::int64_t at_ms) const {
+  Evaluation evaluation{.at_ms = at_ms};
+  auto matches = ask(*rule.node, at_ms);
+  if (!matches) return std::unexpected(std::move(matches).error());
+  evaluation.matches = std::move(*matches);
+  evaluation.query = [this, at_ms](std::string_view text) { return query(text, at_ms); };
+  const bool may_end = rule.resolve_node != nullptr && slot.alerting->state() == AlertState::firing;
+  if (may_end) {
+    auto resolving = ask_labels(*rule.resolve_node, at_ms);
+    if (!resolving) return std::unexpected(std::move(resolving).error());
+    evaluation.resolving = std::move(*resolving);
+  }
+  if (slot.input != nullptr && (may_end || evaluation.matches.empty())) {
+    auto input = ask_labels(*slot.input, at_ms);
+    if (!input) return std::unexpected(std::move(input).error());
+    evaluation.input = std::move(*input);
+  }
+  return evaluation;
+}
+
+Status Group::store(Slot& slot, std::vector<RuleState::Sample> samples, std::int64_t at_ms) {
+  std::vector<Labels> given;
+  std::vector<SampleSink::Sample> points;
+  given.reserve(samples.size());
+  points.reserve(samples.size());
+  for (RuleState::Sample& sample : samples) {
+    given.push_back(sample.labels);
+    points.push_back({std::move(sample.labels), at_ms, sample.value});
+  }
+  Status stored;
+  if (!points.empty()) stored = sink_.append(points);
+  auto again = mark_stale(gone(slot.given, given), at_ms);
+  slot.given = std::move(given);
+  std::ranges::move(again, std::back_inserter(slot.given));
+  return stored;
+}
+
+// A marker that comes too late, or where another rule has stored a sample, is not needed.
+std::vector<Labels> Group::mark_stale(std::vector<Labels> series, std::int64_t at_ms) {
+  if (series.empty()) return series;
+  std::vector<SampleSink::Sample> points;
+  points.reserve(series.size());
+  for (const Labels& labels : series) points.push_back({labels, at_ms, collector::stale_marker});
+  const auto marked = sink_.append(points);
+  if (marked || !info(marked.error().code).retry) series.clear();
+  return series;
+}
+
+void Group::take_over(const Group& old) {
+  const auto partner = partners(rules_.rules, old.rules_.rules);
+  std::vector<bool> taken(old.state_->slots.size(), false);
+  for (std::size_t i = 0; i < partner.size(); ++i) {
+    if (!partner[i]) continue;
+    taken[*partner[i]] = true;
+    const Slot& from = old.state_->slots[*partner[i]];
+    Slot& to = state_->slots[i];
+    to.given = from.given;
+    if (to.alerting != nullptr) to.alerting->take_over(*from.alerting);
+  }
+  state_->leaving = old.state_->leaving;
+  for (std::size_t i = 0; i < taken.size(); ++i)
+    if (!taken[i])
+      std::ranges::copy(old.state_->slots[i].given, std::back_inserter(state_->leaving));
+}
+
+void Group::end(std::int64_t at_ms) {
+  std::vector<Labels> all = std::move(state_->leaving);
+  for (Slot& slot : state_->slots) {
+    std::ranges::move(slot.given, std::back_inserter(all));
+    slot.given.clear();
+  }
+  state_->leaving = mark_stale(std::move(all), at_ms);
+}
+
+std::vector<RuleStatus> Group::status() const {
+  std::vector<RuleStatus> all;
+  all.reserve(state_->slots.size());
+  {
+    const std::lock_guard lock(state_->mutex);
+    for (const Slot& slot : state_->slots) all.push_back(slot.status);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (state_->slots[i].alerting == nullptr) continue;
+    all[i].alerts = state_->slots[i].alerting->alerts();
+    std::erase_if(all[i].alerts,
+                  [](const Alert& alert) { return alert.state == AlertState::inactive; });
+  }
+  return all;
+}
+
+RuleState& Group::state(std::size_t rule) {
+  TM_CHECK(rule < state_->slots.size() && state_->slots[rule].alerting != nullptr);
+  return *state_->slots[rule].alerting;
+}
+
+}  // namespace tallymill::alerting
