@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "collector": ["bus", "store", "http", "base"],
     "alerting": ["collector/query.h", "collector/series.h", "collector/rules.h",
                  "collector/labels_check.h", "collector/promql/ast.h", "collector/promql/evaluate.h",
-                 "collector/promql/parser.h", "collector/promql/print.h",
+                 "collector/promql/lexer.h", "collector/promql/parser.h", "collector/promql/print.h",
                  "collector/promql/value.h", "bus", "store", "http", "base"],
     "dashboards": ["collector/query.h", "collector/series.h", "alerting/rule_file.h", "http",
                    "base"],
