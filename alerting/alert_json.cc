@@ -87,7 +87,10 @@ std::string rfc3339(std::int64_t ms) {
   if (left < 0) left += 1000;
   const time_t seconds = (ms - left) / 1000;
   tm parts{};
-  if (::gmtime_r(&seconds, &parts) == nullptr) return "0001-01-01T00:00:00Z";
+  // RFC 3339 has four digits for a year.
+  if (::gmtime_r(&seconds, &parts) == nullptr || parts.tm_year > 9999 - 1900 ||
+      parts.tm_year < 1 - 1900)
+    return "0001-01-01T00:00:00Z";
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
                      parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
                      left);

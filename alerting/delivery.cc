@@ -288,11 +288,13 @@ void Delivery::stop() {
   for (const auto& worker : workers_) worker->stop();
 }
 
-void Delivery::committed(std::span<const StoredAlert> changed,
-                         std::span<const StoredAlert> forgotten) {
-  for (const StoredAlert& alert : changed) inhibition_.note(alert);
-  for (const StoredAlert& alert : forgotten) inhibition_.forget(alert);
-  wake();
+Status Delivery::commit(Outbox::Commit commit) {
+  for (const StoredAlert& alert : commit.alerts) inhibition_.note(alert);
+  for (const StoredAlert& alert : commit.forgotten) inhibition_.forget(alert);
+  commit.sinks = names_;
+  auto done = outbox_.commit(std::move(commit));
+  if (done) wake();
+  return done;
 }
 
 void Delivery::wake() {

@@ -2,7 +2,7 @@
 // or does not take what it is given, holds up itself and nobody else.
 //
 //   delivery.start();
-//   ... outbox.commit({..., .sinks = delivery.names()}); delivery.committed(changed, forgotten);
+//   ... delivery.commit({.at_ms = ..., .alerts = ..., .notices = ...});
 //
 // A thread takes what is due, groups it (grouping.h), claims it for a message, sends that, and
 // notes what came of it. After a failure the sink is left alone for a while, longer each time (with
@@ -20,7 +20,6 @@
 
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -62,10 +61,9 @@ class Delivery {
   // Ends what is being sent, which is then told again by the next one. Within a second.
   void stop();
 
-  // The sinks that a commit posts to.
-  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
-  // Something was committed: these alerts changed, and these are forgotten.
-  void committed(std::span<const StoredAlert> changed, std::span<const StoredAlert> forgotten);
+  // Outbox::commit for these sinks, whose names it fills in. What the alerts inhibit is known
+  // before anybody finds their notices.
+  [[nodiscard]] Status commit(Outbox::Commit commit);
   // Silences changed: what they held may go now.
   void wake();
 

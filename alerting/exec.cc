@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,7 +130,8 @@ Status Exec::send(const Message& message) {
 
 // Until it ended, by itself.
 Status Exec::wait(int child) const {
-  const store::File process(::pidfd_open(child, 0));
+  // glibc 2.36 declares pidfd_open() for C alone.
+  const store::File process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   if (!process) return fail(Errc::away, "the program cannot be watched");
   std::array<pollfd, 2> watched{pollfd{process.fd(), POLLIN, 0}, pollfd{stopped_, POLLIN, 0}};
   const auto until = std::chrono::steady_clock::now() + options_.timeout;

@@ -89,7 +89,8 @@ Grouping::Plan Grouping::plan(std::vector<Outbox::Due> due, std::int64_t now_ms)
     }
   }
   for (auto& [key, notices] : claimed) {
-    plan.messages.push_back(message_of(group_of(notices.front().alert.labels), std::move(notices)));
+    const collector::Labels group = group_of(notices.front().alert.labels);
+    plan.messages.push_back(message_of(group, std::move(notices)));
     plan.messages.back().key = key;
   }
   // What is above one message stays due, and goes when that was taken.

@@ -3,13 +3,16 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "alerting/alert_json.h"
@@ -118,12 +121,38 @@ Status judge(CURLcode code, long reply) {
 
 }  // namespace
 
+// Its sockets are known, so that stop() can end them: libcurl waits for an answer to QUIT, and that
+// wait cannot be woken.
 struct Smtp::Handles {
   Handles() : multi(curl_multi_init()) { TM_CHECK(multi != nullptr); }
   ~Handles() { curl_multi_cleanup(multi); }
   Handles(const Handles&) = delete;
   Handles& operator=(const Handles&) = delete;
+
+  static curl_socket_t open(void* self, curlsocktype, curl_sockaddr* address) {
+    auto& handles = *static_cast<Handles*>(self);
+    const std::lock_guard lock(handles.sockets_mutex);
+    if (handles.stopped) return CURL_SOCKET_BAD;
+    const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) handles.sockets.insert(fd);
+    return fd;
+  }
+  static int close(void* self, curl_socket_t fd) {
+    auto& handles = *static_cast<Handles*>(self);
+    const std::lock_guard lock(handles.sockets_mutex);
+    handles.sockets.erase(fd);
+    return ::close(fd);
+  }
+  void stop() {
+    const std::lock_guard lock(sockets_mutex);
+    stopped = true;
+    for (const int fd : sockets) ::shutdown(fd, SHUT_RDWR);
+    curl_multi_wakeup(multi);
+  }
+
   CURLM* multi;
+  std::mutex sockets_mutex;  // guards the sockets
+  std::set<int> sockets;
   std::atomic<bool> stopped{false};
 };
 
@@ -144,10 +173,7 @@ Status Smtp::start() {
   return {};
 }
 
-void Smtp::stop() {
-  handles_->stopped = true;
-  curl_multi_wakeup(handles_->multi);
-}
+void Smtp::stop() { handles_->stop(); }
 
 std::string Smtp::mail_of(const Message& message) const {
   std::string to;
@@ -178,6 +204,12 @@ Status Smtp::send(const Message& message) {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // a resolver that hangs is left behind
   set(CURLOPT_PROXY, "");
+  set(CURLOPT_OPENSOCKETFUNCTION, &Handles::open);
+  set(CURLOPT_OPENSOCKETDATA, handles_.get());
+  set(CURLOPT_CLOSESOCKETFUNCTION, &Handles::close);
+  set(CURLOPT_CLOSESOCKETDATA, handles_.get());
+  set(CURLOPT_FORBID_REUSE, 1L);
+  set(CURLOPT_SERVER_RESPONSE_TIMEOUT, static_cast<long>(options_.timeout.count() / 1000 + 1));
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
   set(CURLOPT_USE_SSL, static_cast<long>(options_.starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
   if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());

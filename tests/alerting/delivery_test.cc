@@ -104,10 +104,7 @@ class DeliveryTest : public ::testing::Test {
       commit.notices.push_back(notice_of(alert, commit.at_ms));
       commit.alerts.push_back({"f", "g", "r", std::move(alert)});
     }
-    commit.sinks = delivery_->names();
-    const auto changed = commit.alerts;
-    ASSERT_TRUE(outbox_->commit(std::move(commit)));
-    delivery_->committed(changed, {});
+    ASSERT_TRUE(delivery_->commit(std::move(commit)));
   }
   bool all_told(const std::string& sink) {
     return eventually([&] { return outbox_->waiting(sink).value_or(-1) == 0; });
@@ -187,10 +184,12 @@ TEST_F(DeliveryTest, WebhookThatHangsHoldsUpNoStopAndShowsNoSecret) {
 
 TEST_F(DeliveryTest, NoLineOfTheLogHasASecret) {
   http::RawServer server([&](http::RawPeer& peer, int) {
-    const std::string head = peer.head();  // says back all that it heard
-    (void)peer.send("HTTP/1.1 500 s3cr3t\r\nContent-Length: " + std::to_string(head.size()) +
-                    "\r\n\r\n" + head);
-    peer.wait_for_end();
+    // Says back all that it heard.
+    for (std::string head; !(head = peer.head()).empty();) {
+      (void)peer.take(std::stoul(head.substr(head.find("Content-Length: ") + 16)));
+      (void)peer.send("HTTP/1.1 500 s3cr3t\r\nContent-Length: " + std::to_string(head.size()) +
+                      "\r\n\r\n" + head);
+    }
   });
   ::testing::internal::CaptureStderr();
   Webhook::Options options{.name = "hook"};
@@ -200,10 +199,9 @@ TEST_F(DeliveryTest, NoLineOfTheLogHasASecret) {
   ASSERT_TRUE(hook->start());
   start(these(Delivery::Destination{std::move(hook)}));
   post({alert_of("Wait", "image", 10)});
-  ASSERT_TRUE(eventually([&] { return server.connections() > 1; }));
   ASSERT_TRUE(eventually([&] {
     const auto told = outbox_->told(alert_of("Wait", "image", 10).labels);
-    return !told->empty() && !told->front().why.empty();
+    return !told->empty() && told->front().tries >= 2;
   }));
   delivery_.reset();
   const std::string log = ::testing::internal::GetCapturedStderr();

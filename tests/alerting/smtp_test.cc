@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 
 #include "tests/alerting/sink_fixture.h"
@@ -17,11 +18,12 @@ using http::RawPeer;
 using http::RawServer;
 using std::chrono::milliseconds;
 
+// "." too when the client ended instead.
 std::string line_of(RawPeer& peer) {
   std::string line;
   while (!line.ends_with("\r\n")) {
     const std::string one = peer.take(1);
-    if (one.empty()) return {};
+    if (one.empty()) return ".";
     line += one;
   }
   return line.substr(0, line.size() - 2);
@@ -36,7 +38,7 @@ struct Talk {
 Talk converse(RawPeer& peer, const std::string& end_of_data = "250 ok\r\n") {
   Talk talk;
   (void)peer.send("220 test\r\n");
-  for (std::string line; !(line = line_of(peer)).empty();) {
+  for (std::string line; (line = line_of(peer)) != ".";) {
     talk.said.push_back(line);
     if (line.starts_with("EHLO"))
       (void)peer.send("250-test\r\n250 8BITMIME\r\n");
