@@ -162,6 +162,7 @@ void Alertmanager::send_batch(std::vector<Sending> batch, std::string body) {
   const Instant began = clock_.now();
   const Status sent = http_.post(std::move(body), std::move(headers));
   const Duration took = clock_.now() - began;
+  if (!sent && sent.error().code == Errc::cancelled) return;  // stopped
   const bool refused = !sent && sent.error().code == Errc::bad_params;
   if (!sent) {
     log_.write(log::Level::warn,
