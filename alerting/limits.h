@@ -40,5 +40,24 @@ inline constexpr std::chrono::milliseconds sink_timeout{10'000};
 // After a failed try: doubled from the first to the last, each at random between a half and all.
 inline constexpr std::chrono::milliseconds sink_again_first{500};
 inline constexpr std::chrono::milliseconds sink_again_slowest{60'000};
+// A weekend and a Monday: who was away longer reads the state, not what it missed.
+inline constexpr std::chrono::milliseconds sink_gives_up{72 * 3'600'000};
+// How often it is looked whether what was silenced or inhibited still is.
+inline constexpr std::chrono::milliseconds sink_muted_again{1'000};
+// Notices of one message, and alerts that it shows beside them: a mail that people read.
+inline constexpr std::size_t sink_message_notices = 64;
+inline constexpr std::size_t sink_message_standing = 192;
+// Notices that a sink's thread looks at in one go.
+inline constexpr std::size_t sink_page = 1'000;
+// What became of notices, for who asks where an alert was told; the oldest go.
+inline constexpr std::int64_t outbox_told = 20'000;
+// Alerts of one POST to Alertmanager, as Prometheus has it, and how long it hears of an end.
+inline constexpr std::size_t alertmanager_batch = 64;
+inline constexpr std::chrono::milliseconds alertmanager_resolved{15 * 60'000};
+// The file of sinks, and what it may name: each sink is a thread or two.
+inline constexpr std::size_t sink_file_bytes = 1 << 20;
+inline constexpr std::size_t sinks = 64;
+inline constexpr std::size_t inhibit_rules = 256;
+inline constexpr std::size_t sink_secret_bytes = 4'096;
 
 }  // namespace tallymill::limits

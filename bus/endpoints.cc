@@ -47,6 +47,8 @@ Wiring wiring_of(Role role) {
       return {socket_type::pull, true, unused, limits::telemetry_in_queue};
     case Role::telemetry_out:
       return {socket_type::push, false, limits::telemetry_out_queue, unused};
+    case Role::alerts_out:
+      return {socket_type::pub, true, limits::client_out_queue, unused};
   }
   TM_CHECK(false);
 }

@@ -7,6 +7,7 @@
 //   results   front     PULL       worker            PUSH
 //   lane      worker    PULL       front, worker     PUSH     one per incarnation and lane number
 //   telemetry collector PULL       every process     PUSH
+//   alerts    collector PUB        anybody           SUB
 //
 // A connecting socket queues nothing while it is not connected (IMMEDIATE): what it cannot send now
 // is refused with busy, and the sender decides. Queued messages would come to a peer that was
@@ -36,6 +37,7 @@ enum class Role : std::uint8_t {
   lane_out,       // at whoever sends to it: use Lane (lane.h)
   telemetry_in,   // at the collector
   telemetry_out,  // at everybody: use Telemetry (telemetry.h)
+  alerts_out,     // at the collector: what alerts did, best effort
 };
 
 struct SocketOptions {
