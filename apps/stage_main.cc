@@ -1,12 +1,14 @@
 #include "apps/stage_main.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "apps/exit_codes.h"
@@ -71,6 +73,9 @@ stages::WorkerOptions options_of(const LoadedConfig& loaded, const std::string& 
 
 int stage_main(int argc, char** argv, const std::string& stage,
                std::vector<stages::StageKind> kinds) {
+  // What a burst leaves in an arena stays: one for each core, and not eight.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread
+  ::mallopt(M_ARENA_MAX, std::max(2, static_cast<int>(std::thread::hardware_concurrency())));
   const Program& program = program_named("stage " + stage);
   const auto loaded = load_config(sources_of(program, argc, argv));
   log::start(stage, log::Level::info, log::Format::console);

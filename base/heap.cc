@@ -46,7 +46,11 @@ void trim_heap() {
 bool IdleTrim::is_idle(Instant now, Duration cpu) {
   const double passed = static_cast<double>((now - last_look_).count());
   const double used = static_cast<double>((cpu - last_cpu_).count());
-  if (!std::exchange(seen_, true) || used > passed * limits::heap_idle_cpus) idle_since_ = now;
+  const bool first = !std::exchange(seen_, true);
+  if (first || used > passed * limits::heap_idle_cpus) {
+    idle_since_ = now;
+    settled_ = first;
+  }
   last_look_ = now;
   last_cpu_ = cpu;
   return now - idle_since_ >= limits::heap_idle;
@@ -54,6 +58,10 @@ bool IdleTrim::is_idle(Instant now, Duration cpu) {
 
 bool IdleTrim::due(std::uint64_t spare_bytes) {
   left_bytes_ = std::min(left_bytes_, spare_bytes);
+  if (!settled_ && last_look_ - idle_since_ >= 4 * limits::heap_idle) {
+    settled_ = true;
+    return true;
+  }
   return spare_bytes - left_bytes_ >= worth_bytes;
 }
 

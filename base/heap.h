@@ -30,7 +30,8 @@ struct Heap {
 void trim_heap();
 
 // Says when: the process has used little CPU for limits::heap_idle, and more of its memory is spare
-// than the last trim left.
+// than the last trim left. And once when it has been idle for four times as long: what was freed
+// little by little since.
 class IdleTrim {
  public:
   // At each look; `cpu` is what the process has used since its start.
@@ -46,6 +47,7 @@ class IdleTrim {
   Duration last_cpu_{0};
   Instant idle_since_{};
   bool seen_ = false;
+  bool settled_ = true;  // nothing was done since the trim for what was freed little by little
   std::uint64_t left_bytes_ = 0;
 };
 

@@ -124,9 +124,7 @@ def processor_time(programs, folder, rounds):
         used = {one: -sum(map(cpu_seconds, one.processes())) for one in both}
         aside, jobs, end = -cpu_seconds(on.collector), 0, time.monotonic() + SECONDS
         while time.monotonic() < end:
-            for one in both:
-                one.turn(jobs=TURN)
-            jobs += TURN
+            jobs += [one.turn(jobs=TURN) for one in both][0]
         for one in both:
             per_job[one].append(1e6 * (used[one] + sum(map(cpu_seconds, one.processes()))) / jobs)
         collector.append(1e6 * (aside + cpu_seconds(on.collector)) / jobs)

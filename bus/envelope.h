@@ -107,8 +107,9 @@ class Packer {
   // Take it now: another message may not fit any more.
   [[nodiscard]] bool full() const;
 
-  // The frames; the packer is empty again and keeps its memory, up to 64 KiB of headers and of
-  // params. REQUIRES: not empty.
+  // The frames; the packer is empty again, and keeps its memory of headers, and of params, where
+  // that is at most 64 KiB.
+  // REQUIRES: not empty.
   [[nodiscard]] Frames take();
 
  private:

@@ -16,8 +16,8 @@ namespace tallymill::collector {
 
 [[nodiscard]] std::optional<double> parse_any_number(std::string_view text);
 
-// Digits alone, below 10^15, which are the number: most are such. By reference, for an optional
-// goes through memory.
+// Digits alone, below 10^15, which are the number: most are such. False: `into` is of no use. By
+// reference, for an optional goes through memory.
 [[nodiscard]] inline bool parse_whole(std::string_view text, double& into) {
   std::int64_t whole = 0;
   std::size_t at = 0;

@@ -74,16 +74,6 @@ std::uint64_t eight(const char* bytes) {
   return value;
 }
 
-// Names are some words long: a call to compare them costs more than that.
-bool same(std::string_view a, std::string_view b) {
-  const std::size_t n = a.size();
-  if (n != b.size()) return false;
-  if (n < 8) return a == b;
-  std::uint64_t differs = eight(a.data() + n - 8) ^ eight(b.data() + n - 8);
-  for (std::size_t i = 0; i + 8 < n; i += 8) differs |= eight(a.data() + i) ^ eight(b.data() + i);
-  return differs == 0;
-}
-
 // With what its buckets add.
 bool fits_as_distribution(const Labels& labels) {
   LabelsBuilder builder(labels);
@@ -182,8 +172,8 @@ Statsd::Found Statsd::find(const StatsdLine& line) {
     const Spelling& spelling = spellings_[number - 1];
     const std::string_view text = spelling.text;
     if (spelling.type == line.type && spelling.name_bytes == line.name.size() &&
-        same(text.substr(0, line.name.size()), line.name) &&
-        same(text.substr(line.name.size()), line.tags))
+        same_text(text.substr(0, line.name.size()), line.name) &&
+        same_text(text.substr(line.name.size()), line.tags))
       return spelling.series;
   }
   const Found found = find_or_make(line);

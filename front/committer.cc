@@ -199,11 +199,9 @@ bool Committer::upkeep() {
 }
 
 void Committer::release_memory() {
+  // At each upkeep, for retirement reads and removes also while nothing is committed.
   const std::int64_t before = std::exchange(upkeep_commits_, commits_);
-  if (before != upkeep_commits_)
-    released_ = false;
-  else if (!std::exchange(released_, true))
-    ledger_->release_memory();
+  if (before == upkeep_commits_ && !retire_more_) ledger_->release_memory();
 }
 
 bool Committer::collect_blobs() {

@@ -132,7 +132,6 @@ class Committer {
   bool collected_ = true;  // the last collection could read what it looked at
   Instant upkeep_at_;
   std::int64_t upkeep_commits_ = 0;  // commits_ at the last upkeep
-  bool released_ = true;             // the ledger's memory, since the last commit
   std::thread thread_;
 };
 

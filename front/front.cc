@@ -25,6 +25,9 @@
 namespace tallymill::front {
 namespace {
 
+// That a turn has as a rule; more than that is not kept for long.
+constexpr std::size_t effects_kept = 256;
+
 using nlohmann::json;
 using std::chrono::milliseconds;
 
@@ -481,7 +484,11 @@ void Front::carry_out() {
   while (!machine_->effects().empty()) {
     acting_.swap(machine_->effects());
     for (const Effect& effect : acting_) std::visit([this](const auto& one) { act(one); }, effect);
+    const std::size_t acted = acting_.size();
     acting_.clear();
+    // The memory of a large turn goes with the next small one, and is there for the next large one.
+    if (acting_.capacity() > effects_kept && acted < acting_.capacity() / 8)
+      std::vector<Effect>().swap(acting_);
   }
 }
 

@@ -107,7 +107,7 @@ Result<std::vector<Retirement::OldEnd>> Retirement::read_ends(std::int64_t after
                wall_from_ns(ends_.integer(3)),
                ends_.integer(4),
                std::string(ends_.text(5))};
-    if (stays(end, static_cast<std::int64_t>(old.size()))) {
+    if (stays(end)) {
       ends_.reset();
       return old;
     }
@@ -121,8 +121,10 @@ Result<bool> Retirement::remove_ends(const RetainPolicy& policy, WallTime now, c
                                      Fates& fates) {
   std::int64_t kept = 0;
   for (int i = 0; i < end_states; ++i) kept += held.totals.ended[i] - gone_.ended[i];
-  auto old = read_ends(gone_.through_seq, [&](const OldEnd& end, std::int64_t before) {
-    return kept - before <= policy.jobs && now - end.at <= policy.age;
+  auto old = read_ends(gone_.through_seq, [&](const OldEnd& end) {
+    if (kept <= policy.jobs && now - end.at <= policy.age) return true;
+    --kept;
+    return false;
   });
   if (!old) return std::unexpected(std::move(old).error());
   for (const OldEnd& end : *old) {
@@ -179,7 +181,7 @@ Status Retirement::keep_key(const OldEnd& end) {
 Result<bool> Retirement::drop_results(const RetainPolicy& policy, const Held& held) {
   std::int64_t left = held.result_bytes - gone_.result_bytes;
   if (left <= policy.result_bytes) return false;
-  auto old = read_ends(gone_.results_through_seq, [&](const OldEnd& end, std::int64_t) {
+  auto old = read_ends(gone_.results_through_seq, [&](const OldEnd& end) {
     if (left <= policy.result_bytes) return true;
     left -= end.result_bytes;
     return false;

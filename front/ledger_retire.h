@@ -69,7 +69,7 @@ class Retirement {
 
   [[nodiscard]] Status load();
   // Those after this number and before the first that stays, at most a piece of them.
-  template <class Stays>  // bool(const OldEnd&, how many were read before it)
+  template <class Stays>  // bool(const OldEnd&)
   [[nodiscard]] Result<std::vector<OldEnd>> read_ends(std::int64_t after_seq, const Stays& stays);
   [[nodiscard]] Result<bool> remove_ends(const RetainPolicy& policy, WallTime now, const Held& held,
                                          Fates& fates);

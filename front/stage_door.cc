@@ -126,7 +126,8 @@ void StageDoor::on_item(const bus::Route& from, const bus::Item& item) {
 void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
   const auto hello = bus::read<bus::WorkerHello>(item);
   const auto params = bus::json_of_msgpack(item.params);
-  if (!hello || !params || !bus::read_held(item.params, held_)) {
+  std::vector<Held> held;
+  if (!hello || !params || !bus::read_held(item.params, held)) {
     ++refused_;
     return;
   }
@@ -158,7 +159,7 @@ void StageDoor::on_hello(const bus::Route& from, const bus::Item& item) {
                    Credits(hello->limit_unsettled),
                    std::max(1, hello->concurrency),
                    hello->lane};
-  const auto worker = machine_.hello(facts, held_, loop_.now());
+  const auto worker = machine_.hello(facts, held, loop_.now());
   if (!worker) {
     ++refused_;
     log::warn(fmt::format("a worker's hello was refused: {}", worker.error().message));
@@ -237,7 +238,8 @@ void StageDoor::broke(WorkerId worker) {
 
 void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
   const auto beat = bus::read<bus::Beat>(item);
-  if (!beat || !bus::read_held(item.params, held_)) {
+  std::vector<Held> held;
+  if (!beat || !bus::read_held(item.params, held)) {
     ++refused_;
     return;
   }
@@ -251,7 +253,7 @@ void StageDoor::on_beat(const bus::Route& from, const bus::Item& item) {
   at.beat_ns = beat->sent_ns;
   at.beat_at = loop_.now();
   if (beat->draining) machine_.leaving(*worker);
-  machine_.beat(*worker, held_, beat->busy_ratio, beat->missing, loop_.now());
+  machine_.beat(*worker, held, beat->busy_ratio, beat->missing, loop_.now());
   if (!std::exchange(at.dirty, true)) dirty_.push_back(*worker);
 }
 

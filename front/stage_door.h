@@ -124,7 +124,6 @@ class StageDoor {
   bool lanes_changed_ = false;
   bus::Route from_;
   bus::Frames frames_;
-  std::vector<Held> held_;
   bus::Work work_;
   bus::Submit submit_;
   std::int64_t refused_ = 0;

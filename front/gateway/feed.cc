@@ -172,7 +172,7 @@ void Feed::drop_first() {
 
 void Feed::forget(Instant before) {
   while (!ring_.empty() && ring_.front().heard < before) drop_first();
-  if (ring_.empty()) ring_.shrink_to_fit();  // else its map stays as large as it ever was
+  if (ring_.empty()) std::deque<Happening>().swap(ring_);  // its map stays as large as it ever was
 }
 
 void Feed::tell_all() {

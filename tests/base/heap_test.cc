@@ -58,6 +58,19 @@ TEST(IdleTrim, IsDueOnceForWhatBecameSpareAndNotForWhatATrimLeaves) {
   EXPECT_TRUE(trim.due(20 * mib));
 }
 
+TEST(IdleTrim, IsDueOnceMoreWhenItHasBeenIdleForLong) {
+  IdleTrim trim;
+  const auto looks = [&](int from, int until, Duration cpu) {
+    std::vector<int> due;
+    for (int second = from; second < until; ++second)
+      if (trim.is_idle(at(seconds(second)), cpu) && trim.due(100)) due.push_back(second);
+    return due;
+  };
+  EXPECT_EQ(looks(0, 100, Duration(0)), std::vector<int>()) << "it never did anything";
+  EXPECT_EQ(looks(100, 200, seconds(1)), std::vector<int>{120});
+  EXPECT_EQ(looks(200, 300, seconds(2)), std::vector<int>{220});
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 std::uint64_t resident() {
   return process_stat(read_proc("/proc/self/stat"))->resident_pages *

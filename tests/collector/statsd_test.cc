@@ -93,6 +93,20 @@ TEST(Statsd, NamesAndTagsOfAnyLengthThatDifferInOneByteAreTwoSeries) {
   }
 }
 
+TEST(StatsdLine, TextsAreTheSameIfAllOfTheirBytesAre) {
+  for (std::size_t n = 0; n <= 50; ++n) {
+    const std::string text(n, 'a');
+    const std::string copy = text;
+    EXPECT_TRUE(same_text(text, copy));
+    EXPECT_FALSE(same_text(text, copy + 'a'));
+    for (std::size_t at = 0; at < n; ++at) {
+      std::string other = text;
+      other[at] = 'b';
+      EXPECT_FALSE(same_text(text, other)) << n << ' ' << at;
+    }
+  }
+}
+
 TEST(StatsdLine, TheFirstSuchByteIsFoundWhereverItIs) {
   // 0x80 and what is one off: what eight bytes at a time could take for it.
   for (const char filler : "a\x7f\x80\0\x39\x3b\xba"sv) {

@@ -405,6 +405,7 @@ TEST_P(LedgerProperty, AgreesWithTheModelAfterAnyHistory) {
     if (up_to(1) == 0) {
       ASSERT_NO_FATAL_FAILURE(retire_some());
     }
+    if (up_to(1) == 0) opened_.ledger->release_memory();
     if (up_to(1) == 0) {
       opened_ = {};
       open();

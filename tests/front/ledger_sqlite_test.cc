@@ -235,6 +235,23 @@ TEST(Ledger, OnePieceOfRetentionRemovesSoManyJobsAndTheNextOneTheRest) {
   EXPECT_TRUE(is_there(jobs));
 }
 
+TEST(Ledger, WhatEndedLongerAgoThanItsAgeGoesThoughThereIsRoom) {
+  const TempFolder folder;
+  auto opened = open_ledger(options_in(folder.path()));
+  for (std::int64_t id = 1; id <= 5; ++id) commit(*opened.ledger, {job_with(id)});
+  for (std::int64_t id = 1; id <= 5; ++id) {
+    JobEnd end = end_of_job(5 + id, id);
+    end.at = wall_from_ns(id * 1'000);
+    commit(*opened.ledger, {end});
+  }
+  const auto reader = opened.ledger->reader();
+  ASSERT_TRUE(reader);
+  const RetainPolicy policy{.age = Duration(2'000), .jobs = 100};
+  EXPECT_EQ(opened.ledger->retire(policy, wall_from_ns(5'000)), false);
+  for (std::int64_t id = 1; id <= 5; ++id)
+    EXPECT_EQ((*reader)->status(JobId(id)).has_value(), id >= 3) << id;
+}
+
 TEST(Ledger, ResultsAreBoundedTogetherWithTheirFilesInTheBlobStore) {
   const TempFolder folder;
   constexpr std::int64_t jobs = 5, file = 1'000'000;
