@@ -92,6 +92,7 @@ class RuleState::Expander {
       data_->external_url = of_.options_.external_url;
       data_->now_ms = evaluation_.at_ms;
       data_->query = evaluation_.query;
+      data_->alert = of_.rule_.name;
     }
     data_->labels = match.labels;
     data_->value = match.value;
