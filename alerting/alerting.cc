@@ -1,0 +1,152 @@
+#include "alerting/alerting.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "alerting/sinks.h"
+#include "base/log.h"
+#include "http/message.h"
+
+namespace tallymill::alerting {
+namespace {
+
+std::string name_of(const Rule& rule) { return rule.name + "\n" + rule.expr; }
+
+StoredAlert stored(const Group& group, const Rule& rule, const Alert& alert) {
+  return {.file = group.rules().file,
+          .group = group.rules().name,
+          .rule = name_of(rule),
+          .alert = alert};
+}
+
+bool is_for(const StoredAlert& stored, const Group& group, const Rule& rule) {
+  return rule.kind == Rule::Kind::alerting && stored.file == group.rules().file &&
+         stored.group == group.rules().name && stored.rule == name_of(rule);
+}
+
+}  // namespace
+
+Alerting::Alerting(const Options& options, metrics::Registry& registry, const Clock& clock)
+    : options_(options),
+      clock_(clock),
+      uncommitted_(registry.counter("tallymill_alerting_uncommitted_evaluations_total",
+                                    "Evaluations whose outcome could not be put on disk, so that "
+                                    "nobody is told of it before the next change.")) {}
+
+Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
+                                                 const collector::Source& source, SampleSink& sink,
+                                                 zmq::context_t& context,
+                                                 metrics::Registry& registry, const Clock& clock) {
+  std::unique_ptr<Alerting> made(new Alerting(options, registry, clock));
+  auto outbox = Outbox::open(options.outbox);
+  if (!outbox) return std::unexpected(std::move(outbox).error());
+  made->outbox_ = std::move(*outbox);
+  auto sinks = make_sinks(options.sinks,
+                          {.external_url = options.external_url,
+                           .external_labels = options.external_labels,
+                           .resend_delay = options.resend_delay,
+                           .insecure = options.insecure},
+                          context, registry, clock);
+  if (!sinks) return std::unexpected(std::move(sinks).error());
+  made->alertmanagers_ = std::move(sinks->alertmanagers);
+  made->publishers_ = std::move(sinks->publishers);
+  made->delivery_ = std::make_unique<Delivery>(*made->outbox_, std::move(sinks->destinations),
+                                               Delivery::Options{.inhibit = options.sinks.inhibit},
+                                               registry, clock);
+  Manager::Options manager{.files = options.rules};
+  manager.group.interval = options.interval;
+  manager.group.rules = {.external_labels = options.external_labels,
+                         .external_url = options.external_url,
+                         .for_grace = options.grace};
+  made->manager_ = std::make_unique<Manager>(
+      std::move(manager), source, sink,
+      [alerting = made.get()](Group& group, std::int64_t at_ms, auto happened) {
+        alerting->judged(group, at_ms, happened);
+      },
+      registry, clock);
+  if (auto loaded = made->manager_->load(); !loaded)
+    return std::unexpected(std::move(loaded).error());
+  if (auto restored = made->restore(); !restored)
+    return std::unexpected(std::move(restored).error());
+  return made;
+}
+
+Alerting::~Alerting() { stop(); }
+
+Status Alerting::start() {
+  if (auto started = delivery_->start(); !started) return started;
+  for (const auto& alertmanager : alertmanagers_)
+    if (auto started = alertmanager->start(); !started) return started;
+  manager_->start();
+  return {};
+}
+
+void Alerting::stop() {
+  if (manager_) manager_->stop();
+  for (const auto& alertmanager : alertmanagers_) alertmanager->stop();
+  if (delivery_) delivery_->stop();
+}
+
+Status Alerting::restore() {
+  auto read = outbox_->read();
+  if (!read) return std::unexpected(std::move(read).error());
+  const std::int64_t now_ms = to_ns(clock_.wall()) / 1'000'000;
+  const std::int64_t away_ms = now_ms - read->at_ms;
+  if (read->at_ms == 0 || away_ms > options_.outage_tolerance.count()) return {};
+  for (Group* group : manager_->groups()) {
+    const std::vector<Rule>& rules = group->rules().rules;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      for (const StoredAlert& known : read->alerts)
+        if (is_for(known, *group, rules[i])) group->state(i).restore(known.alert, away_ms, now_ms);
+    }
+  }
+  return {};
+}
+
+void Alerting::judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
+  if (!happened.empty()) store(group, at_ms, happened);
+  tell_current(group, at_ms);
+}
+
+void Alerting::store(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
+  using enum Transition::What;
+  Outbox::Commit commit{.at_ms = at_ms};
+  for (const auto& [number, transition] : happened) {
+    const Rule& rule = group.rules().rules[number];
+    auto& into =
+        transition.what == pending || transition.what == fired ? commit.alerts : commit.forgotten;
+    into.push_back(stored(group, rule, transition.alert));
+    const Notice notice{.alert = transition.alert,
+                        .rule_group = group.rules().name,
+                        .expr = rule.expr,
+                        .generator_url = url_of(rule.expr),
+                        .at_ms = at_ms};
+    for (const auto& publisher : publishers_) publisher->publish(notice);
+    if (transition.what == fired || transition.what == resolved) commit.notices.push_back(notice);
+  }
+  if (auto committed = delivery_->commit(std::move(commit)); !committed) {
+    uncommitted_.add();
+    log::error("alerting: " + committed.error().message);
+  }
+}
+
+void Alerting::tell_current(Group& group, std::int64_t at_ms) {
+  if (alertmanagers_.empty()) return;
+  std::vector<Alertmanager::Current> current;
+  const std::vector<Rule>& rules = group.rules().rules;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].kind != Rule::Kind::alerting) continue;
+    for (Alert& alert : group.state(i).alerts())
+      current.push_back({.alert = std::move(alert), .generator_url = url_of(rules[i].expr)});
+  }
+  const std::string name = group.rules().file + ";" + group.rules().name;
+  for (const auto& alertmanager : alertmanagers_)
+    alertmanager->update(name, group.interval(), current, at_ms);
+}
+
+// Where Prometheus' own page shows an expression.
+std::string Alerting::url_of(std::string_view expr) const {
+  return options_.external_url + "/graph?g0.expr=" + http::percent_encoded(expr) + "&g0.tab=1";
+}
+
+}  // namespace tallymill::alerting
