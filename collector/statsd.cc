@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "collector/bytes.h"
 #include "collector/labels_check.h"
 #include "collector/number.h"
 
@@ -68,11 +69,7 @@ std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-std::uint64_t eight(const char* bytes) {
-  std::uint64_t value = 0;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
+constexpr auto eight = load_word<std::uint64_t>;
 
 // With what its buckets add.
 bool fits_as_distribution(const Labels& labels) {

@@ -18,10 +18,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <expected>
 #include <string_view>
 
+#include "collector/bytes.h"
 #include "collector/series.h"
 
 namespace tallymill::collector {
@@ -63,9 +63,8 @@ inline constexpr std::size_t statsd_faults = 12;
   if constexpr (std::endian::native == std::endian::little) {
     constexpr std::uint64_t ones = 0x0101010101010101;
     for (; at + 8 <= text.size(); at += 8) {
-      std::uint64_t eight = 0;
-      std::memcpy(&eight, text.data() + at, sizeof eight);
-      eight ^= ones * static_cast<unsigned char>(wanted);
+      const std::uint64_t eight =
+          load_word<std::uint64_t>(text.data() + at) ^ ones * static_cast<unsigned char>(wanted);
       // The high bit of each byte that is 0; borrows make wrong ones above the first alone.
       if (const std::uint64_t found = (eight - ones) & ~eight & (ones << 7); found != 0)
         return at + static_cast<std::size_t>(std::countr_zero(found)) / 8;
@@ -78,11 +77,7 @@ inline constexpr std::size_t statsd_faults = 12;
 // Whether they are equal: names are some words long, and a call to compare them costs more than
 // that.
 [[nodiscard]] inline bool same_text(std::string_view a, std::string_view b) {
-  const auto eight = [](const char* bytes) {
-    std::uint64_t value = 0;
-    std::memcpy(&value, bytes, sizeof value);
-    return value;
-  };
+  const auto eight = load_word<std::uint64_t>;
   const std::size_t n = a.size();
   if (n != b.size()) return false;
   if (n < 8) return a == b;

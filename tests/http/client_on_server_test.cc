@@ -3,6 +3,8 @@
 // Method: real servers; the client's calls counted.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "base/limits.h"
 #include "http/client.h"
 #include "tests/http/raw_client.h"
@@ -113,15 +115,19 @@ TEST(ClientOnServer, AStreamThatIsHeldIsNotReadAndIsNotLate) {
   std::atomic<std::size_t> got_bytes = 0;
   std::promise<bool> ended;
   Client::RequestId id = 0;
-  id = living.client.stream(
-      {.url = "http://127.0.0.1:" + std::to_string(other.server.port())},
-      [&](const ClientResponse&, std::string_view piece) {
-        got_bytes += piece.size();
-        if (got_bytes > 0 && got_bytes < 200'000) living.client.hold(id, true);
-      },
-      [&](Result<ClientResponse> end) { ended.set_value(end.has_value()); });
+  bool held = false;
+  // On its thread, so that no piece comes before the id.
+  living.served.on_thread([&] {
+    id = living.client.stream(
+        {.url = "http://127.0.0.1:" + std::to_string(other.server.port())},
+        [&](const ClientResponse&, std::string_view piece) {
+          got_bytes += piece.size();
+          if (got_bytes > 0 && !std::exchange(held, true)) living.client.hold(id, true);
+        },
+        [&](Result<ClientResponse> end) { ended.set_value(end.has_value()); });
+  });
   ASSERT_TRUE(living.served.becomes([&] { return got_bytes > 0; }));
-  const std::size_t before = got_bytes;
+  const std::size_t before = living.served.on_thread([&] { return got_bytes.load(); });
   const auto until = std::chrono::steady_clock::now() + milliseconds(250);
   while (std::chrono::steady_clock::now() < until) living.served.on_thread([] {});
   EXPECT_EQ(got_bytes, before);
