@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/duration.h"
 #include "base/utf8.h"
-#include "collector/promql/lexer.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -54,8 +54,7 @@ void add_map(std::string& yaml, std::string_view key, const std::vector<Template
 }
 
 void add_duration(std::string& yaml, std::string_view key, std::chrono::milliseconds length) {
-  if (length.count() != 0)
-    yaml += fmt::format("    {}: {}\n", key, promql::duration_text(length.count()));
+  if (length.count() != 0) yaml += fmt::format("    {}: {}\n", key, duration_text(length.count()));
 }
 
 void add_rule(std::string& yaml, const Rule& rule) {
@@ -87,7 +86,7 @@ Converted to_prometheus(std::span<const RuleGroup> groups) {
   for (const RuleGroup& group : groups) {
     made.yaml += fmt::format("- name: {}\n", yaml_quoted(group.name));
     if (group.interval.count() != 0)
-      made.yaml += fmt::format("  interval: {}\n", promql::duration_text(group.interval.count()));
+      made.yaml += fmt::format("  interval: {}\n", duration_text(group.interval.count()));
     if (group.limit != 0) made.yaml += fmt::format("  limit: {}\n", group.limit);
     made.yaml += group.rules.empty() ? "  rules: []\n" : "  rules:\n";
     for (const Rule& rule : group.rules) {

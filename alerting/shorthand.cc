@@ -8,8 +8,8 @@
 #include <cmath>
 #include <span>
 
+#include "base/duration.h"
 #include "collector/labels_check.h"
-#include "collector/promql/lexer.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
 #include "collector/query.h"
@@ -215,7 +215,7 @@ class Threshold {
       return fmt::format("{}{} ({})", side_ == "above" ? "max" : "min", by_clause(by),
                          selector(""));
     }
-    const std::string length = promql::duration_text(window.count());
+    const std::string length = duration_text(window.count());
     if (kind_ == "counter")
       return fmt::format("sum{} (rate({}[{}]))", by_clause(by), selector(""), length);
     if (std::ranges::find(by, "le") != by.end())
@@ -324,11 +324,10 @@ class Slo {
   }
 
   static std::string series(milliseconds length) {
-    return "slo:error_ratio:rate" + promql::duration_text(length.count());
+    return "slo:error_ratio:rate" + duration_text(length.count());
   }
   [[nodiscard]] std::string rate(const std::string& of, milliseconds length) const {
-    return fmt::format("sum{} (rate({}[{}]))", by_clause(by_), of,
-                       promql::duration_text(length.count()));
+    return fmt::format("sum{} (rate({}[{}]))", by_clause(by_), of, duration_text(length.count()));
   }
 
   void record(milliseconds length) {
@@ -348,8 +347,8 @@ class Slo {
                  fmt::format("{}{} and {}{}", series(pair.long_window), above,
                              series(pair.short_window), above),
                  pair.page ? page_ : ticket_};
-    rule.labels.emplace_back("long", promql::duration_text(pair.long_window.count()));
-    rule.labels.emplace_back("short", promql::duration_text(pair.short_window.count()));
+    rule.labels.emplace_back("long", duration_text(pair.long_window.count()));
+    rule.labels.emplace_back("short", duration_text(pair.short_window.count()));
     return rule;
   }
 

@@ -12,7 +12,7 @@
 #include <set>
 #include <utility>
 
-#include "collector/promql/lexer.h"
+#include "base/duration.h"
 #include "collector/promql/parser.h"
 #include "http/url.h"
 
@@ -144,7 +144,7 @@ Status Loader::texts(const YAML::Node& node, std::vector<std::string>& into) {
 }
 
 Status Loader::length(const YAML::Node& node, milliseconds least, milliseconds& into) {
-  const auto ms = promql::duration_ms(node.IsScalar() ? node.Scalar() : std::string());
+  const auto ms = duration_ms(node.IsScalar() ? node.Scalar() : std::string());
   const bool none = node.IsScalar() && node.Scalar() == "0s";  // which PromQL knows not
   if (!ms && !none) return wrong(node, "expected a duration, as 15s or 1m");
   into = milliseconds(none ? 0 : *ms);

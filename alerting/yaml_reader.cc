@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "alerting/limits.h"
-#include "collector/promql/lexer.h"
+#include "base/duration.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -220,7 +220,7 @@ std::chrono::milliseconds YamlReader::duration(const YamlNode& node) {
 
 Result<std::int64_t> config_duration_ms(std::string_view text) {
   if (text == "0") return 0;
-  return promql::duration_ms(text);
+  return duration_ms(text);
 }
 
 }  // namespace tallymill::alerting

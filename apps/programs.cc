@@ -41,19 +41,27 @@ Program front() {
 }
 
 Program collector() {
-  return {.words = "collector",
-          .summary = "metrics: Prometheus remote write in, PromQL out",
-          .about =
-              "tallymill collector: keeps samples and answers PromQL over them, as Prometheus\n"
-              "would.\n"
-              "\n"
-              "  tallymill collector --data DIR [--http HOST:PORT] [--scrape FILE]\n"
-              "                      [--statsd HOST:PORT] ...\n"
-              "\n"
-              "SIGTERM ends it; what was acknowledged is there when it starts again.\n"
-              "`tallymill collector snapshot` copies the samples of one that runs.\n",
-          .sources = {.sections = {"collector"},
-                      .reads = {"collector.", "telemetry.instance", "log."}}};
+  return {
+      .words = "collector",
+      .summary = "metrics and alerts: Prometheus remote write in, PromQL out, rules judged",
+      .about =
+          "tallymill collector: keeps samples, answers PromQL over them and judges rules,\n"
+          "as Prometheus would.\n"
+          "\n"
+          "  tallymill collector --data DIR [--http HOST:PORT] [--scrape FILE]\n"
+          "                      [--statsd HOST:PORT] [--rules FILE ...]\n"
+          "                      [--alertmanager HOST:PORT ...] [--sinks FILE] ...\n"
+          "\n"
+          "SIGHUP reads the rules again: all of them are as they were when one is wrong.\n"
+          "SIGTERM ends it; what was acknowledged is there when it starts again.\n"
+          "`tallymill collector snapshot` copies the samples of one that runs. The names\n"
+          "of Prometheus' flags are taken, too: --rules.alert.resend-delay and the like.\n",
+      .sources = {.sections = {"collector", "alerting"},
+                  .aliases = {{"rules.alert.resend-delay", "alerting.resend_delay"},
+                              {"rules.alert.for-outage-tolerance", "alerting.for_outage_tolerance"},
+                              {"rules.alert.for-grace-period", "alerting.for_grace_period"},
+                              {"web.external-url", "alerting.external_url"}},
+                  .reads = {"collector.", "alerting.", "telemetry.instance", "log."}}};
 }
 
 Program stage(std::string_view name) {

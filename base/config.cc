@@ -16,6 +16,7 @@
 #include "base/config_flags.h"
 #include "base/config_keys.h"
 #include "base/cpu.h"
+#include "base/duration.h"
 #include "base/limits.h"
 
 namespace tallymill {
@@ -86,6 +87,7 @@ std::vector<std::string> split(std::string_view text, char at) {
 // Reads a setting's text into a slot, one overload a type.
 struct Reader {
   const Setting& setting;
+  std::string_view unit;
   std::int64_t min;
   std::int64_t max;
   const std::vector<std::string_view>& choices;
@@ -119,10 +121,22 @@ struct Reader {
   }
   template <class Period>
   Status into(std::chrono::duration<std::int64_t, Period>& to) const {
+    if constexpr (std::is_same_v<Period, std::milli>)
+      if (unit.empty()) return written_with_unit(to);
     std::int64_t raw = 0;
     auto status = number(parse_integer(setting.text), raw);
     if (status) to = std::chrono::duration<std::int64_t, Period>(raw);
     return status;
+  }
+
+  Status written_with_unit(std::chrono::milliseconds& to) const {
+    auto ms = setting.text == "0" ? 0 : duration_ms(setting.text);
+    if (!ms) return wrong(setting, ms.error().message);
+    if (*ms < min || *ms > max)
+      return wrong(setting, fmt::format("{} is not in {} … {}", duration_text(*ms),
+                                        duration_text(min), duration_text(max)));
+    to = std::chrono::milliseconds(*ms);
+    return {};
   }
 
   Status number(std::optional<std::int64_t> value, std::int64_t& to) const {
@@ -147,21 +161,35 @@ std::string printed(std::chrono::duration<Rep, Period> value) {
   return std::to_string(value.count());
 }
 
+template <class T>
+std::string printed(const T& value, std::string_view) {
+  return printed(value);
+}
+std::string printed(std::chrono::milliseconds value, std::string_view unit) {
+  return unit.empty() ? duration_text(value.count()) : printed(value);
+}
+
 template <class Owner>
 Status read(const Key<Owner>& key, Owner& owner, const Setting& setting) {
-  const Reader reader{setting, key.min, key.max, key.choices};
+  const Reader reader{setting, key.unit, key.min, key.max, key.choices};
   return std::visit([&](auto slot) { return reader.into(slot(owner)); }, key.slot);
 }
 
 template <class Owner>
 std::string print(const Key<Owner>& key, const Owner& owner) {
   // The slots are for reading and writing; this one is not written through.
-  return std::visit([&](auto slot) { return printed(slot(const_cast<Owner&>(owner))); }, key.slot);
+  return std::visit([&](auto slot) { return printed(slot(const_cast<Owner&>(owner)), key.unit); },
+                    key.slot);
 }
 
 template <class Owner>
 bool is_flag(const Key<Owner>& key) {
   return std::holds_alternative<bool& (*)(Owner&)>(key.slot);
+}
+
+template <class Owner>
+bool is_list(const Key<Owner>& key) {
+  return std::holds_alternative<std::vector<std::string>& (*)(Owner&)>(key.slot);
 }
 
 // ---- keys by name ---------------------------------------------------------------------------
@@ -351,6 +379,8 @@ Result<std::vector<Setting>> read_environment(const std::map<std::string, std::s
 
 // The key that a flag means: "--max-depth" is front.max_depth where "front" is a section.
 std::optional<std::string> key_of_flag(const ConfigSources& sources, std::string name) {
+  if (const auto alias = sources.aliases.find(name); alias != sources.aliases.end())
+    return alias->second;
   // Only after the last dot: what stands before it may be a kind's own name.
   const std::size_t last = name.rfind('.') == std::string::npos ? 0 : name.rfind('.');
   std::replace(name.begin() + static_cast<std::ptrdiff_t>(last), name.end(), '-', '_');
@@ -360,6 +390,16 @@ std::optional<std::string> key_of_flag(const ConfigSources& sources, std::string
   }
   if (is_known(name)) return name;
   return std::nullopt;
+}
+
+// Of one flag twice the second holds, but those of a list go together.
+void add_flag(std::vector<Setting>& settings, Setting setting) {
+  const auto* key = find(config_keys::all(), setting.key);
+  const auto before = std::ranges::find(settings, setting.key, &Setting::key);
+  if (key != nullptr && is_list(*key) && before != settings.end())
+    before->text += "," + setting.text;
+  else
+    settings.push_back(std::move(setting));
 }
 
 // Reads argv into `out` (help, file, positional, the program's own) and settings.
@@ -398,7 +438,7 @@ Result<std::vector<Setting>> read_flags(const ConfigSources& sources, LoadedConf
       return fail(Errc::bad_params, flag + ": a value is missing");
     }
     if (key) {
-      settings.push_back({*key, value, flag});
+      add_flag(settings, {*key, value, flag});
     } else if (name == "config") {
       out.file = value;
     } else {

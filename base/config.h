@@ -10,6 +10,9 @@
 //   environment   TALLYMILL_FRONT__LISTEN=tcp://127.0.0.1:7750
 //   file          front: {listen: "tcp://127.0.0.1:7750"}
 //
+// A list is parted by commas, and the flag of one may be said several times. A time whose key names
+// no unit is written with it: 1m30s.
+//
 // Threads: plain values.
 #pragma once
 
@@ -87,6 +90,20 @@ struct Config {
     std::chrono::seconds leak_window{600};
   } collector;
 
+  struct Alerting {
+    std::vector<std::string> rules;  // files, or patterns of them
+    bool shipped_rules = false;
+    std::int64_t window_percent = 100;
+    std::string sinks;                      // a file; empty: nobody is told
+    std::vector<std::string> alertmanager;  // host:port, or URLs
+    std::string probes;                     // a file; empty: nothing is watched
+    std::chrono::milliseconds evaluation_interval{60'000};
+    std::chrono::milliseconds resend_delay{60'000};
+    std::chrono::milliseconds for_outage_tolerance{60 * 60'000};
+    std::chrono::milliseconds for_grace_period{10 * 60'000};
+    std::string external_url;  // empty: where the collector listens
+  } alerting;
+
   struct Telemetry {
     std::string endpoint;  // the collector's bus; empty: nothing is sent
     std::string instance;  // empty: host and pid
@@ -111,6 +128,7 @@ struct ConfigSources {
   std::map<std::string, std::string> environment = {};    // see environment_of()
   std::vector<std::string> sections = {};                 // flags may leave these names out
   std::map<std::string, std::string> program_flags = {};  // a program's own: name -> help
+  std::map<std::string, std::string> aliases = {};        // other names of flags: name -> key
   // Beginnings of the keys that the program reads, for its --help; all, if none is named. It takes
   // the others too, for programs share a file and an environment.
   std::vector<std::string> reads = {};

@@ -26,7 +26,7 @@ template <class Owner>
 struct Key {
   std::string_view name;  // "front.max_depth"; of a kind: "retries"
   Slot<Owner> slot;
-  std::string_view unit;
+  std::string_view unit;  // of a time: empty means that it is written with its unit
   std::string_view help;
   std::int64_t min = 0;
   std::int64_t max = 0;

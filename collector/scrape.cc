@@ -12,12 +12,12 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/limits.h"
 #include "base/thread.h"
 #include "collector/answers.h"
 #include "collector/csv.h"
 #include "collector/gunzip.h"
-#include "collector/promql/lexer.h"
 #include "collector/promql/print.h"
 #include "collector/target_series.h"
 
@@ -237,8 +237,8 @@ void Scraper::ask(Target& target, Time now) {
 
 Status Scraper::read(Target& target, const Answer& answer, std::vector<Point>& points) {
   if (target.cancelled || (answer.failed && answer.failed->code == Errc::deadline))
-    return fail(Errc::deadline, fmt::format("no answer within {}",
-                                            promql::duration_text(target.job.timeout.count())));
+    return fail(Errc::deadline,
+                fmt::format("no answer within {}", duration_text(target.job.timeout.count())));
   if (answer.too_big)
     return fail(Errc::too_big,
                 fmt::format("its answer has more than {} bytes", limits::scrape_body_bytes.raw()));
@@ -295,8 +295,8 @@ std::string Scraper::targets(std::string_view pool) const {
   for (const auto& target : targets_) {
     const ScrapeJob& job = target->job;
     if (!pool.empty() && job.name != pool) continue;
-    const std::string interval = promql::duration_text(job.interval.count());
-    const std::string timeout = promql::duration_text(job.timeout.count());
+    const std::string interval = duration_text(job.interval.count());
+    const std::string timeout = duration_text(job.timeout.count());
     LabelsBuilder discovered(target->target.own);
     discovered.set("__address__", target->target.address);
     discovered.set("__metrics_path__", job.path);

@@ -9,8 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "base/duration.h"
 #include "collector/labels_check.h"
-#include "collector/promql/lexer.h"
 #include "http/url.h"
 
 namespace tallymill::collector {
@@ -107,7 +107,7 @@ Status Loader::truth(const YAML::Node& node, bool& into) {
 }
 
 Status Loader::length(const YAML::Node& node, milliseconds& into) {
-  const auto ms = promql::duration_ms(node.IsScalar() ? node.Scalar() : std::string());
+  const auto ms = duration_ms(node.IsScalar() ? node.Scalar() : std::string());
   if (!ms) return wrong(node, "expected a duration, as 15s or 1m");
   if (milliseconds(*ms) < limits::scrape_interval_least || *ms > 86'400'000)
     return wrong(node, fmt::format("expected {}ms to 1d", limits::scrape_interval_least.count()));
@@ -294,8 +294,8 @@ std::string text_of(const std::vector<ScrapeJob>& jobs) {
         "- job_name: {}\n  honor_labels: {}\n  honor_timestamps: {}\n  scrape_interval: {}\n"
         "  scrape_timeout: {}\n  metrics_path: {}\n  scheme: {}\n",
         yaml_of(job.name), job.honor_labels, job.honor_timestamps,
-        promql::duration_text(job.interval.count()), promql::duration_text(job.timeout.count()),
-        yaml_of(job.path), job.scheme);
+        duration_text(job.interval.count()), duration_text(job.timeout.count()), yaml_of(job.path),
+        job.scheme);
     if (!job.token_file.empty()) text += "  bearer_token_file: " + yaml_of(job.token_file) + "\n";
     if (!job.targets.empty()) text += "  static_configs:\n";
     for (const ScrapeTarget& target : job.targets) {

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/duration.h"
+
 namespace tallymill::promql {
 namespace {
 
@@ -18,26 +20,6 @@ bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' 
 
 std::unexpected<Error> no(std::string message) {
   return fail(Errc::bad_params, std::move(message));
-}
-
-struct UnitOf {
-  std::string_view name;
-  std::int64_t ms;
-};
-constexpr std::array<UnitOf, 7> units = {{{"y", 365LL * 24 * 3600 * 1000},
-                                          {"w", 7LL * 24 * 3600 * 1000},
-                                          {"d", 24LL * 3600 * 1000},
-                                          {"h", 3600LL * 1000},
-                                          {"m", 60LL * 1000},
-                                          {"s", 1000},
-                                          {"ms", 1}}};
-
-// The unit that begins here; units.size(): none.
-std::size_t unit_at(std::string_view text) {
-  if (text.starts_with("ms")) return 6;
-  for (std::size_t i = 0; i < 6; ++i)
-    if (text.starts_with(units[i].name)) return i;
-  return units.size();
 }
 
 std::size_t digits_of(std::string_view text) {
@@ -108,45 +90,6 @@ Error parse_error(std::string_view query, std::size_t at, std::string_view what)
   const std::size_t begin = before.rfind('\n') + 1;
   return {Errc::bad_params,
           fmt::format("{}:{}: parse error: {}", line, before.size() - begin + 1, what)};
-}
-
-Result<std::int64_t> duration_ms(std::string_view text) {
-  std::int64_t total = 0;
-  std::size_t before = 0;  // units of this and larger ones are used up
-  bool any = false;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t size = digits_of(rest);
-    const std::size_t unit = unit_at(rest.substr(size));
-    if (size == 0 || unit == units.size() || (any && unit < before))
-      return no(fmt::format("not a valid duration string: \"{}\"", text));
-    std::int64_t count = 0;
-    const auto read = std::from_chars(rest.data(), rest.data() + size, count);
-    std::int64_t part = 0;
-    // As Prometheus, which counts in nanoseconds.
-    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 1'000'000;
-    if (read.ec != std::errc{} || __builtin_mul_overflow(count, units[unit].ms, &part) ||
-        __builtin_add_overflow(total, part, &total) || total > most)
-      return no("duration out of range");
-    rest.remove_prefix(size + units[unit].name.size());
-    before = unit + 1;
-    any = true;
-  }
-  if (!any) return no("empty duration string");
-  return total;
-}
-
-std::string duration_text(std::int64_t ms) {
-  if (ms == 0) return "0s";
-  std::string said;
-  // Years and weeks only where nothing is left of them: 1w1d is 8d.
-  for (const UnitOf& unit : units) {
-    const bool exact = unit.name == "y" || unit.name == "w";
-    const std::int64_t count = ms / unit.ms;
-    if (count == 0 || (exact && ms % unit.ms != 0)) continue;
-    said += fmt::format("{}{}", count, unit.name);
-    ms -= count * unit.ms;
-  }
-  return said;
 }
 
 Result<double> number_of(std::string_view text) {
@@ -252,9 +195,9 @@ Result<Token> Lexer::number() {
     while (is_hex(peek(size))) ++size;
   } else {
     size = digits_of(rest);
-    if (unit_at(rest.substr(size)) != units.size()) {
-      for (std::size_t unit = 0; (unit = unit_at(rest.substr(size))) != units.size();) {
-        size += units[unit].name.size();
+    if (duration_unit_bytes(rest.substr(size)) > 0) {
+      while (const std::size_t unit = duration_unit_bytes(rest.substr(size))) {
+        size += unit;
         size += digits_of(rest.substr(size));
       }
       const bool whole =

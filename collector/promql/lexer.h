@@ -50,10 +50,6 @@ class Lexer {
 // "3:14: parse error: ...", as Prometheus says where.
 [[nodiscard]] Error parse_error(std::string_view query, std::size_t at, std::string_view what);
 
-// "1h30m" as milliseconds; bad_params: no duration, units out of order, more than 292 years.
-[[nodiscard]] Result<std::int64_t> duration_ms(std::string_view text);
-// Written as briefly as it goes: "1h30m", "0s".
-[[nodiscard]] std::string duration_text(std::int64_t ms);
 // "0x1f", "1e3", ".5", "Inf": a leading zero is octal, as in Go.
 [[nodiscard]] Result<double> number_of(std::string_view text);
 // The value of a string with its quotes.

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/limits.h"
 #include "collector/promql/function_table.h"
 #include "collector/promql/lexer.h"

@@ -8,9 +8,9 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/duration.h"
 #include "collector/promql/function_table.h"
 #include "collector/promql/go_text.h"
-#include "collector/promql/lexer.h"
 
 namespace tallymill::promql {
 namespace {

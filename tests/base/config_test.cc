@@ -87,9 +87,8 @@ TEST_F(ConfigTest, EveryKeyIsReadFromEachSourceAndPrintedAsItWasRead) {
     const std::string name(key.name);
     ConfigSources by_flag;
     std::string value = key.choices.empty() ? "7" : std::string(key.choices.front());
-    if (name == "front.diagnostics" || name.ends_with(".insecure") ||
-        name.ends_with(".http_access_log"))
-      value = "true";
+    if (std::holds_alternative<bool& (*)(Config&)>(key.slot)) value = "true";
+    if (std::holds_alternative<std::chrono::milliseconds& (*)(Config&)>(key.slot)) value = "7m";
     if (name == "collector.leak_window_s") value = "20";
     if (name == "front.http") value = "127.0.0.1:1";
     if (name == "front.listen" || name == "front.results" || name == "front.control") {
@@ -229,6 +228,39 @@ TEST_F(ConfigTest, KindsHavePoliciesOfTheirOwnAndOthersTheDefault) {
             "tallymill.yaml:1:15: kinds.box.retrys: no such key (did you mean kinds.box.retries?)");
   EXPECT_EQ(error_of("kinds: {Box: {retries: 10}}").message,
             "tallymill.yaml:1:9: kinds.Box: no such key");
+}
+
+TEST_F(ConfigTest, ATimeWhoseKeyNamesNoUnitIsWrittenWithIt) {
+  sources_.args = {"--alerting.resend_delay", "1m30s", "--alerting.for_outage_tolerance", "0"};
+  const auto loaded = load_config(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config.alerting.resend_delay, std::chrono::seconds(90));
+  EXPECT_EQ(loaded->config.alerting.for_outage_tolerance, std::chrono::seconds(0));
+  const auto rows = describe(loaded->config);
+  const auto row = std::ranges::find(rows, "alerting.resend_delay", &ConfigRow::key);
+  ASSERT_NE(row, rows.end());
+  EXPECT_EQ(row->value, "1m30s");
+  EXPECT_EQ(error_of_args({"--alerting.resend_delay", "90"}).message,
+            "--alerting.resend_delay: alerting.resend_delay: not a valid duration string: \"90\"");
+  EXPECT_EQ(error_of_args({"--alerting.resend_delay", "2d"}).message,
+            "--alerting.resend_delay: alerting.resend_delay: 2d is not in 1ms … 1d");
+}
+
+TEST_F(ConfigTest, TheFlagOfAListMayBeSaidSeveralTimesAndThatOfOneValueTheLastTime) {
+  sources_.args = {"--alerting.rules", "a.yml,b.yml", "--alerting.rules", "c.yml",
+                   "--alerting.sinks", "x.yml",       "--alerting.sinks", "y.yml"};
+  const auto loaded = load_config(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config.alerting.rules, (std::vector<std::string>{"a.yml", "b.yml", "c.yml"}));
+  EXPECT_EQ(loaded->config.alerting.sinks, "y.yml");
+}
+
+TEST_F(ConfigTest, AFlagMayHaveAnotherName) {
+  sources_.aliases = {{"rules.alert.resend-delay", "alerting.resend_delay"}};
+  sources_.args = {"--rules.alert.resend-delay=5s"};
+  const auto loaded = load_config(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config.alerting.resend_delay, std::chrono::seconds(5));
 }
 
 TEST_F(ConfigTest, SizesMayNameAUnit) {

@@ -238,21 +238,6 @@ TEST(ParseSelector, TakesASelectorAlone) {
     EXPECT_FALSE(parse_selector(none)) << none;
 }
 
-TEST(Duration, IsWrittenAsBrieflyAsItGoes) {
-  for (const auto& [ms, said] : {std::pair<std::int64_t, const char*>{0, "0s"},
-                                 {1, "1ms"},
-                                 {60'000, "1m"},
-                                 {3'661'000, "1h1m1s"},
-                                 {31'536'000'000, "1y"},
-                                 {1'209'600'000, "2w"}}) {
-    EXPECT_EQ(duration_text(ms), said);
-    EXPECT_EQ(ms == 0 ? 0 : *duration_ms(said), ms);
-  }
-  for (const char* none : {"", "5", "m", "1m1h", "1s1s", "300y", "99999999999999999999s", "1.5h"})
-    EXPECT_FALSE(duration_ms(none)) << none;
-  EXPECT_TRUE(duration_ms("292y"));
-}
-
 TEST(Parse, RegularExpressionsAreTogetherAsLargeAsTheyMayBeAndNotLarger) {
   const std::int64_t one = Matcher::of(Matcher::Kind::matches, "a", ".{999}")->program();
   std::string query = "m";

@@ -13,6 +13,7 @@
 #include <regex>
 #include <sstream>
 
+#include "base/duration.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/function_table.h"
 #include "collector/promql/lexer.h"
