@@ -24,6 +24,8 @@ inline constexpr std::size_t rules = 20'000;
 // Rows that one rule may give, whatever its group's own limit says: each is a series, and an alert.
 inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules
+// What the last sample of a rule's series was is remembered for so long.
+inline constexpr std::chrono::milliseconds rule_series_forgotten{15 * 60'000};
 // A template, and what it may become: a mistake in a loop shall not fill a message.
 inline constexpr std::size_t template_bytes = 64 << 10;
 inline constexpr std::size_t template_output_bytes = 64 << 10;

@@ -1,4 +1,5 @@
-// tallymill-collector: the side path. Reads its settings, opens the store, answers until a signal.
+// tallymill-collector: the side path. Reads its settings, opens the store, judges rules over it,
+// and answers until a signal.
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
@@ -7,9 +8,11 @@
 
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "apps/collector_alerting.h"
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
 #include "base/code_pages.h"
@@ -44,7 +47,7 @@ tallymill::collector::CollectorOptions options_of(const Config& config) {
     constexpr std::string_view section = "collector.";
     if (row.key.starts_with(section))
       row.key.erase(0, section.size());
-    else if (!row.key.starts_with("log."))
+    else if (!row.key.starts_with("alerting.") && !row.key.starts_with("log."))
       continue;
     options.flags.emplace(std::move(row.key), std::move(row.value));
   }
@@ -93,6 +96,57 @@ int fail(const tallymill::Error& error, int exit_code) {
   return exit_code;
 }
 
+// Blocked, before any thread starts, so that all of them leave these signals to this one.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, one);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+void wait_for_the_end(const sigset_t& signals, tallymill::alerting::Alerting* alerting) {
+  for (int signal = 0; ::sigwait(&signals, &signal) == 0 && signal == SIGHUP;) {
+    if (alerting == nullptr)
+      log::info("SIGHUP: there are no rules to read again");
+    else if (auto reloaded = alerting->reload(); !reloaded)
+      log::error("the rules stay as they were: " + reloaded.error().message);
+    else
+      log::info("the rules were read again");
+  }
+}
+
+int run(const Config& config, tallymill::collector::CollectorOptions options) {
+  const sigset_t signals = block_signals();
+  tallymill::collector::Collector collector(std::move(options));
+  if (auto opened = collector.open(); !opened)
+    return fail(opened.error(), tallymill::exit_cannot_run);
+  const std::string& said = config.collector.http;
+  log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), collector.port()));
+  if (auto loaded = collector.load(); !loaded)
+    return fail(loaded.error(), tallymill::exit_cannot_run);
+
+  std::unique_ptr<tallymill::apps::CollectorAlerting> alerting;
+  if (tallymill::apps::CollectorAlerting::is_wanted(config)) {
+    auto made = tallymill::apps::CollectorAlerting::open(config, collector);
+    if (!made) return fail(made.error(), tallymill::info(made.error().code).exit);
+    alerting = std::move(*made);
+  }
+  // It answers from what is made last, so it stops first, whatever happened.
+  const auto stopped = [&](int exit_code) {
+    if (alerting) alerting->stop();
+    collector.stop();
+    return exit_code;
+  };
+  auto started =
+      collector.start(alerting ? alerting->companion() : tallymill::collector::Companion());
+  if (started && alerting) started = alerting->start();
+  if (!started) return stopped(fail(started.error(), tallymill::exit_cannot_run));
+  log::info("ready");
+  wait_for_the_end(signals, alerting ? &alerting->alerting() : nullptr);
+  return stopped(0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -116,24 +170,5 @@ int main(int argc, char** argv) {
   if (auto read = read_files(config, options); !read)
     return fail(read.error(), tallymill::info(read.error().code).exit);
 
-  // Before any thread starts, so that all of them leave these signals to this one.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
-  tallymill::collector::Collector collector(std::move(options));
-  if (auto opened = collector.open(); !opened)
-    return fail(opened.error(), tallymill::exit_cannot_run);
-  const std::string& said = config.collector.http;
-  log::info(fmt::format("HTTP at {}:{}", said.substr(0, said.rfind(':')), collector.port()));
-  if (auto started = collector.start(); !started)
-    return fail(started.error(), tallymill::exit_cannot_run);
-  log::info("ready");
-  tallymill::give_back_code_pages();
-  int signal = 0;
-  ::sigwait(&signals, &signal);
-  collector.stop();
-  return 0;
+  return run(config, std::move(options));
 }

@@ -103,16 +103,22 @@ void Collector::answer_readiness(http::Answer answer) const {
       http::json_response({{"state", state}, {"checks", std::move(checks)}}, ready_ ? 200 : 503));
 }
 
-Status Collector::start() {
+Status Collector::load() {
   auto store = Store::open(options_.folder, options_.store);
   if (!store) return std::unexpected(std::move(store).error());
   store_ = std::move(*store);
+  return {};
+}
+
+Status Collector::start(Companion companion) {
+  if (!store_)
+    if (auto loaded = load(); !loaded) return loaded;
   if (waterfalls_)
     if (auto opened = waterfalls_->open(); !opened) return opened;
   if (auto opened = open_doors(); !opened) return opened;
   std::promise<void> served;
-  server_->post([this, &served] {
-    serve();
+  server_->post([&] {
+    serve(companion);
     served.set_value();
   });
   served.get_future().wait();
@@ -144,12 +150,13 @@ Status Collector::open_doors() {
 }
 
 // On the server's thread: each part with its rows, which go into use together.
-void Collector::serve() {
+void Collector::serve(const Companion& companion) {
   api_ = std::make_unique<Api>(*store_, &exemplars_);
   status_ =
       std::make_unique<StatusApi>(*api_, StatusSources{.store = *store_,
                                                        .metadata = metadata_,
                                                        .scraper = scraper_.get(),
+                                                       .rules = companion.rules,
                                                        .flags = options_.flags,
                                                        .retention = options_.store.retention});
   writes_ = std::make_unique<WriteDoor>(*store_, metadata_, exemplars_, registry_);
@@ -162,6 +169,7 @@ void Collector::serve() {
   live_->add_routes(router);
   if (forward_) forward_->add_routes(router);
   if (waterfalls_) waterfalls_->add_routes(router);
+  if (companion.add_routes) companion.add_routes(router, *api_);
   add_own_routes(router);
   api_->start(*server_);
   writes_->start(*server_);

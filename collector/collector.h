@@ -6,6 +6,9 @@
 //   StatsD ──▶ StatsdDoor ─────────────┘
 //   front ◀── Waterfalls, Forward ◀── pages
 //
+// Whoever else works on its store in this process (alerting) is made between load() and start(),
+// and answers over its server.
+//
 // It answers before it is ready: that it lives, that it is not ready, and what is the front's to
 // answer. All else is 503 until what was acknowledged has been read back.
 //
@@ -56,6 +59,12 @@ struct CollectorOptions {
   std::chrono::seconds leak_window{600};
 };
 
+// Who else answers here; both outlive stop().
+struct Companion {
+  const RuleSource* rules = nullptr;
+  std::function<void(http::Router&, Api&)> add_routes = {};
+};
+
 class Collector {
  public:
   explicit Collector(CollectorOptions options);
@@ -66,18 +75,22 @@ class Collector {
   // Listens, and answers that it is not ready. Errors as http::Server::open; bad_params: the
   // front's URL is none.
   [[nodiscard]] Status open();
-  // Replays the store, which is what takes time, and is ready. Errors as Store::open.
-  [[nodiscard]] Status start();
+  // Replays the store, which is what takes time. Errors as Store::open.
+  [[nodiscard]] Status load();
+  // Opens the other doors, and is ready; loads first, unless that is done. Errors as load().
+  [[nodiscard]] Status start(Companion companion = {});
   // Requests are answered; `done` is called at the end, on the server's thread.
   void drain(std::function<void()> done);
   void stop();
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+  [[nodiscard]] metrics::Registry& registry() { return registry_; }
+  [[nodiscard]] Store& store() { return *store_; }  // REQUIRES: load()
 
  private:
   void add_own_routes(http::Router& router);
   [[nodiscard]] http::Response own_metrics(const http::Request& request) const;
   [[nodiscard]] Status open_doors();
-  void serve();
+  void serve(const Companion& companion);
   void answer_readiness(http::Answer answer) const;
   void look_after();
   void tell(const Store::Stats& stats);

@@ -1,0 +1,71 @@
+#include "apps/collector_alerting.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+namespace tallymill::apps {
+namespace {
+
+// Those of the file, and the Alertmanagers that are named beside it.
+Result<alerting::SinksConfig> sinks_of(const Config& config) {
+  alerting::SinksConfig sinks;
+  if (!config.alerting.sinks.empty()) {
+    auto read = alerting::read_sinks(config.alerting.sinks);
+    if (!read) return std::unexpected(std::move(read).error());
+    sinks = std::move(*read);
+  }
+  for (const std::string& said : config.alerting.alertmanager) {
+    const std::string url = said.find("://") == std::string::npos ? "http://" + said : said;
+    sinks.sinks.push_back({.name = url, .kind = alerting::SinkConfig::Kind::alertmanager});
+    sinks.sinks.back().url = url;
+  }
+  return sinks;
+}
+
+std::string url_of(const Config& config, std::uint16_t port) {
+  if (!config.alerting.external_url.empty()) return config.alerting.external_url;
+  const std::string& http = config.collector.http;
+  return fmt::format("http://{}:{}", http.substr(0, http.rfind(':')), port);
+}
+
+}  // namespace
+
+bool CollectorAlerting::is_wanted(const Config& config) {
+  return !config.alerting.rules.empty() || config.alerting.shipped_rules ||
+         !config.alerting.sinks.empty() || !config.alerting.alertmanager.empty();
+}
+
+Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
+    const Config& config, collector::Collector& collector) {
+  auto sinks = sinks_of(config);
+  if (!sinks) return std::unexpected(std::move(sinks).error());
+  std::unique_ptr<CollectorAlerting> made(new CollectorAlerting(collector.store()));
+  const alerting::Alerting::Options options{
+      .rules = config.alerting.rules,
+      .sinks = std::move(*sinks),
+      .outbox = std::filesystem::path(config.collector.data) / "alerts.db",
+      .external_url = url_of(config, collector.port()),
+      .interval = config.alerting.evaluation_interval,
+      .resend_delay = config.alerting.resend_delay,
+      .outage_tolerance = config.alerting.for_outage_tolerance,
+      .grace = config.alerting.for_grace_period,
+      .insecure = config.collector.insecure};
+  auto opened = alerting::Alerting::open(options, collector.store(), made->sink_, made->context_,
+                                         collector.registry(), made->clock_);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  made->alerting_ = std::move(*opened);
+  made->api_ = std::make_unique<alerting::AlertsApi>(*made->alerting_);
+  return made;
+}
+
+collector::Companion CollectorAlerting::companion() {
+  return {.rules = alerting_.get(),
+          .add_routes = [this](http::Router& router, collector::Api& api) {
+            api_->add_routes(router, api);
+          }};
+}
+
+}  // namespace tallymill::apps
