@@ -24,6 +24,7 @@ bool MemoryStore::add(const Labels& labels, std::int64_t t_ms, double value) {
     return samples.t_ms.back() == t_ms && std::bit_cast<std::uint64_t>(samples.value.back()) ==
                                               std::bit_cast<std::uint64_t>(value);
   samples.add(t_ms, value);
+  ++samples_;
   return true;
 }
 

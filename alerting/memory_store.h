@@ -43,6 +43,7 @@ class MemoryStore : public collector::Source, public SampleSink {
                                  Column& into) const override;
 
   [[nodiscard]] const std::vector<Labels>& all() const { return labels_; }
+  [[nodiscard]] std::size_t samples() const { return samples_; }
   // Nothing: there is none at this time, or no such series.
   [[nodiscard]] std::optional<double> at(const Labels& labels, std::int64_t t_ms) const;
 
@@ -55,6 +56,7 @@ class MemoryStore : public collector::Source, public SampleSink {
 
   std::vector<Labels> labels_;
   std::vector<Column> columns_;
+  std::size_t samples_ = 0;  // in all of them
   std::unordered_map<Labels, std::size_t, collector::LabelsHash> ids_;
   std::unordered_map<std::string, Ids> index_;  // by "name=value"
 };
