@@ -33,6 +33,10 @@ inline constexpr int template_depth = 32;                // of blocks and of par
 inline constexpr std::int64_t template_steps = 100'000;  // of one expansion
 inline constexpr std::size_t template_queries = 10;      // of one expansion
 inline constexpr int template_program = 10'000;          // instructions of a regular expression
+// Of one unit test of rules: samples in memory, 16 bytes each (a month of 50 series at 15 s), and
+// moments at which all rules are judged (a year at 1 m).
+inline constexpr std::size_t rule_test_samples = 10'000'000;
+inline constexpr std::int64_t rule_test_moments = 1'000'000;
 // Notices that wait for one sink; those of an alert that come above it are merged with the last
 // one.
 inline constexpr std::size_t outbox_notices = 100'000;

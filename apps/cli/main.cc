@@ -14,6 +14,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/reference.h"
+#include "apps/cli/rules.h"
 
 namespace tallymill::cli {
 namespace {
@@ -79,6 +80,7 @@ class Commands {
     app_.set_help_all_flag("--help-all", "every command with its flags");
     jobs_group();
     pipeline_group();
+    rules_group();
     upkeep_group();
   }
   int run() {
@@ -274,6 +276,46 @@ class Commands {
         [this] { chosen_ = [this] { return cli::collector_snapshot({common_, collector_}); }; });
   }
 
+  void rules_group() {
+    CLI::App* group = app_.add_subcommand("rules", "files of rules: without a collector");
+    group->require_subcommand(1);
+    CLI::App* check = rules_command(*group, "check", "whether files of rules are right",
+                                    rules_check_, cli::rules_check);
+    check->add_option("files", rules_check_.files, "rule files, or *.tm.yml")->required();
+    check
+        ->add_option("--lint", rules_check_.lint,
+                     "warn of rules that are twice in a file\n(default)")
+        ->check(CLI::IsMember({"all", "duplicate-rules", "none"}));
+    check->add_flag("--lint-fatal", rules_check_.lint_fatal, "exit 1 when there is a warning");
+    check->add_flag("--expand", rules_check_.expand, "also what `threshold:` and `slo:` became");
+    CLI::App* test = rules_command(*group, "test", "unit tests of rules, as promtool has them",
+                                   rules_test_, cli::rules_test);
+    test->add_option("files", rules_test_.files, "test files")->required();
+    test->add_flag("--coverage", rules_test_.coverage, "also which alerting rules never fired");
+    test->add_option("--coverage-min", rules_test_.coverage_min,
+                     "exit 1 when less percent of the\nalerting rules fired in any test")
+        ->check(CLI::Range(0.0, 100.0));
+    CLI::App* convert = rules_command(*group, "convert", "as plain rules of Prometheus",
+                                      rules_convert_, cli::rules_convert);
+    convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
+    convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
+    convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+  }
+
+  template <class Args>
+  CLI::App* rules_command(CLI::App& group, const std::string& name, const std::string& help,
+                          Args& args, int (*does)(const Args&)) {
+    CLI::App* sub = group.add_subcommand(name, help);
+    add_common(*sub, false);
+    sub->callback([this, &args, does] {
+      chosen_ = [this, &args, does] {
+        args.common = common_;
+        return does(args);
+      };
+    });
+    return sub;
+  }
+
   void upkeep_group() {
     command("doctor", "what is missing, and the command that mends it",
             [this] { return cli::doctor(common_); });
@@ -355,6 +397,9 @@ class Commands {
   TokenArgs token_;
   ConfigShowArgs show_;
   ManArgs man_;
+  RulesCheckArgs rules_check_;
+  RulesTestArgs rules_test_;
+  RulesConvertArgs rules_convert_;
   std::string shell_;
   std::string kind_;
   std::string folder_;

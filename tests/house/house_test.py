@@ -31,7 +31,7 @@ MAY_INCLUDE = {
                  "collector/promql/evaluate.h", "collector/promql/go_expand.h",
                  "collector/promql/go_text.h", "collector/promql/lexer.h",
                  "collector/promql/parser.h", "collector/promql/print.h",
-                 "collector/promql/value.h", "bus", "store", "http", "base"],
+                 "collector/promql/series_notation.h", "collector/promql/value.h", "bus", "store", "http", "base"],
     "dashboards": ["collector/query.h", "collector/series.h", "alerting/rule_file.h", "http",
                    "base"],
     "loadgen": ["bus", "http", "base"],
