@@ -6,9 +6,6 @@
 #include <utility>
 #include <variant>
 
-#include "alerting/expression.h"
-#include "collector/promql/selectors.h"
-
 namespace tallymill::alerting {
 namespace {
 
@@ -54,6 +51,12 @@ Span span_of(const Node& node, const promql::EvaluateOptions& options) {
   return all;
 }
 
+void gather(const Node& node, std::vector<std::vector<promql::Matcher>>& selectors) {
+  if (const auto* selector = std::get_if<promql::Selector>(&node.is))
+    selectors.push_back(selector->matchers);
+  promql::for_each_child(node, [&](const Node& child) { gather(child, selectors); });
+}
+
 bool is_plain(const Templated& text) { return text.text.find("{{") == std::string::npos; }
 
 bool asks(const Templated& text) {
@@ -82,8 +85,7 @@ Reads reads_of(const Rule& rule, const promql::EvaluateOptions& options) {
   Span span;
   const auto add = [&](const Node& node) {
     span = joined(span, span_of(node, options));
-    for (auto& selector : promql::selectors_in(node))
-      reads.selectors.push_back(std::move(selector));
+    gather(node, reads.selectors);
   };
   add(*rule.node);
   if (rule.resolve_node != nullptr) add(*rule.resolve_node);
