@@ -65,5 +65,23 @@ inline constexpr std::size_t sink_file_bytes = 1 << 20;
 inline constexpr std::size_t sinks = 64;
 inline constexpr std::size_t inhibit_rules = 256;
 inline constexpr std::size_t sink_secret_bytes = 4'096;
+// A backtest (alerting/backtest.h): rules times moments. 50 rules at each 15 s of 30 days are
+// 8,640,000 and take some minutes; a year of them is in it.
+inline constexpr std::uint64_t backtest_evaluations = 200'000'000;
+// That it tells: whoever has more has a rule that is wrong, and knows it by then.
+inline constexpr std::size_t backtest_firings = 100'000;
+// Of recording rules that others look back at; 16 bytes each.
+inline constexpr std::size_t backtest_samples = 16'000'000;
+// Numbers that one expression may have in memory for many moments at once: what needs more is asked
+// for fewer.
+inline constexpr std::size_t backtest_numbers = 8'000'000;
+// Moments that are asked for at once: many, so that samples are read once for them, and few enough
+// that the rows of 200 series are in the processor's cache. At most, when ranges are long.
+inline constexpr std::size_t backtest_slice = 960;
+inline constexpr std::size_t backtest_longest_slice = 8'192;
+// Over HTTP: as long as one may take, and one at a time.
+inline constexpr std::chrono::milliseconds backtest_time{30 * 60'000};
+// A dump that is read into memory, 16 bytes each.
+inline constexpr std::size_t backtest_dump_samples = 200'000'000;
 
 }  // namespace tallymill::limits

@@ -336,6 +336,11 @@ std::vector<Alert> RuleState::alerts() const {
   return all;
 }
 
+const Alert* RuleState::find(const Labels& labels) const {
+  const auto at = held_.find(labels);
+  return at == held_.end() ? nullptr : &at->second.alert;
+}
+
 AlertState RuleState::state() const {
   const std::lock_guard lock(mutex_);
   AlertState greatest = AlertState::inactive;

@@ -206,6 +206,7 @@ class Commands {
         ->excludes(snapshot->get_option("--json"));
     logs_command();
     trends_command();
+    rules_group();
     collector_group();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
@@ -260,6 +261,47 @@ class Commands {
     logs->add_option("--format", logs_.format, "default: console; json is as --json")
         ->check(CLI::IsMember({"console", "logfmt", "json"}));
     logs->add_option("--data", logs_.folder, "the data folder (default: the\nconfigured one)");
+  }
+
+  void rules_group() {
+    CLI::App* group = app_.add_subcommand("rules", "rules of alerting: what they would have done");
+    group->require_subcommand(1);
+    backtest_command(*group);
+  }
+
+  void backtest_command(CLI::App& group) {
+    CLI::App* backtest =
+        group.add_subcommand("backtest", "how often rules would have fired, over stored samples");
+    add_common(*backtest, false);
+    add_collector(*backtest);
+    backtest->add_option("rules", backtest_.rules, "rule files, as the collector takes them")
+        ->required();
+    CLI::Option* last = backtest->add_option("--last", backtest_.last_s,
+                                             "of the last so many seconds, or as 2h,\n30d");
+    last->transform(CLI::Validator(span_of_time, ""));
+    backtest
+        ->add_option("--from", backtest_.from,
+                     "the begin: seconds since 1970, or\n2026-11-28T13:00:00Z")
+        ->excludes(last);
+    backtest->add_option("--to", backtest_.to, "the end, likewise (default: now)")->excludes(last);
+    backtest->add_option("--interval", backtest_.interval,
+                         "of groups that say none, as 15s (default:\nthe collector's, else 1m)");
+    backtest->add_option("--sinks", backtest_.sinks,
+                         "a file of sinks: how many messages each\nwould have had");
+    CLI::Option* dump = backtest->add_option(
+        "--dump", backtest_.dump,
+        "a file of samples instead of a collector:\nOpenMetrics with timestamps");
+    backtest
+        ->add_option("--store", backtest_.store,
+                     "a folder of samples, likewise: a copy made\nby `collector snapshot`")
+        ->excludes(dump);
+    backtest->callback([this] {
+      chosen_ = [this] {
+        backtest_.common = common_;
+        backtest_.collector = collector_;
+        return cli::backtest(backtest_);
+      };
+    });
   }
 
   // The launcher takes `collector` alone for the program; this is what is below it.
@@ -393,6 +435,7 @@ class Commands {
   SnapshotArgs snapshot_;
   LogsArgs logs_;
   TrendsArgs trends_;
+  BacktestArgs backtest_;
   CollectorAt collector_;
   TokenArgs token_;
   ConfigShowArgs show_;
