@@ -64,6 +64,12 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
         alerting->judged(group, at_ms, happened);
       },
       registry, clock);
+  made->arrivals_ = std::make_unique<Arrivals>(
+      source,
+      [alerting = made.get()](const OnArrivalRule& rule, const TakeArrivals& take) {
+        return alerting->manager_->begin(rule, take);
+      },
+      registry, clock, Arrivals::Options());
   if (auto loaded = made->manager_->load(); !loaded)
     return std::unexpected(std::move(loaded).error());
   if (auto restored = made->restore(); !restored)
@@ -78,10 +84,20 @@ Status Alerting::start() {
   for (const auto& alertmanager : alertmanagers_)
     if (auto started = alertmanager->start(); !started) return started;
   manager_->start();
+  arrivals_->watch(manager_->on_arrival());
+  arrivals_->start();
+  return {};
+}
+
+Status Alerting::reload() {
+  const std::lock_guard lock(reload_mutex_);
+  if (auto loaded = manager_->load(); !loaded) return loaded;
+  arrivals_->watch(manager_->on_arrival());
   return {};
 }
 
 void Alerting::stop() {
+  if (arrivals_) arrivals_->stop();
   if (manager_) manager_->stop();
   for (const auto& alertmanager : alertmanagers_) alertmanager->stop();
   if (delivery_) delivery_->stop();

@@ -61,6 +61,16 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
   return made;
 }
 
+Status CollectorAlerting::start() {
+  store_.listen(&alerting_->arrivals());
+  return alerting_->start();
+}
+
+void CollectorAlerting::stop() {
+  store_.listen(nullptr);
+  alerting_->stop();
+}
+
 collector::Companion CollectorAlerting::companion() {
   return {.rules = alerting_.get(),
           .add_routes = [this](http::Router& router, collector::Api& api) {

@@ -26,13 +26,14 @@ class CollectorAlerting {
       const Config& config, collector::Collector& collector);
 
   [[nodiscard]] collector::Companion companion();
-  [[nodiscard]] Status start() { return alerting_->start(); }
-  void stop() { alerting_->stop(); }
+  [[nodiscard]] Status start();
+  void stop();
   [[nodiscard]] alerting::Alerting& alerting() { return *alerting_; }
 
  private:
-  explicit CollectorAlerting(collector::Store& store) : sink_(store) {}
+  explicit CollectorAlerting(collector::Store& store) : store_(store), sink_(store) {}
 
+  collector::Store& store_;
   SystemClock clock_;
   zmq::context_t context_{1};
   StoreSink sink_;
