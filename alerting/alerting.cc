@@ -74,6 +74,7 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
     return std::unexpected(std::move(loaded).error());
   if (auto restored = made->restore(); !restored)
     return std::unexpected(std::move(restored).error());
+  made->arrivals_->watch(made->manager_->on_arrival());
   return made;
 }
 
@@ -84,7 +85,6 @@ Status Alerting::start() {
   for (const auto& alertmanager : alertmanagers_)
     if (auto started = alertmanager->start(); !started) return started;
   manager_->start();
-  arrivals_->watch(manager_->on_arrival());
   arrivals_->start();
   return {};
 }
@@ -92,7 +92,7 @@ Status Alerting::start() {
 Status Alerting::reload() {
   const std::lock_guard lock(reload_mutex_);
   if (auto loaded = manager_->load(); !loaded) return loaded;
-  arrivals_->watch(manager_->on_arrival());
+  arrivals_->watch(manager_->on_arrival(), true);
   return {};
 }
 

@@ -63,8 +63,8 @@ class Alerting final : public collector::RuleSource {
   void stop();
   // All or nothing: errors as Manager::load, and the rules are as they were.
   [[nodiscard]] Status reload();
-  // Who is to be told of the store's samples, from before start() to before stop(), so that rules
-  // are judged on arrival.
+  // Who is to be told of the store's samples, until stop(), so that rules are judged on arrival:
+  // those that come before start() are judged then.
   [[nodiscard]] collector::ArrivalListener& arrivals() { return *arrivals_; }
 
   // RuleSource.

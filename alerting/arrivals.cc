@@ -59,7 +59,7 @@ Arrivals::~Arrivals() { stop(); }
 
 // First the rules, then the series that are there: one that is made meanwhile is not missed, and
 // one that is found twice is watched once.
-void Arrivals::watch(std::vector<OnArrivalRule> rules) {
+void Arrivals::watch(std::vector<OnArrivalRule> rules, bool judge_all) {
   std::uint64_t generation = 0;
   {
     const Lock lock(mutex_);
@@ -87,7 +87,11 @@ void Arrivals::watch(std::vector<OnArrivalRule> rules) {
     if (!found) continue;
     const Lock lock(mutex_);
     if (generation_ != generation) return;
-    for (const auto& one : *found) add(i, one.series, one.labels);
+    for (const auto& one : *found) {
+      Watch* const watch = add(i, one.series, one.labels);
+      if (judge_all && watch != nullptr)
+        put(i, *watch, {.series = one.series, .t_ms = now_ms}, clock_.now());
+    }
     tell_watches();
   }
 }
@@ -120,14 +124,14 @@ void Arrivals::made(SeriesId series, const Labels& labels) {
   tell_watches();
 }
 
-void Arrivals::add(std::uint32_t rule, SeriesId series, const Labels& labels) {
+Arrivals::Watch* Arrivals::add(std::uint32_t rule, SeriesId series, const Labels& labels) {
   const auto at = series_.find(series.raw());
   if (at != series_.end() &&
       std::ranges::find(at->second.watches, rule, &Watch::rule) != at->second.watches.end())
-    return;
+    return nullptr;
   if (watches_ >= options_.watches) {
     ++unwatched_;
-    return;
+    return nullptr;
   }
   ++watches_;
   const std::size_t word = series.raw() / 64;
@@ -135,7 +139,7 @@ void Arrivals::add(std::uint32_t rule, SeriesId series, const Labels& labels) {
   bits_[word] |= std::uint64_t{1} << (series.raw() % 64);
   Series& watched = at != series_.end() ? at->second : series_[series.raw()];
   watched.labels = labels;
-  watched.watches.push_back({rule});
+  return &watched.watches.emplace_back(Watch{.rule = rule, .threshold = rules_[rule].threshold});
 }
 
 void Arrivals::arrived(std::span<const Point> points) {
@@ -145,7 +149,7 @@ void Arrivals::arrived(std::span<const Point> points) {
   for (const Point& point : points) {
     if (!is_watched(point.series)) continue;
     for (Watch& watch : series_.find(point.series.raw())->second.watches) {
-      if (!rules_[watch.rule].threshold.holds(point.value)) continue;
+      if (!watch.threshold.holds(point.value)) continue;
       if (watch.waits) {
         probe_.merged.add();
         continue;

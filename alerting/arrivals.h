@@ -66,8 +66,9 @@ class Arrivals final : public collector::ArrivalListener {
   Arrivals& operator=(const Arrivals&) = delete;
 
   // Watches the series of these rules, and those that will be made, in place of the ones before.
-  // A rule whose series cannot be found is left to its timer but for those that will be made.
-  void watch(std::vector<OnArrivalRule> rules);
+  // `judge_all`: each is judged once, for it may have got a sample since the rules were read. A
+  // rule whose series cannot be found is left to its timer but for those that will be made.
+  void watch(std::vector<OnArrivalRule> rules, bool judge_all = false);
   void start();
   // A judgement that runs is waited for.
   void stop();
@@ -96,6 +97,7 @@ class Arrivals final : public collector::ArrivalListener {
   struct Watch {
     std::uint32_t rule;
     bool waits = false;
+    PlainThreshold threshold;  // the rule's: it is asked for each sample
   };
   struct Series {
     collector::Labels labels;
@@ -113,7 +115,8 @@ class Arrivals final : public collector::ArrivalListener {
 
   void run();
   // All REQUIRE that the mutex is held.
-  void add(std::uint32_t rule, collector::SeriesId series, const collector::Labels& labels);
+  // Null: it is watched already, or there are too many.
+  Watch* add(std::uint32_t rule, collector::SeriesId series, const collector::Labels& labels);
   void put(std::uint32_t rule, Watch& watch, const collector::Point& point, Instant now);
   [[nodiscard]] bool is_watched(collector::SeriesId series) const {
     const std::size_t word = series.raw() / 64;

@@ -25,8 +25,12 @@ class CollectorAlerting {
   [[nodiscard]] static Result<std::unique_ptr<CollectorAlerting>> open(
       const Config& config, collector::Collector& collector);
 
+  ~CollectorAlerting() { stop(); }
+  CollectorAlerting(const CollectorAlerting&) = delete;
+  CollectorAlerting& operator=(const CollectorAlerting&) = delete;
+
   [[nodiscard]] collector::Companion companion();
-  [[nodiscard]] Status start();
+  [[nodiscard]] Status start() { return alerting_->start(); }
   void stop();
   [[nodiscard]] alerting::Alerting& alerting() { return *alerting_; }
 

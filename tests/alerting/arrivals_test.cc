@@ -119,6 +119,14 @@ TEST_F(ArrivalsTest, SeriesThatWereThereBeforeAreWatchedToo) {
   EXPECT_EQ(steps(), Judged{"0:a"});
 }
 
+TEST_F(ArrivalsTest, AfterAReloadEachSeriesIsJudgedOnce) {
+  for (const char* i : {"a", "b"})
+    ASSERT_TRUE(store.add(labels_of({{"__name__", "m"}, {"i", i}}), now_ms(), 6));
+  arrivals().watch({{2, 0, 0, parsed("m > 5")}}, true);
+  EXPECT_EQ(steps(), (Judged{"0:a", "0:b"}));
+  EXPECT_EQ(arrivals().step(), Instant::max());
+}
+
 TEST_F(ArrivalsTest, ASeriesOfTwoRulesIsJudgedForBoth) {
   watch({"m > 5", "m > 7"});
   const auto m = make("m", "a");

@@ -118,7 +118,7 @@ class OnArrival(unittest.TestCase):
 
     def test_rules_that_are_read_again_are_watched(self):
         self.rules.write_text(RULES.replace("> 80", "> 50"))
-        self.assertEqual(self.collector.ask("/-/reload", b"")[0], 200)
+        self.assertEqual(self.collector.ask("/-/reload", b"", {"Content-Type": "application/json"})[0], 200)
         self.push("temperature", 60, site="mill")
         until(lambda: self.webhook.of("Hot"), 5, "the webhook is told")
 
