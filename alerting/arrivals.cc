@@ -65,7 +65,6 @@ void Arrivals::watch(std::vector<OnArrivalRule> rules, bool judge_all) {
     const Lock lock(mutex_);
     rules_.clear();
     by_metric_.clear();
-    bits_.clear();
     series_.clear();
     ready_.clear();
     watches_ = unwatched_ = 0;
@@ -125,30 +124,28 @@ void Arrivals::made(SeriesId series, const Labels& labels) {
 }
 
 Arrivals::Watch* Arrivals::add(std::uint32_t rule, SeriesId series, const Labels& labels) {
-  const auto at = series_.find(series.raw());
-  if (at != series_.end() &&
-      std::ranges::find(at->second.watches, rule, &Watch::rule) != at->second.watches.end())
+  const Series* const there = series_.find(series);
+  if (there != nullptr &&
+      std::ranges::find(there->watches, rule, &Watch::rule) != there->watches.end())
     return nullptr;
   if (watches_ >= options_.watches) {
     ++unwatched_;
     return nullptr;
   }
   ++watches_;
-  const std::size_t word = series.raw() / 64;
-  if (bits_.size() <= word) bits_.resize(word + 1);
-  bits_[word] |= std::uint64_t{1} << (series.raw() % 64);
-  Series& watched = at != series_.end() ? at->second : series_[series.raw()];
+  Series& watched = series_[series];
   watched.labels = labels;
   return &watched.watches.emplace_back(Watch{.rule = rule, .threshold = rules_[rule].threshold});
 }
 
 void Arrivals::arrived(std::span<const Point> points) {
   const Lock lock(mutex_);
-  if (series_.empty()) return;
+  if (watches_ == 0) return;
+  const auto watched = series_.ids();
   Instant now;
   for (const Point& point : points) {
-    if (!is_watched(point.series)) continue;
-    for (Watch& watch : series_.find(point.series.raw())->second.watches) {
+    if (!watched.has(point.series)) continue;
+    for (Watch& watch : series_.find(point.series)->watches) {
       if (!watch.threshold.holds(point.value)) continue;
       if (watch.waits) {
         probe_.merged.add();
@@ -177,11 +174,10 @@ void Arrivals::put(std::uint32_t rule, Watch& watch, const Point& point, Instant
 void Arrivals::forgotten(std::span<const SeriesId> series) {
   const Lock lock(mutex_);
   for (const SeriesId one : series) {
-    const auto at = series_.find(one.raw());
-    if (at == series_.end()) continue;
-    watches_ -= at->second.watches.size();
-    bits_[one.raw() / 64] &= ~(std::uint64_t{1} << (one.raw() % 64));
-    series_.erase(at);
+    const Series* const there = series_.find(one);
+    if (there == nullptr) continue;
+    watches_ -= there->watches.size();
+    series_.erase(one);
   }
   tell_watches();
 }
@@ -244,10 +240,10 @@ std::vector<Group::Arrival> Arrivals::take(std::uint32_t rule) {
       watched.due = std::min(watched.due, one.due);
       return false;
     }
-    const auto at = series_.find(one.series.raw());
-    if (at == series_.end()) return true;
-    taken.push_back({one.series, at->second.labels});
-    std::ranges::find(at->second.watches, rule, &Watch::rule)->waits = false;
+    Series* const series = series_.find(one.series);
+    if (series == nullptr) return true;
+    taken.push_back({one.series, series->labels});
+    std::ranges::find(series->watches, rule, &Watch::rule)->waits = false;
     return true;
   });
   schedule(rule);

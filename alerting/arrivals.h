@@ -31,6 +31,7 @@
 #include "alerting/expression.h"
 #include "alerting/group.h"
 #include "alerting/limits.h"
+#include "alerting/series_table.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "collector/arrivals.h"
@@ -118,10 +119,6 @@ class Arrivals final : public collector::ArrivalListener {
   // Null: it is watched already, or there are too many.
   Watch* add(std::uint32_t rule, collector::SeriesId series, const collector::Labels& labels);
   void put(std::uint32_t rule, Watch& watch, const collector::Point& point, Instant now);
-  [[nodiscard]] bool is_watched(collector::SeriesId series) const {
-    const std::size_t word = series.raw() / 64;
-    return word < bits_.size() && (bits_[word] >> (series.raw() % 64) & 1) != 0;
-  }
   void schedule(std::uint32_t rule);
   [[nodiscard]] std::vector<Group::Arrival> take(std::uint32_t rule);
   void tell_watches();
@@ -137,8 +134,7 @@ class Arrivals final : public collector::ArrivalListener {
   std::vector<Watched> rules_;
   std::uint64_t generation_ = 0;                                           // of rules_
   std::unordered_map<std::string, std::vector<std::uint32_t>> by_metric_;  // "": of any
-  std::vector<std::uint64_t> bits_;  // which series are watched, so that most are passed at once
-  std::unordered_map<std::uint32_t, Series> series_;
+  SeriesTable<Series> series_;
   std::set<std::pair<Instant, std::uint32_t>> ready_;  // when, and which, of those that wait
   std::size_t watches_ = 0;
   std::size_t unwatched_ = 0;

@@ -32,7 +32,7 @@ import msgpack  # noqa: E402
 import zmq  # noqa: E402
 from collector_process import CollectorProcess  # noqa: E402
 from mill import free_ports, until  # noqa: E402
-from prometheus import Prometheus, push  # noqa: E402
+from prometheus import Prometheus, asked, push  # noqa: E402
 
 MACHINE = figures.machine()  # before anything was timed
 PARTS = ["remote-write", "bus", "lost-job", "prometheus"]
@@ -202,7 +202,7 @@ def theirs(folder, crossings):
     folder = pathlib.Path(folder) / "theirs"
     folder.mkdir()
     webhook = Webhook()
-    port, cluster = free_ports(2)
+    (port,) = free_ports(1)
     (folder / "am.yml").write_text(
         "route: {receiver: w, group_by: ['...'], group_wait: 0s}\n"
         f"receivers:\n- {{name: w, webhook_configs: [{{url: '{webhook.url}'}}]}}\n")
@@ -218,7 +218,9 @@ def theirs(folder, crossings):
     try:
         cases = [f"rw-{i}" for i in range(crossings)]
         prometheus.push([({"__name__": "heat", "case": case}, [(now_ms(), 1)]) for case in cases])
-        time.sleep(2)  # both are up: Alertmanager has a peer to wait for no more
+        until(lambda: prometheus.asked("/api/v1/alertmanagers", post=False)[1]["data"]["activeAlertmanagers"], 30,
+              "Prometheus knows Alertmanager")
+        until(lambda: asked(f"http://127.0.0.1:{port}", "/-/ready", post=False)[0] == 200, 30, "Alertmanager is ready")
         sent = at_random(cases, lambda case: prometheus.push(
             [({"__name__": "heat", "case": case}, [(now_ms(), 9)])]))
         return tell("Prometheus and Alertmanager, remote write, at 1 s", waited(webhook, "Timer", sent))
