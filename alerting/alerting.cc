@@ -64,10 +64,17 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
         alerting->judged(group, at_ms, happened);
       },
       registry, clock);
+  made->arrivals_ = std::make_unique<Arrivals>(
+      source,
+      [alerting = made.get()](const OnArrivalRule& rule, const TakeArrivals& take) {
+        return alerting->manager_->begin(rule, take);
+      },
+      registry, clock, Arrivals::Options());
   if (auto loaded = made->manager_->load(); !loaded)
     return std::unexpected(std::move(loaded).error());
   if (auto restored = made->restore(); !restored)
     return std::unexpected(std::move(restored).error());
+  made->arrivals_->watch(made->manager_->on_arrival());
   return made;
 }
 
@@ -78,10 +85,19 @@ Status Alerting::start() {
   for (const auto& alertmanager : alertmanagers_)
     if (auto started = alertmanager->start(); !started) return started;
   manager_->start();
+  arrivals_->start();
+  return {};
+}
+
+Status Alerting::reload() {
+  const std::lock_guard lock(reload_mutex_);
+  if (auto loaded = manager_->load(); !loaded) return loaded;
+  arrivals_->watch(manager_->on_arrival(), true);
   return {};
 }
 
 void Alerting::stop() {
+  if (arrivals_) arrivals_->stop();
   if (manager_) manager_->stop();
   for (const auto& alertmanager : alertmanagers_) alertmanager->stop();
   if (delivery_) delivery_->stop();

@@ -24,6 +24,7 @@
 #include <zmq.hpp>
 
 #include "alerting/alertmanager.h"
+#include "alerting/arrivals.h"
 #include "alerting/delivery.h"
 #include "alerting/manager.h"
 #include "alerting/outbox.h"
@@ -61,7 +62,10 @@ class Alerting final : public collector::RuleSource {
   [[nodiscard]] Status start();
   void stop();
   // All or nothing: errors as Manager::load, and the rules are as they were.
-  [[nodiscard]] Status reload() { return manager_->load(); }
+  [[nodiscard]] Status reload();
+  // Who is to be told of the store's samples, until stop(), so that rules are judged on arrival:
+  // those that come before start() are judged then.
+  [[nodiscard]] collector::ArrivalListener& arrivals() { return *arrivals_; }
 
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override { return manager_->groups(kind); }
@@ -83,6 +87,8 @@ class Alerting final : public collector::RuleSource {
   std::vector<std::unique_ptr<Alertmanager>> alertmanagers_;
   std::vector<std::unique_ptr<Publish>> publishers_;
   std::unique_ptr<Manager> manager_;
+  std::unique_ptr<Arrivals> arrivals_;
+  std::mutex reload_mutex_;  // so that what is watched is of the files that were read last
 };
 
 }  // namespace tallymill::alerting

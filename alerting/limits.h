@@ -26,6 +26,20 @@ inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules
 // What the last sample of a rule's series was is remembered for so long.
 inline constexpr std::chrono::milliseconds rule_series_forgotten{15 * 60'000};
+// Series that are watched for rules that are judged on arrival, a series once for each of its
+// rules: 200 bytes each. Those above it wait for their rules' timer.
+inline constexpr std::size_t arrival_watches = 200'000;
+// A rule is judged on arrival no more often than this, whatever comes: 50 times a second is more
+// than who is told can tell apart, and all that comes meanwhile is judged at once.
+inline constexpr std::chrono::milliseconds arrival_distance{20};
+// After it judged on arrival, the thread rests for so many times as long as that took: at most a
+// fifth of one core, so that timers keep theirs.
+inline constexpr int arrival_rest = 4;
+// A group that is being evaluated is looked at again after this.
+inline constexpr std::chrono::milliseconds arrival_again{2};
+// A sample whose time has not come yet, for clocks differ, is judged when it has; one that is
+// further ahead waits for the timer.
+inline constexpr std::chrono::milliseconds arrival_ahead{1'000};
 // A template, and what it may become: a mistake in a loop shall not fill a message.
 inline constexpr std::size_t template_bytes = 64 << 10;
 inline constexpr std::size_t template_output_bytes = 64 << 10;

@@ -113,6 +113,7 @@ void Manager::replace(std::vector<RuleGroup> groups, Lock& lock) {
     return std::ranges::none_of(entries_, [](const auto& entry) { return entry->runs; });
   });
   paused_ = false;
+  ++loads_;
   Entries old = std::exchange(entries_, {});
   const auto ends_ms = now_ms();
   for (RuleGroup& rules : groups) {
@@ -168,7 +169,7 @@ void Manager::evaluate(Entry& entry, Lock& lock) {
   lock.lock();
   const Next next = after(at_ms, now_ms(), entry.group->interval().count());
   entry.due_ms = next.at_ms;
-  entry.evaluated_ms = at_ms;
+  entry.evaluated_ms = entry.judged_ms = at_ms;
   entry.took = took;
   entry.runs = false;
   probe_.missed.add(static_cast<std::uint64_t>(next.missed));
@@ -179,10 +180,16 @@ void Manager::evaluate(Entry& entry, Lock& lock) {
 }
 
 void Manager::count(Entry& entry, const std::vector<RuleStatus>& status) {
-  entry.pending = entry.firing = 0;
   for (const RuleStatus& one : status) {
     probe_.evaluations.add();
     if (one.health == Health::err) probe_.failures.add();
+  }
+  count_alerts(entry, status);
+}
+
+void Manager::count_alerts(Entry& entry, const std::vector<RuleStatus>& status) {
+  entry.pending = entry.firing = 0;
+  for (const RuleStatus& one : status) {
     for (const Alert& alert : one.alerts)
       ++(alert.state == AlertState::firing ? entry.firing : entry.pending);
   }

@@ -26,6 +26,7 @@
 #include <thread>
 #include <vector>
 
+#include "alerting/arrivals.h"
 #include "alerting/group.h"
 #include "alerting/rules_json.h"
 #include "base/clock.h"
@@ -61,6 +62,13 @@ class Manager final : public collector::RuleSource {
   // Evaluations that run are waited for.
   void stop();
 
+  // The rules that are judged on arrival too, as they are now.
+  [[nodiscard]] std::vector<OnArrivalRule> on_arrival() const;
+  // Judges one of them now for the samples that take() gives, which is asked when it is certain
+  // that it is judged. later: its group is being evaluated, or is to be first. gone: it was
+  // reloaded, or this stops.
+  Tried begin(const OnArrivalRule& rule, const TakeArrivals& take);
+
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override;
   [[nodiscard]] std::string alerts() const override;
@@ -74,6 +82,7 @@ class Manager final : public collector::RuleSource {
     std::size_t pending = 0;
     std::size_t firing = 0;
     bool runs = false;
+    std::int64_t judged_ms = 0;  // the last moment at which anything of it was
   };
   struct Probe {
     explicit Probe(metrics::Registry& registry);
@@ -95,6 +104,7 @@ class Manager final : public collector::RuleSource {
   void evaluate(Entry& entry, Lock& lock);
   void replace(std::vector<RuleGroup> groups, Lock& lock);
   [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules) const;
+  static void count_alerts(Entry& entry, const std::vector<RuleStatus>& status);
   void count(Entry& entry, const std::vector<RuleStatus>& status);
   void tell_totals();  // REQUIRES: the mutex is held
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
@@ -111,6 +121,7 @@ class Manager final : public collector::RuleSource {
   std::condition_variable changed_;
   Probe probe_;
   Entries entries_;
+  std::uint64_t loads_ = 0;
   bool paused_ = false;  // a reload waits for those that run
   bool stopping_ = false;
   std::vector<std::thread> threads_;
