@@ -16,6 +16,13 @@ namespace {
 constexpr std::string_view definitions =
     "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}"
     "{{$externalURL := .ExternalURL}}{{$value := .Value}}";
+
+// What they become is the same for all, and held once.
+const templates::Node::List& prologue() {
+  static const templates::Tree tree =
+      *templates::parse_tree(std::string(definitions), definitions.size());
+  return tree.root;
+}
 }  // namespace
 
 struct Template::Tree : templates::Tree {};
@@ -26,14 +33,22 @@ Result<Template> Template::parse(std::string_view text) {
   if (text.size() > limits::template_bytes)
     return fail(Errc::too_big,
                 fmt::format("1:1: a template has at most {} bytes", limits::template_bytes));
+  if (text.find("{{") == std::string_view::npos) {
+    made.plain_ = text;
+    return made;
+  }
   auto tree = templates::parse_tree(std::string(definitions).append(text), definitions.size());
   if (!tree) return std::unexpected(std::move(tree).error());
+  const templates::Node::List& before = prologue();
+  tree->root.erase(tree->root.begin(), tree->root.begin() + std::ssize(before));
+  tree->root.shrink_to_fit();
+  tree->prologue = &before;
   made.tree_ = std::make_shared<const Tree>(std::move(*tree));
   return made;
 }
 
 Result<std::string> Template::expand(const TemplateData& data) const {
-  if (tree_ == nullptr) return std::string();
+  if (tree_ == nullptr) return plain_;
   return templates::run(*tree_, data);
 }
 

@@ -59,7 +59,8 @@ class Template {
 
  private:
   struct Tree;
-  std::shared_ptr<const Tree> tree_;  // null: it is empty
+  std::shared_ptr<const Tree> tree_;  // null: it says the same of everything
+  std::string plain_;                 // what that is
 };
 
 }  // namespace tallymill::alerting
