@@ -23,6 +23,18 @@ const templates::Node::List& prologue() {
       *templates::parse_tree(std::string(definitions), definitions.size());
   return tree.root;
 }
+
+// No deeper than limits::template_depth allows.
+std::size_t nodes_of(const templates::Node::List& nodes) {
+  std::size_t count = nodes.size();
+  for (const auto& node : nodes) {
+    count += nodes_of(node->children);
+    if (node->pipe != nullptr) count += 1 + nodes_of(node->pipe->children);
+    if (node->bodies != nullptr)
+      count += nodes_of(node->bodies->body) + nodes_of(node->bodies->otherwise);
+  }
+  return count;
+}
 }  // namespace
 
 struct Template::Tree : templates::Tree {};
@@ -50,6 +62,13 @@ Result<Template> Template::parse(std::string_view text) {
 Result<std::string> Template::expand(const TemplateData& data) const {
   if (tree_ == nullptr) return plain_;
   return templates::run(*tree_, data);
+}
+
+std::size_t Template::nodes() const {
+  if (tree_ == nullptr) return 0;
+  std::size_t count = nodes_of(tree_->root);
+  for (const auto& [name, body] : tree_->defined) count += nodes_of(body);
+  return count;
 }
 
 std::string Template::text_or_error(const TemplateData& data) const {
