@@ -21,6 +21,12 @@ inline constexpr int yaml_merge_depth = 16;         // of maps that merge (<<) m
 inline constexpr std::size_t rule_groups = 10'000;  // of all files together
 // Of all files together: what one second of two cores can judge (`bench alert-load`), with room.
 inline constexpr std::size_t rules = 20'000;
+// Of all files together: what expressions and templates are made of, 130 to 250 bytes each in
+// memory with the text that it holds; a matcher is one, too. A rule of what people publish has 10
+// to 60 (kubernetes-mixin: 20 on average), `a + a + ...` in the 64 KiB of one expression 2,000.
+inline constexpr std::size_t rule_nodes = 1'000'000;
+// Instructions of all regular expressions of them, 16 bytes each, as limits::query_program.
+inline constexpr std::int64_t rule_program = 4'000'000;
 // Rows that one rule may give, whatever its group's own limit says: each is a series, and an alert.
 inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules

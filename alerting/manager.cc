@@ -150,7 +150,8 @@ void Manager::run() {
     if (!entry) {
       changed_.wait(lock);
     } else if (const std::int64_t wait = entry->due_ms - now_ms(); wait > 0) {
-      changed_.wait_for(lock, milliseconds(wait));
+      // A group may be due in centuries, which are no nanoseconds any more.
+      changed_.wait_for(lock, std::min<milliseconds>(milliseconds(wait), std::chrono::hours(1)));
     } else {
       evaluate(*entry, lock);
     }

@@ -206,7 +206,6 @@ class Commands {
         ->excludes(snapshot->get_option("--json"));
     logs_command();
     trends_command();
-    rules_group();
     collector_group();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
@@ -263,12 +262,6 @@ class Commands {
     logs->add_option("--data", logs_.folder, "the data folder (default: the\nconfigured one)");
   }
 
-  void rules_group() {
-    CLI::App* group = app_.add_subcommand("rules", "rules of alerting: what they would have done");
-    group->require_subcommand(1);
-    backtest_command(*group);
-  }
-
   void backtest_command(CLI::App& group) {
     CLI::App* backtest =
         group.add_subcommand("backtest", "how often rules would have fired, over stored samples");
@@ -319,7 +312,8 @@ class Commands {
   }
 
   void rules_group() {
-    CLI::App* group = app_.add_subcommand("rules", "files of rules: without a collector");
+    CLI::App* group =
+        app_.add_subcommand("rules", "rules of alerting, with or without a collector");
     group->require_subcommand(1);
     CLI::App* check = rules_command(*group, "check", "whether files of rules are right",
                                     rules_check_, cli::rules_check);
@@ -342,6 +336,7 @@ class Commands {
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+    backtest_command(*group);
   }
 
   template <class Args>
