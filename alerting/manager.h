@@ -61,6 +61,10 @@ class Manager final : public collector::RuleSource {
   // Evaluations that run are waited for.
   void stop();
 
+  // Shows all groups as they are; what is shown is valid in the call, during which no group can be
+  // replaced: to be short.
+  void look(const std::function<void(std::span<const GroupStatus>)>& at) const;
+
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override;
   [[nodiscard]] std::string alerts() const override;

@@ -39,8 +39,9 @@ Errc code_of(int status) {
 
 }  // namespace
 
-Result<json> ask_collector(const Common& common, const CollectorAt& collector,
-                           std::string_view path, std::string form) {
+Result<http::ClientResponse> fetch_from_collector(const Common& common,
+                                                  const CollectorAt& collector,
+                                                  http::ClientRequest request) {
   http::ClientOptions options;
   auto token = token_of(common);
   if (!token) return std::unexpected(std::move(token).error());
@@ -48,11 +49,16 @@ Result<json> ask_collector(const Common& common, const CollectorAt& collector,
   options.ca_file = common.ca_file;
   http::Client client(std::move(options));
   if (auto started = client.start(); !started) return std::unexpected(std::move(started).error());
-  http::ClientRequest request{.method = http::Method::post,
-                              .url = url_of(collector) + std::string(path)};
+  request.url.insert(0, url_of(collector));
+  return client.fetch(std::move(request));
+}
+
+Result<json> ask_collector(const Common& common, const CollectorAt& collector,
+                           std::string_view path, std::string form) {
+  http::ClientRequest request{.method = http::Method::post, .url = std::string(path)};
   if (!form.empty()) request.headers.add("Content-Type", "application/x-www-form-urlencoded");
   request.body = std::move(form);
-  const auto answer = client.fetch(std::move(request));
+  const auto answer = fetch_from_collector(common, collector, std::move(request));
   if (!answer) return std::unexpected(answer.error());
   const json body = json::parse(answer->body, nullptr, false);
   if (body.is_object() && text_at(body, "status") == "success")
