@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "alerting/alert_json.h"
 #include "alerting/sinks.h"
 #include "base/log.h"
 #include "http/message.h"
@@ -26,8 +27,10 @@ bool is_for(const StoredAlert& stored, const Group& group, const Rule& rule) {
 
 }  // namespace
 
-Alerting::Alerting(const Options& options, metrics::Registry& registry, const Clock& clock)
+Alerting::Alerting(const Options& options, const collector::Source& source,
+                   metrics::Registry& registry, const Clock& clock)
     : options_(options),
+      source_(source),
       clock_(clock),
       uncommitted_(registry.counter("tallymill_alerting_uncommitted_evaluations_total",
                                     "Evaluations whose outcome could not be put on disk, so that "
@@ -37,10 +40,13 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
                                                  const collector::Source& source, SampleSink& sink,
                                                  zmq::context_t& context,
                                                  metrics::Registry& registry, const Clock& clock) {
-  std::unique_ptr<Alerting> made(new Alerting(options, registry, clock));
+  std::unique_ptr<Alerting> made(new Alerting(options, source, registry, clock));
   auto outbox = Outbox::open(options.outbox);
   if (!outbox) return std::unexpected(std::move(outbox).error());
   made->outbox_ = std::move(*outbox);
+  auto silences = Silences::open(options.outbox, registry, clock);
+  if (!silences) return std::unexpected(std::move(silences).error());
+  made->silences_ = std::move(*silences);
   auto sinks = make_sinks(options.sinks,
                           {.external_url = options.external_url,
                            .external_labels = options.external_labels,
@@ -51,8 +57,7 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
   made->alertmanagers_ = std::move(sinks->alertmanagers);
   made->publishers_ = std::move(sinks->publishers);
   made->delivery_ = std::make_unique<Delivery>(*made->outbox_, std::move(sinks->destinations),
-                                               Delivery::Options{.inhibit = options.sinks.inhibit},
-                                               registry, clock);
+                                               made->delivery_options(), registry, clock);
   Manager::Options manager{.files = options.rules};
   manager.group.interval = options.interval;
   manager.group.rules = {.external_labels = options.external_labels,
@@ -119,9 +124,31 @@ Status Alerting::restore() {
   return {};
 }
 
+Delivery::Options Alerting::delivery_options() const {
+  return {.inhibit = options_.sinks.inhibit,
+          .silenced = [all = silences_.get()](const collector::Labels& alert) {
+            return all->silences(alert);
+          }};
+}
+
+Result<std::string> Alerting::set_silence(Silence silence) {
+  auto id = silences_->set(std::move(silence));
+  silences_->tell();
+  if (id) delivery_->wake();
+  return id;
+}
+
+Status Alerting::expire_silence(const std::string& id) {
+  auto done = silences_->expire(id);
+  silences_->tell();
+  if (done) delivery_->wake();
+  return done;
+}
+
 void Alerting::judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
   if (!happened.empty()) store(group, at_ms, happened);
   tell_current(group, at_ms);
+  silences_->tell();
 }
 
 void Alerting::store(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
@@ -138,12 +165,20 @@ void Alerting::store(Group& group, std::int64_t at_ms, std::span<const Group::Ha
                         .generator_url = url_of(rule.expr),
                         .at_ms = at_ms};
     for (const auto& publisher : publishers_) publisher->publish(notice);
+    tell_feed(notice);
     if (transition.what == fired || transition.what == resolved) commit.notices.push_back(notice);
   }
   if (auto committed = delivery_->commit(std::move(commit)); !committed) {
     uncommitted_.add();
     log::error("alerting: " + committed.error().message);
   }
+}
+
+void Alerting::tell_feed(const Notice& notice) {
+  if (!options_.feed) return;
+  const std::lock_guard lock(feed_mutex_);
+  ++told_;
+  options_.feed(told_, notice_json(notice, epoch_ms_, told_));
 }
 
 void Alerting::tell_current(Group& group, std::int64_t at_ms) {
@@ -160,7 +195,6 @@ void Alerting::tell_current(Group& group, std::int64_t at_ms) {
     alertmanager->update(name, group.interval(), current, at_ms);
 }
 
-// Where Prometheus' own page shows an expression.
 std::string Alerting::url_of(std::string_view expr) const {
   return options_.external_url + "/graph?g0.expr=" + http::percent_encoded(expr) + "&g0.tab=1";
 }

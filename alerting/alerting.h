@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -29,6 +30,7 @@
 #include "alerting/manager.h"
 #include "alerting/outbox.h"
 #include "alerting/publish.h"
+#include "alerting/silences.h"
 #include "alerting/sink_config.h"
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -49,6 +51,9 @@ class Alerting final : public collector::RuleSource {
     std::chrono::milliseconds outage_tolerance{60 * 60'000};
     std::chrono::milliseconds grace{10 * 60'000};
     bool insecure = false;  // publishers may be reached from other hosts
+    // Told of each change of an alert: JSON as publishers have it, and its number, which rises by
+    // one; under a lock: to be short. None: nobody is.
+    std::function<void(std::uint64_t sequence, std::string said)> feed = {};
   };
 
   // bad_params, not_found: of rules or sinks; disk, corrupt, version: of the outbox. All that is
@@ -67,22 +72,48 @@ class Alerting final : public collector::RuleSource {
   // those that come before start() are judged then.
   [[nodiscard]] collector::ArrivalListener& arrivals() { return *arrivals_; }
 
+  // As Silences; who holds notices back for it is told.
+  [[nodiscard]] Result<std::string> set_silence(Silence silence);
+  [[nodiscard]] Status expire_silence(const std::string& id);
+
+  // For who asks (alerts_api.h, explain.h).
+  [[nodiscard]] const Silences& silences() const { return *silences_; }
+  [[nodiscard]] Outbox& outbox() const { return *outbox_; }
+  [[nodiscard]] const Delivery& delivery() const { return *delivery_; }
+  [[nodiscard]] const auto& alertmanagers() const { return alertmanagers_; }
+  [[nodiscard]] const collector::Source& source() const { return source_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
+  // As Manager::look.
+  void look(const std::function<void(std::span<const GroupStatus>)>& at) const {
+    manager_->look(at);
+  }
+  // Where Prometheus' own page shows an expression.
+  [[nodiscard]] std::string url_of(std::string_view expr) const;
+
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override { return manager_->groups(kind); }
   [[nodiscard]] std::string alerts() const override { return manager_->alerts(); }
 
  private:
-  Alerting(const Options& options, metrics::Registry& registry, const Clock& clock);
+  Alerting(const Options& options, const collector::Source& source, metrics::Registry& registry,
+           const Clock& clock);
   [[nodiscard]] Status restore();
+  [[nodiscard]] Delivery::Options delivery_options() const;
   void judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened);
   void store(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened);
+  void tell_feed(const Notice& notice);
   void tell_current(Group& group, std::int64_t at_ms);
-  [[nodiscard]] std::string url_of(std::string_view expr) const;
 
   const Options options_;
+  const collector::Source& source_;
   const Clock& clock_;
+  const std::int64_t epoch_ms_ = now_ms();
+  std::mutex feed_mutex_;  // guards what follows
+  std::uint64_t told_ = 0;
   metrics::Counter& uncommitted_;
   std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Silences> silences_;
   std::unique_ptr<Delivery> delivery_;
   std::vector<std::unique_ptr<Alertmanager>> alertmanagers_;
   std::vector<std::unique_ptr<Publish>> publishers_;

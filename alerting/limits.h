@@ -103,5 +103,23 @@ inline constexpr std::size_t backtest_longest_slice = 8'192;
 inline constexpr std::chrono::milliseconds backtest_time{30 * 60'000};
 // A dump that is read into memory, 16 bytes each.
 inline constexpr std::size_t backtest_dump_samples = 200'000'000;
+// Silences that are kept, those that are over among them: the oldest of those go first, and when
+// all are to come or active one more is refused. A deployment that silences itself 50 times a day
+// needs 250, for they are kept as long as Alertmanager does.
+inline constexpr std::size_t silences = 2'000;
+inline constexpr std::chrono::hours silence_kept{120};
+// The body that makes one, which is what it has in memory; a text of it (a comment, a value).
+inline constexpr std::size_t silence_bytes = 32 << 10;
+inline constexpr std::size_t silence_text_bytes = 4'096;
+inline constexpr std::size_t silence_matchers = 64;
+// Instructions of its regular expressions: 100 names of hosts have about 1,000. All are asked of
+// each alert that is to be told.
+inline constexpr std::int64_t silence_program = 2'000;
+// Of `alerts explain`: alerts that are told at length, series of one selector, samples of a series,
+// and changes of state. What is left out is counted.
+inline constexpr std::size_t explain_alerts = 20;
+inline constexpr std::size_t explain_series = 20;
+inline constexpr std::size_t explain_samples = 60;
+inline constexpr std::size_t explain_changes = 100;
 
 }  // namespace tallymill::limits

@@ -227,6 +227,11 @@ std::string Manager::groups(Kind kind) const {
   return groups_json(status(), kind);
 }
 
+void Manager::look(const std::function<void(std::span<const GroupStatus>)>& at) const {
+  const Lock lock(mutex_);
+  at(status());
+}
+
 std::string Manager::alerts() const {
   const Lock lock(mutex_);
   return alerts_json(status());

@@ -68,6 +68,9 @@ class Manager final : public collector::RuleSource {
   // that it is judged. later: its group is being evaluated, or is to be first. gone: it was
   // reloaded, or this stops.
   Tried begin(const OnArrivalRule& rule, const TakeArrivals& take);
+  // Shows all groups as they are; what is shown is valid in the call, during which no group can be
+  // replaced: to be short.
+  void look(const std::function<void(std::span<const GroupStatus>)>& at) const;
 
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override;

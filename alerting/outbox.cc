@@ -48,8 +48,13 @@ CREATE TABLE IF NOT EXISTS told(
   state TEXT NOT NULL, outcome TEXT NOT NULL, at_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
   why TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS told_alert ON told(alert, id);
+CREATE TABLE IF NOT EXISTS silences(
+  id TEXT PRIMARY KEY, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL,
+  updated_ms INTEGER NOT NULL, created_by TEXT NOT NULL, comment TEXT NOT NULL,
+  matchers TEXT NOT NULL) WITHOUT ROWID;
 )";
-constexpr std::int64_t schema_version = 1;
+// 2: silences, which silences.cc reads and writes.
+constexpr std::int64_t schema_version = 2;
 
 // The columns of an alert, in this order in both tables.
 constexpr std::string_view alert_columns =
