@@ -58,7 +58,7 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
   made->publishers_ = std::move(sinks->publishers);
   made->delivery_ = std::make_unique<Delivery>(*made->outbox_, std::move(sinks->destinations),
                                                made->delivery_options(), registry, clock);
-  Manager::Options manager{.files = options.rules};
+  Manager::Options manager{.files = options.rules, .shipped_percent = options.shipped_percent};
   manager.group.interval = options.interval;
   manager.group.rules = {.external_labels = options.external_labels,
                          .external_url = options.external_url,

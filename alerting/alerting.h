@@ -42,6 +42,7 @@ class Alerting final : public collector::RuleSource {
  public:
   struct Options {
     std::vector<std::string> rules = {};  // patterns of files
+    int shipped_percent = 0;              // times of the shipped rules; 0: without these
     SinksConfig sinks = {};
     std::filesystem::path outbox = {};  // its file
     std::string external_url = {};

@@ -122,4 +122,20 @@ inline constexpr std::size_t explain_series = 20;
 inline constexpr std::size_t explain_samples = 60;
 inline constexpr std::size_t explain_changes = 100;
 
+// What shipped rules are scaled down to and no further: telemetry comes once a second, but what has
+// not changed only each 10 s, and a rate wants two samples.
+inline constexpr std::chrono::milliseconds scaled_interval_least{1'000};
+inline constexpr std::chrono::milliseconds scaled_range_least{25'000};
+// The file of probes, and what it may name: each probe is a thread, and a connection.
+inline constexpr std::size_t probe_file_bytes = 256 << 10;
+inline constexpr std::size_t probes = 64;
+inline constexpr std::size_t probe_text_bytes = 4'096;  // of each text in it, and of a secret
+inline constexpr std::chrono::milliseconds probe_interval{15'000};
+inline constexpr std::chrono::milliseconds probe_interval_least{100};
+inline constexpr std::chrono::milliseconds probe_timeout{5'000};
+// The body of an answer that is looked through for a text.
+inline constexpr std::int64_t probe_body_bytes = 1 << 20;
+// A redis answers PING in one line.
+inline constexpr std::size_t probe_line_bytes = 1'024;
+
 }  // namespace tallymill::limits

@@ -1,9 +1,11 @@
 #include "alerting/manager.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "alerting/schedule.h"
+#include "alerting/shipped.h"
 #include "base/thread.h"
 
 namespace tallymill::alerting {
@@ -44,6 +46,9 @@ Manager::Probe::Probe(metrics::Registry& registry)
                                "Times that files of rules were read.")),
       failed_reloads(registry.counter("tallymill_alerting_reload_failures_total",
                                       "Times that files of rules were wrong.")),
+      last_reload_ok(registry.gauge("tallymill_alerting_last_reload_ok",
+                                    "1 when the files of rules were right as they were read last, "
+                                    "else 0.")),
       rules(registry.gauge("tallymill_alerting_rules", "Rules that are evaluated.")),
       pending(registry.gauge("tallymill_alerting_pending_alerts", "Alerts that are pending.")),
       firing(registry.gauge("tallymill_alerting_firing_alerts", "Alerts that fire.")),
@@ -61,11 +66,21 @@ Manager::Manager(Options options, const collector::Source& source, SampleSink& s
 
 Manager::~Manager() { stop(); }
 
+Result<std::vector<RuleGroup>> Manager::read() const {
+  auto groups = read_rule_files(options_.files);
+  if (!groups || options_.shipped_percent == 0) return groups;
+  auto shipped = shipped_rules(options_.shipped_percent);
+  if (!shipped) return shipped;
+  std::ranges::move(*shipped, std::back_inserter(*groups));
+  return groups;
+}
+
 Status Manager::load() {
   const std::lock_guard loading(load_mutex_);
-  auto groups = read_rule_files(options_.files);
+  auto groups = read();
   Lock lock(mutex_);
   probe_.reloads.add();
+  probe_.last_reload_ok.set(groups ? 1 : 0);
   if (!groups) {
     probe_.failed_reloads.add();
     return std::unexpected(std::move(groups).error());

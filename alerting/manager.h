@@ -40,6 +40,7 @@ class Manager final : public collector::RuleSource {
  public:
   struct Options {
     std::vector<std::string> files = {};  // patterns, as read_rule_files() takes them
+    int shipped_percent = 0;              // times of the shipped rules; 0: without these
     Group::Options group = {};
     std::size_t threads = 2;
   };
@@ -94,6 +95,7 @@ class Manager final : public collector::RuleSource {
     metrics::Counter& missed;
     metrics::Counter& reloads;
     metrics::Counter& failed_reloads;
+    metrics::Gauge& last_reload_ok;
     metrics::Gauge& rules;
     metrics::Gauge& pending;
     metrics::Gauge& firing;
@@ -102,6 +104,7 @@ class Manager final : public collector::RuleSource {
   using Entries = std::vector<std::shared_ptr<Entry>>;
   using Lock = std::unique_lock<std::mutex>;
 
+  [[nodiscard]] Result<std::vector<RuleGroup>> read() const;
   void run();
   [[nodiscard]] std::shared_ptr<Entry> first_due() const;  // REQUIRES: the mutex is held
   void evaluate(Entry& entry, Lock& lock);
