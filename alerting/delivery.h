@@ -11,7 +11,8 @@
 // limits::sink_gives_up, is given up and counted.
 //
 // Silenced and inhibited alerts wait in the outbox until they may be told, or are over: then
-// neither they nor their end is told. The end of what was told is always told.
+// neither they nor their end is told. The end of what was told is always told. What inhibits an
+// alert at a sink is over when that sink was told so.
 //
 //   invariant: what waits is told at least once, or given up and counted; of an alert in order
 //

@@ -52,7 +52,8 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
       .resend_delay = config.alerting.resend_delay,
       .outage_tolerance = config.alerting.for_outage_tolerance,
       .grace = config.alerting.for_grace_period,
-      .insecure = config.collector.insecure};
+      .insecure = config.collector.insecure,
+      .own_bus = !config.collector.bus.empty()};
   auto opened = alerting::Alerting::open(options, collector.store(), made->sink_, made->context_,
                                          collector.registry(), made->clock_);
   if (!opened) return std::unexpected(std::move(opened).error());
