@@ -1,7 +1,7 @@
 """Unit tests of rules, judged by promtool and by us. Goal: each file passes in both, or fails in both. Method: the cases of
 tests/rules/rule_tests.cases, which say what is to come of them; and files that are made with a seed: rules of many shapes over
 random series, whose expectations are what promtool says that there is, then with one thing in each changed. What is converted
-from our own form is taken by `promtool check rules`.
+from our own form is taken by `promtool check rules`; the unit tests of the shipped rules pass in both.
 
     rule_test_differential.py TALLYMILL [FILES [SEED]]
 """
@@ -340,6 +340,20 @@ def check_converted(tallymill, folder):
     return failed + (len(files) < 20)
 
 
+def check_shipped(tallymill, folder):
+    """The unit tests of the shipped rules: they pass in both, and each rule fires."""
+    subprocess.run([tallymill, "rules", "convert", *sorted((ROOT / "alerting/shipped").glob("*.tm.yml")), "-o", folder / "shipped.yml"],
+                   capture_output=True, check=True)
+    shutil.copy(ROOT / "tests/rules/shipped_test.yml", folder)
+    passes, _ = promtool_passes(["shipped_test.yml"], folder)
+    ran = subprocess.run([tallymill, "rules", "test", "--coverage-min", "100", "shipped_test.yml"], cwd=folder, capture_output=True,
+                         text=True, check=False)
+    if passes != [True] or ran.returncode != 0:
+        print(f"promtool {passes}, we say {ran.stdout + ran.stderr}")
+    print("shipped rules:", ran.stdout.strip().split("\n")[-1])
+    return int(passes != [True]) + int(ran.returncode != 0)
+
+
 def check_checked(tallymill, folder):
     """Rule files of the cases: the same number of rules, or refused by both."""
     files = sorted(str(path.relative_to(folder)) for path in folder.glob("case*/*.yml") if path.name != "t.yml")
@@ -367,7 +381,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         failed = (check_cases(tallymill, folder) + check_made(tallymill, folder, count, seed) + check_converted(tallymill, folder)
-                  + check_checked(tallymill, folder))
+                  + check_shipped(tallymill, folder) + check_checked(tallymill, folder))
     return 1 if failed else 0
 
 
