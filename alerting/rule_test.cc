@@ -16,6 +16,7 @@
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/series_notation.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -79,7 +80,8 @@ void put_in_order(std::vector<RuleGroup>& groups, const std::vector<std::string>
     const auto at = std::ranges::find(order, group.name);
     return at == order.end() ? 0 : at - order.begin();
   };
-  std::ranges::stable_sort(groups, {}, place);
+  collector::stable_sort(
+      groups, [&](const RuleGroup& a, const RuleGroup& b) { return place(a) < place(b); });
 }
 
 // ---- one test ----
@@ -177,7 +179,8 @@ class Run {
       }
       cases_.push_back(&one);
     }
-    std::ranges::stable_sort(cases_, {}, [](const AlertCase* one) { return one->at; });
+    collector::stable_sort(cases_,
+                           [](const AlertCase* a, const AlertCase* b) { return a->at < b->at; });
     return true;
   }
 
@@ -346,7 +349,7 @@ std::vector<RuleCoverage::One> RuleCoverage::all() const {
   std::vector<One> found;
   for (const auto& of_group : rules_)
     for (const auto& of_rule : of_group.second) found.push_back(of_rule.second);
-  std::ranges::stable_sort(found, [](const One& a, const One& b) {
+  collector::stable_sort(found, [](const One& a, const One& b) {
     return a.file != b.file ? a.file < b.file : a.line < b.line;
   });
   return found;

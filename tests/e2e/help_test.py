@@ -43,7 +43,8 @@ class Help(unittest.TestCase):
         asked = [(), ("up",), ("demo",), ("front",), ("stage", "compute"), ("stage", "image"), ("ledger", "check"),
                  ("config", "check"), ("config", "show"), ("alerts", "ls"), ("alerts", "explain"), ("alerts", "silence"),
                  ("alerts", "silence", "add"), ("alerts", "silence", "ls"), ("alerts", "silence", "expire"),
-                 ("rules", "check"), ("rules", "test"), ("rules", "convert"), ("rules", "backtest"), *((command,) for command in commands)]
+                 ("rules", "check"), ("rules", "test"), ("rules", "convert"), ("rules", "backtest"),
+                 *((command,) for command in commands)]
         for words in asked:
             text = help_of(*words)
             with self.subTest(" ".join(words)):
