@@ -409,6 +409,8 @@ class Commands {
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+    rules_command(*group, "shipped", "the rules that come with Tallymill, as one *.tm.yml",
+                  rules_shipped_, cli::rules_shipped);
     backtest_command(*group);
   }
 
@@ -513,6 +515,7 @@ class Commands {
   RulesCheckArgs rules_check_;
   RulesTestArgs rules_test_;
   RulesConvertArgs rules_convert_;
+  RulesShippedArgs rules_shipped_;
   std::string shell_;
   std::string kind_;
   std::string folder_;
