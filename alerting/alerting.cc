@@ -127,10 +127,17 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
           .replaced = [alerting = made.get()](
                           const Manager::Replaced& replaced) { alerting->replaced(replaced); }},
       registry, clock);
+  made->arrivals_ = std::make_unique<Arrivals>(
+      source,
+      [alerting = made.get()](const OnArrivalRule& rule, const TakeArrivals& take) {
+        return alerting->manager_->begin(rule, take);
+      },
+      registry, clock, Arrivals::Options());
   if (auto loaded = made->manager_->load(); !loaded)
     return std::unexpected(std::move(loaded).error());
   if (auto restored = made->restore(); !restored)
     return std::unexpected(std::move(restored).error());
+  made->arrivals_->watch(made->manager_->on_arrival());
   return made;
 }
 
@@ -141,10 +148,19 @@ Status Alerting::start() {
   for (const auto& alertmanager : alertmanagers_)
     if (auto started = alertmanager->start(); !started) return started;
   manager_->start();
+  arrivals_->start();
+  return {};
+}
+
+Status Alerting::reload() {
+  const std::lock_guard lock(reload_mutex_);
+  if (auto loaded = manager_->load(); !loaded) return loaded;
+  arrivals_->watch(manager_->on_arrival(), true);
   return {};
 }
 
 void Alerting::stop() {
+  if (arrivals_) arrivals_->stop();
   if (manager_) manager_->stop();
   if (delivery_) store({});
   for (const auto& alertmanager : alertmanagers_) alertmanager->stop();
@@ -283,7 +299,7 @@ void Alerting::store(Outbox::Commit commit) {
     left -= size_of(first);
     unstored_.pop_front();
   }
-  for (; left > limits::unstored_changes; unstored_.pop_front()) {
+  for (; left > options_.unstored; unstored_.pop_front()) {
     left -= size_of(unstored_.front());
     probe_.lost.add(size_of(unstored_.front()));
   }

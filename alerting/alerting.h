@@ -30,7 +30,9 @@
 #include <zmq.hpp>
 
 #include "alerting/alertmanager.h"
+#include "alerting/arrivals.h"
 #include "alerting/delivery.h"
+#include "alerting/limits.h"
 #include "alerting/manager.h"
 #include "alerting/outbox.h"
 #include "alerting/publish.h"
@@ -56,6 +58,7 @@ class Alerting final : public collector::RuleSource {
     std::chrono::milliseconds grace{10 * 60'000};
     bool insecure = false;  // publishers may be reached from other hosts
     bool own_bus = false;   // as Manager::Options
+    std::size_t unstored = limits::unstored_changes;
   };
 
   // bad_params, not_found: of rules or sinks; disk, corrupt, version: of the outbox. All that is
@@ -69,7 +72,10 @@ class Alerting final : public collector::RuleSource {
   [[nodiscard]] Status start();
   void stop();
   // All or nothing: errors as Manager::load, and the rules are as they were.
-  [[nodiscard]] Status reload() { return manager_->load(); }
+  [[nodiscard]] Status reload();
+  // Who is to be told of the store's samples, until stop(), so that rules are judged on arrival:
+  // those that come before start() are judged then.
+  [[nodiscard]] collector::ArrivalListener& arrivals() { return *arrivals_; }
 
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override { return manager_->groups(kind); }
@@ -112,6 +118,8 @@ class Alerting final : public collector::RuleSource {
   std::vector<std::unique_ptr<Alertmanager>> alertmanagers_;
   std::vector<std::unique_ptr<Publish>> publishers_;
   std::unique_ptr<Manager> manager_;
+  std::unique_ptr<Arrivals> arrivals_;
+  std::mutex reload_mutex_;  // so that what is watched is of the files that were read last
 };
 
 }  // namespace tallymill::alerting

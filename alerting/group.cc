@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "alerting/arrival_series.h"
 #include "alerting/expression.h"
 #include "alerting/recording_state.h"
 #include "alerting/rule_identity.h"
@@ -206,6 +207,73 @@ std::vector<Labels> Group::mark_stale(std::vector<Labels> series, std::int64_t a
   const auto marked = sink_.append(points);
   if (marked || !info(marked.error().code).retry) series.clear();
   return series;
+}
+
+// What the expression would give for these series if it were evaluated now.
+std::vector<Group::Happened> Group::begin(std::int64_t at_ms, std::size_t rule,
+                                          std::span<const Arrival> arrivals) {
+  const auto threshold = plain_threshold(*rules_.rules[rule].node);
+  TM_CHECK(threshold.has_value());
+  std::vector<Match> matches;
+  std::vector<collector::SeriesId> series;
+  collector::Column column;
+  for (const Arrival& arrival : arrivals) {
+    const std::int64_t oldest = at_ms - options_.evaluate.lookback.count();
+    if (!source_.read_last(arrival.series, oldest, at_ms, column) || column.size() == 0) continue;
+    const double value = column.value.back();
+    if (collector::is_stale(value) || !threshold->holds(value)) continue;
+    matches.push_back({arrival.labels, value});
+    series.push_back(arrival.series);
+  }
+  if (matches.empty()) return {};
+  const auto held_since = [&](std::size_t match, std::int64_t since_ms) {
+    return source_.read(series[match], since_ms, at_ms, column) &&
+           std::ranges::all_of(column.value, [&](double value) {
+             return !collector::is_stale(value) && threshold->holds(value);
+           });
+  };
+  return begin(at_ms, rule, std::move(matches), held_since);
+}
+
+std::vector<Group::Happened> Group::begin_again(std::int64_t at_ms, std::size_t rule,
+                                                std::vector<Match> matches) {
+  return begin(at_ms, rule, std::move(matches), [](std::size_t, std::int64_t) { return true; });
+}
+
+std::vector<Group::Happened> Group::begin(std::int64_t at_ms, std::size_t rule,
+                                          std::vector<Match> matches,
+                                          const RuleState::HeldSince& held_since) {
+  Slot& slot = state_->slots[rule];
+  const Evaluation evaluation{
+      .at_ms = at_ms, .matches = std::move(matches), .query = [this, at_ms](std::string_view text) {
+        return query(text, at_ms);
+      }};
+  std::vector<Happened> happened;
+  std::vector<SampleSink::Sample> points;
+  std::unordered_set<std::string> ended;
+  for (auto& [match, transition] : slot.alerting->begin(evaluation, rules_.limit, held_since)) {
+    for (RuleState::Sample& sample : slot.alerting->samples_of(transition.alert.labels)) {
+      if (collector::is_stale(sample.value))
+        ended.emplace(sample.labels.packed());
+      else
+        slot.given.push_back(sample.labels);
+      points.push_back({std::move(sample.labels), at_ms, sample.value});
+    }
+    const Match& by = evaluation.matches[match];
+    points.push_back({arrival_series(rules_, *slot.rule, by.labels), at_ms, by.value});
+    happened.push_back({rule, std::move(transition)});
+  }
+  if (points.empty()) return happened;
+  if (!ended.empty())
+    std::erase_if(slot.given, [&](const Labels& labels) {
+      return ended.contains(std::string(labels.packed()));
+    });
+  if (auto stored = sink_.append(points); !stored) {
+    const std::lock_guard lock(state_->mutex);
+    slot.status.health = Health::err;
+    slot.status.last_error = std::move(stored.error().message);
+  }
+  return happened;
 }
 
 std::vector<std::size_t> Group::take_over(const Group& old) {

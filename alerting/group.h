@@ -76,6 +76,20 @@ class Group {
   };
   std::vector<Happened> evaluate(std::int64_t at_ms);
 
+  // What a sample that came may begin (RuleState::begin): the rule, a plain threshold
+  // (expression.h), is judged for the series of these samples alone. What it begins is stored as of
+  // an evaluation, and so is what began it (arrival_series.h), so that it can be done again.
+  // REQUIRES: after the last evaluation, and before the next one.
+  struct Arrival {
+    collector::SeriesId series;
+    collector::Labels labels;
+  };
+  std::vector<Happened> begin(std::int64_t at_ms, std::size_t rule,
+                              std::span<const Arrival> arrivals);
+  // Does again what was stored.
+  std::vector<Happened> begin_again(std::int64_t at_ms, std::size_t rule,
+                                    std::vector<Match> matches);
+
   // Takes over the alerts, and what it gave last, of a group of the same file and name that it
   // replaces, rule by rule where name and labels are the same (of several, the one whose expression
   // is the same, too). What the rest of them gave ends with the next evaluation; their numbers in
@@ -113,6 +127,9 @@ class Group {
                                            std::int64_t at_ms) const;
   [[nodiscard]] Status store(Slot& slot, std::vector<RuleState::Sample> samples,
                              std::int64_t at_ms);
+  [[nodiscard]] std::vector<Happened> begin(std::int64_t at_ms, std::size_t rule,
+                                            std::vector<Match> matches,
+                                            const RuleState::HeldSince& held_since);
   // Those of them that are to be told again.
   [[nodiscard]] std::vector<collector::Labels> mark_stale(std::vector<collector::Labels> series,
                                                           std::int64_t at_ms);

@@ -26,6 +26,20 @@ inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules
 // What the last sample of a rule's series was is remembered for so long.
 inline constexpr std::chrono::milliseconds rule_series_forgotten{15 * 60'000};
+// Series that are watched for rules that are judged on arrival, a series once for each of its
+// rules: 200 bytes each. Those above it wait for their rules' timer.
+inline constexpr std::size_t arrival_watches = 200'000;
+// A rule is judged on arrival no more often than this, whatever comes: 50 times a second is more
+// than who is told can tell apart, and all that comes meanwhile is judged at once.
+inline constexpr std::chrono::milliseconds arrival_distance{20};
+// After it judged on arrival, the thread rests for so many times as long as that took: at most a
+// fifth of one core, so that timers keep theirs.
+inline constexpr int arrival_rest = 4;
+// A group that is being evaluated is looked at again after this.
+inline constexpr std::chrono::milliseconds arrival_again{2};
+// A sample whose time has not come yet, for clocks differ, is judged when it has; one that is
+// further ahead waits for the timer.
+inline constexpr std::chrono::milliseconds arrival_ahead{1'000};
 // A template, and what it may become: a mistake in a loop shall not fill a message.
 inline constexpr std::size_t template_bytes = 64 << 10;
 inline constexpr std::size_t template_output_bytes = 64 << 10;
@@ -33,6 +47,10 @@ inline constexpr int template_depth = 32;                // of blocks and of par
 inline constexpr std::int64_t template_steps = 100'000;  // of one expansion
 inline constexpr std::size_t template_queries = 10;      // of one expansion
 inline constexpr int template_program = 10'000;          // instructions of a regular expression
+// Of one unit test of rules: samples in memory, 16 bytes each (a month of 50 series at 15 s), and
+// moments at which all rules are judged (a year at 1 m).
+inline constexpr std::size_t rule_test_samples = 10'000'000;
+inline constexpr std::int64_t rule_test_moments = 1'000'000;
 // Notices that wait for one sink; those of an alert that come above it are merged with the last
 // one.
 inline constexpr std::size_t outbox_notices = 100'000;
@@ -66,5 +84,23 @@ inline constexpr std::size_t sink_file_bytes = 1 << 20;
 inline constexpr std::size_t sinks = 64;
 inline constexpr std::size_t inhibit_rules = 256;
 inline constexpr std::size_t sink_secret_bytes = 4'096;
+// A backtest (alerting/backtest.h): rules times moments. 50 rules at each 15 s of 30 days are
+// 8,640,000 and take some minutes; a year of them is in it.
+inline constexpr std::uint64_t backtest_evaluations = 200'000'000;
+// That it tells: whoever has more has a rule that is wrong, and knows it by then.
+inline constexpr std::size_t backtest_firings = 100'000;
+// Of recording rules that others look back at; 16 bytes each.
+inline constexpr std::size_t backtest_samples = 16'000'000;
+// Numbers that one expression may have in memory for many moments at once: what needs more is asked
+// for fewer.
+inline constexpr std::size_t backtest_numbers = 8'000'000;
+// Moments that are asked for at once: many, so that samples are read once for them, and few enough
+// that the rows of 200 series are in the processor's cache. At most, when ranges are long.
+inline constexpr std::size_t backtest_slice = 960;
+inline constexpr std::size_t backtest_longest_slice = 8'192;
+// Over HTTP: as long as one may take, and one at a time.
+inline constexpr std::chrono::milliseconds backtest_time{30 * 60'000};
+// A dump that is read into memory, 16 bytes each.
+inline constexpr std::size_t backtest_dump_samples = 200'000'000;
 
 }  // namespace tallymill::limits

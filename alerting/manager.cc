@@ -141,6 +141,7 @@ std::shared_ptr<Manager::Entry> Manager::made_from(RuleGroup rules, std::int64_t
 }
 
 void Manager::replace(std::vector<RuleGroup> groups) {
+  ++loads_;
   std::map<Name, std::shared_ptr<Entry>> old;
   for (auto& entry : std::exchange(entries_, {}))
     old.emplace(name_of(*entry->group), std::move(entry));
@@ -153,7 +154,7 @@ void Manager::replace(std::vector<RuleGroup> groups) {
     } else if (same(before.mapped()->group->rules(), rules)) {
       entries_.push_back(std::move(before.mapped()));
     } else {
-      const std::int64_t from_ms = std::max(at_ms, before.mapped()->evaluated_ms + 1);
+      const std::int64_t from_ms = std::max(at_ms, before.mapped()->judged_ms + 1);
       entries_.push_back(made_from(std::move(rules), from_ms));
       Group& fresh = *entries_.back()->group;
       tell({*before.mapped()->group, &fresh, fresh.take_over(*before.mapped()->group), at_ms});
@@ -165,7 +166,7 @@ void Manager::replace(std::vector<RuleGroup> groups) {
     std::vector<std::size_t> all(entry->group->rules().rules.size());
     std::iota(all.begin(), all.end(), 0);
     tell({*entry->group, nullptr, std::move(all), at_ms});
-    entry->group->end(std::max(at_ms, entry->evaluated_ms + 1));
+    entry->group->end(std::max(at_ms, entry->judged_ms + 1));
   }
   std::ranges::sort(entries_, {}, [](const auto& entry) { return name_of(*entry->group); });
   rules_ = 0;
@@ -181,6 +182,15 @@ void Manager::tell(Replaced replaced) const {
 }
 
 void Manager::put_back(const std::shared_ptr<Entry>& entry) { due_.emplace(entry->due_ms, entry); }
+
+void Manager::take_out(const std::shared_ptr<Entry>& entry) {
+  const auto [begin, end] = due_.equal_range(entry->due_ms);
+  for (auto at = begin; at != end; ++at)
+    if (at->second == entry) {
+      due_.erase(at);
+      return;
+    }
+}
 
 void Manager::run() {
   name_thread("rules");
@@ -224,21 +234,25 @@ void Manager::evaluate(Entry& entry, Lock& lock) {
     happened = entry.group->evaluate(at_ms);
   const Duration took = clock_.now() - begin;
   if (!awaits && listener_.judged) listener_.judged(*entry.group, at_ms, happened);
-  const Group::Counts counts = entry.group->counts();
   lock.lock();
   const Next next = after(at_ms, now_ms(), entry.group->interval().count());
   entry.due_ms = next.at_ms;
   entry.runs = false;
   probe_.missed.add(static_cast<std::uint64_t>(next.missed));
-  subtract(totals_, std::exchange(entry.counts, counts));
-  add(totals_, counts);
-  tell_totals();
+  count(entry);
   if (awaits) return probe_.awaiting.add();
-  entry.evaluated_ms = at_ms;
+  entry.evaluated_ms = entry.judged_ms = at_ms;
   entry.took = took;
   probe_.evaluations.add(entry.group->rules().rules.size());
-  probe_.failures.add(counts.failed);
+  probe_.failures.add(entry.counts.failed);
   probe_.took.record(took);
+}
+
+void Manager::count(Entry& entry) {
+  subtract(totals_, entry.counts);
+  entry.counts = entry.group->counts();
+  add(totals_, entry.counts);
+  tell_totals();
 }
 
 void Manager::tell_totals() {

@@ -30,6 +30,7 @@
 #include <thread>
 #include <vector>
 
+#include "alerting/arrivals.h"
 #include "alerting/bus_inputs.h"
 #include "alerting/group.h"
 #include "alerting/rules_json.h"
@@ -84,6 +85,13 @@ class Manager final : public collector::RuleSource {
   // Evaluations that run are waited for. There is no start after it.
   void stop();
 
+  // The rules that are judged on arrival too, as they are now.
+  [[nodiscard]] std::vector<OnArrivalRule> on_arrival() const;
+  // Judges one of them now for the samples that take() gives, which is asked when it is certain
+  // that it is judged. later: its group is being evaluated, or is to be first. gone: it was
+  // reloaded, or this stops.
+  Tried begin(const OnArrivalRule& rule, const TakeArrivals& take);
+
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override;
   [[nodiscard]] std::string alerts() const override;
@@ -97,6 +105,7 @@ class Manager final : public collector::RuleSource {
     std::chrono::nanoseconds took{0};
     Group::Counts counts;
     bool runs = false;
+    std::int64_t judged_ms = 0;  // the last moment at which anything of it was
   };
   struct Probe {
     explicit Probe(metrics::Registry& registry);
@@ -118,12 +127,14 @@ class Manager final : public collector::RuleSource {
 
   void run();
   void evaluate(Entry& entry, Lock& lock);
+  void take_out(const std::shared_ptr<Entry>& entry);  // REQUIRES: as above
   void put_back(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
   void tell(Replaced replaced) const;
   [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules, std::int64_t from_ms) const;
-  void tell_totals();  // REQUIRES: the mutex is held
+  void count(Entry& entry);  // REQUIRES: the mutex is held
+  void tell_totals();        // as above
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
   [[nodiscard]] std::vector<GroupStatus> status() const;  // REQUIRES: the mutex is held
 
@@ -140,6 +151,7 @@ class Manager final : public collector::RuleSource {
   Probe probe_;
   Entries entries_;  // by file and name, as Prometheus tells them
   std::multimap<std::int64_t, std::shared_ptr<Entry>> due_;  // those that do not run, by due_ms
+  std::uint64_t loads_ = 0;
   std::size_t rules_ = 0;
   Group::Counts totals_;  // of all entries
   bool paused_ = false;   // a reload waits for those that run

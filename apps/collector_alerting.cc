@@ -58,8 +58,15 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
                                          collector.registry(), made->clock_);
   if (!opened) return std::unexpected(std::move(opened).error());
   made->alerting_ = std::move(*opened);
+  // Before the doors open, so that no sample is missed.
+  collector.store().listen(&made->alerting_->arrivals());
   made->api_ = std::make_unique<alerting::AlertsApi>(*made->alerting_);
   return made;
+}
+
+void CollectorAlerting::stop() {
+  store_.listen(nullptr);
+  alerting_->stop();
 }
 
 collector::Companion CollectorAlerting::companion() {

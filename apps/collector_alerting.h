@@ -25,14 +25,19 @@ class CollectorAlerting {
   [[nodiscard]] static Result<std::unique_ptr<CollectorAlerting>> open(
       const Config& config, collector::Collector& collector);
 
+  ~CollectorAlerting() { stop(); }
+  CollectorAlerting(const CollectorAlerting&) = delete;
+  CollectorAlerting& operator=(const CollectorAlerting&) = delete;
+
   [[nodiscard]] collector::Companion companion();
   [[nodiscard]] Status start() { return alerting_->start(); }
-  void stop() { alerting_->stop(); }
+  void stop();
   [[nodiscard]] alerting::Alerting& alerting() { return *alerting_; }
 
  private:
-  explicit CollectorAlerting(collector::Store& store) : sink_(store) {}
+  explicit CollectorAlerting(collector::Store& store) : store_(store), sink_(store) {}
 
+  collector::Store& store_;
   SystemClock clock_;
   zmq::context_t context_{1};
   StoreSink sink_;

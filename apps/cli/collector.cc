@@ -41,6 +41,13 @@ Errc code_of(int status) {
 
 Result<json> ask_collector(const Common& common, const CollectorAt& collector,
                            std::string_view path, std::string form) {
+  return ask_collector(common, collector, path, std::move(form),
+                       "application/x-www-form-urlencoded", Duration());
+}
+
+Result<json> ask_collector(const Common& common, const CollectorAt& collector,
+                           std::string_view path, std::string body_sent, std::string_view type,
+                           Duration patience) {
   http::ClientOptions options;
   auto token = token_of(common);
   if (!token) return std::unexpected(std::move(token).error());
@@ -50,8 +57,9 @@ Result<json> ask_collector(const Common& common, const CollectorAt& collector,
   if (auto started = client.start(); !started) return std::unexpected(std::move(started).error());
   http::ClientRequest request{.method = http::Method::post,
                               .url = url_of(collector) + std::string(path)};
-  if (!form.empty()) request.headers.add("Content-Type", "application/x-www-form-urlencoded");
-  request.body = std::move(form);
+  if (!body_sent.empty()) request.headers.add("Content-Type", std::string(type));
+  request.body = std::move(body_sent);
+  request.timeout = patience;
   const auto answer = client.fetch(std::move(request));
   if (!answer) return std::unexpected(answer.error());
   const json body = json::parse(answer->body, nullptr, false);

@@ -107,6 +107,20 @@ struct TrendsArgs {
 };
 int trends(const TrendsArgs& args);
 
+struct BacktestArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> rules;  // patterns of files
+  double last_s = 0;               // how far back; 0: from and to are said
+  std::string from;                // seconds since 1970, or RFC 3339
+  std::string to;                  // empty: now
+  std::string interval;            // of groups that say none; empty: the collector's, or 1m
+  std::string sinks;               // a file
+  std::string dump;                // OpenMetrics with timestamps, instead of a collector
+  std::string store;               // a folder of samples that nobody has open, likewise
+};
+int backtest(const BacktestArgs& args);
+
 struct LogsArgs {
   Common common;
   std::int64_t job = 0;  // 0: any
@@ -177,6 +191,11 @@ struct Session {
 [[nodiscard]] Result<nlohmann::json> ask_collector(const Common& common,
                                                    const CollectorAt& collector,
                                                    std::string_view path, std::string form);
+// The same with a body of another kind, and more patience.
+[[nodiscard]] Result<nlohmann::json> ask_collector(const Common& common,
+                                                   const CollectorAt& collector,
+                                                   std::string_view path, std::string body,
+                                                   std::string_view type, Duration patience);
 // What helps against an error of connect(): a sentence; empty: nothing that is known.
 [[nodiscard]] std::string help_against(const Error& error);
 // How long wait and run wait: as said, else for ever.

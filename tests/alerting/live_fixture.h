@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "alerting/memory_store.h"
 #include "base/clock.h"
-#include "tests/alerting/memory_store.h"
 #include "tests/alerting/rules_of.h"
 #include "tests/alerting/sink_fixture.h"
 

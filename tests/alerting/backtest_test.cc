@@ -1,0 +1,184 @@
+// Goal: a backtest says what live evaluation would have done, and what it does not know.
+// Method: the same rules over the same samples twice: by Groups, evaluated at each of their moments
+// while samples come in, and by a backtest afterwards.
+#include "alerting/backtest.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+#include "alerting/memory_store.h"
+#include "alerting/schedule.h"
+#include "collector/stable_sort.h"
+#include "tests/alerting/rules_of.h"
+
+namespace tallymill::alerting {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::int64_t start_ms = 1'700'000'000'000;
+constexpr std::int64_t minute_ms = 60'000;
+
+struct Point {
+  collector::Labels labels;
+  std::int64_t t_ms;
+  double value;
+};
+
+// What an alert did: rule, labels, since when, from when to when.
+using Told = std::tuple<std::string, std::string, std::int64_t, std::int64_t, std::int64_t>;
+
+std::string text(const std::set<Told>& all) {
+  std::string out;
+  for (const auto& [rule, labels, pending, fired, ended] : all)
+    out += fmt::format("{} {} {} {} {}\n", rule, labels, pending - start_ms, fired - start_ms,
+                       ended == 0 ? 0 : ended - start_ms);
+  return out;
+}
+
+// Evaluates as a Manager would, were its clock never late.
+std::set<Told> live(const std::vector<RuleGroup>& rules, const std::vector<Point>& points,
+                    std::int64_t from_ms, std::int64_t to_ms, MemoryStore& store) {
+  std::vector<std::unique_ptr<Group>> groups;
+  std::vector<std::tuple<std::int64_t, std::size_t>> due;
+  for (const RuleGroup& rule : rules) {
+    groups.push_back(std::make_unique<Group>(rule, Group::Options(), store, store));
+    const std::int64_t every = groups.back()->interval().count();
+    const std::int64_t offset = offset_of(rule.file, rule.name, every);
+    for (std::int64_t t = moment_from(from_ms, every, offset); t <= to_ms; t += every)
+      due.emplace_back(t, groups.size() - 1);
+  }
+  std::ranges::sort(due);
+  std::size_t next = 0;
+  std::map<std::pair<std::string, std::string>, Told> open;
+  std::set<Told> told;
+  for (const auto& [t, group] : due) {
+    for (; next < points.size() && points[next].t_ms <= t; ++next)
+      store.add(points[next].labels, points[next].t_ms, points[next].value);
+    for (const auto& [number, one] : groups[group]->evaluate(t)) {
+      const Rule& rule = groups[group]->rules().rules[number];
+      const std::string labels = one.alert.labels.text();
+      const auto key = std::pair(rule.name + rule.expr, labels);
+      if (one.what == Transition::What::fired) {
+        open[key] = {rule.name, labels, one.alert.active_ms, t, 0};
+      } else if (const auto at = open.find(key);
+                 at != open.end() && one.what != Transition::What::pending) {
+        std::get<4>(at->second) = t;
+        told.insert(at->second);
+        open.erase(at);
+      }
+    }
+  }
+  for (const auto& [key, one] : open) told.insert(one);
+  return told;
+}
+
+std::set<Told> told_of(const Backtest& result) {
+  std::set<Told> told;
+  for (const Firing& one : result.firings)
+    told.emplace(result.rules[one.rule].name, one.labels.text(), one.pending_ms, one.fired_ms,
+                 one.ended_ms);
+  return told;
+}
+
+Rule held(Rule rule, milliseconds hold, milliseconds keep = milliseconds(0)) {
+  rule.hold = hold;
+  rule.keep_firing = keep;
+  return rule;
+}
+
+// Counters with resets and gauges that walk, with gaps and stale markers.
+std::vector<Point> made_points(std::mt19937_64& random, std::int64_t length_ms) {
+  std::vector<Point> points;
+  for (int i = 0; i < 8; ++i) {
+    const bool counter = i < 4;
+    const auto labels = labels_of({{"__name__", counter ? "requests_total" : "depth"},
+                                   {"job", i % 2 == 0 ? "a" : "b"},
+                                   {"instance", std::to_string(i % 4)}});
+    double value = 50;
+    bool is_there = true;
+    for (std::int64_t t = start_ms; t <= start_ms + length_ms; t += 15'000) {
+      if (random() % 40 == 0) {
+        is_there = !is_there;
+        if (!is_there && random() % 2 == 0) points.push_back({labels, t, collector::stale_marker});
+      }
+      const double move = static_cast<double>(random() % 21);
+      value = counter ? (random() % 50 == 0 ? 0 : value + move) : value + move - 10;
+      if (is_there) points.push_back({labels, t + static_cast<std::int64_t>(random() % 3), value});
+    }
+  }
+  collector::stable_sort(points, [](const Point& a, const Point& b) { return a.t_ms < b.t_ms; });
+  return points;
+}
+
+std::vector<RuleGroup> made_groups() {
+  RuleGroup chain{.file = "r.yml", .name = "chain", .interval = seconds(15)};
+  chain.rules.push_back(
+      recording_rule("job:requests:rate1m", "sum by (job)(rate(requests_total[1m]))"));
+  chain.rules.push_back(recording_rule("job:requests:rate1m:max",
+                                       "max_over_time(job:requests:rate1m[3m])", {{"of", "max"}}));
+  chain.rules.push_back(held(alerting_rule("Fast", "job:requests:rate1m > 0.9"), seconds(30)));
+  chain.rules.push_back(alerting_rule("WasFast", R"({__name__=~"job:.*:max"} > 1)",
+                                      {{"v", "{{ $value | humanize }}"}}));
+  chain.rules.push_back(
+      held(alerting_rule("Deep", "depth > 70"), seconds(60 * 1), seconds(60 * 2)));
+  RuleGroup other{.file = "r.yml", .name = "other", .interval = seconds(20)};
+  other.rules.push_back(
+      held(alerting_rule("Both", R"(ALERTS{alertstate="firing"} and on (job) depth > 60)"),
+           seconds(20)));
+  other.rules.push_back(held(alerting_rule("Gone", R"(absent(depth{instance="1"}))"), seconds(20)));
+  other.rules.push_back(
+      alerting_rule("Pair", R"(depth > on (instance) group_left depth{job="a"})"));
+  RuleGroup self{.file = "r.yml", .name = "self", .interval = seconds(30), .limit = 3};
+  self.rules.push_back(alerting_rule("Later", "total:depth > 200"));
+  self.rules.push_back(recording_rule("total:depth", "sum(depth) or total:depth offset 30s"));
+  self.rules.push_back(recording_rule("count:self", "(count:self offset 30s or vector(0)) + 1"));
+  self.rules.push_back(alerting_rule("Odd", "count:self % 7 == 0"));
+  self.rules.push_back(alerting_rule("Many", "depth > 55"));
+  RuleGroup ours{.file = "r.tm.yml", .name = "ours", .interval = seconds(15)};
+  Rule hysteresis = alerting_rule("Hysteresis", "depth > 70");
+  hysteresis.resolve_expr = "depth < 50";
+  hysteresis.resolve_node = parsed(hysteresis.resolve_expr);
+  hysteresis.no_data = Rule::NoData::resolve;
+  ours.rules.push_back(hysteresis);
+  Rule no_data = alerting_rule("NoData", R"(depth{instance="2",job="a"} > 90)");
+  no_data.no_data = Rule::NoData::fire;
+  ours.rules.push_back(no_data);
+  ours.rules.push_back(alerting_rule("Start", "depth - depth @ start() offset 1m > 25"));
+  ours.rules.push_back(alerting_rule("Ahead", "depth offset -1m > 70"));
+  ours.rules.push_back(alerting_rule("Low", "min_over_time(depth[2m:30s]) < 20"));
+  return {chain, other, self, ours};
+}
+
+TEST(Backtest, TellsWhatGroupsDidWhenTheyWereEvaluatedMomentByMoment) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    constexpr std::int64_t length_ms = 6 * 60 * minute_ms;
+    const auto points = made_points(random, length_ms);
+    const auto groups = made_groups();
+    const std::int64_t from_ms = start_ms + 10 * minute_ms + 1;
+    MemoryStore store;
+    for (const Point& one : points)
+      if (one.t_ms < from_ms) store.add(one.labels, one.t_ms, one.value);
+    const auto expected = live(groups, points, from_ms, start_ms + length_ms, store);
+    // What they gave then is stored, and none of it may be seen.
+    const auto result =
+        backtest(groups, store,
+                 {.from_ms = from_ms, .to_ms = start_ms + length_ms, .threads = 1 + seed % 2});
+    ASSERT_TRUE(result.has_value()) << result.error().message;
+    EXPECT_EQ(text(told_of(*result)), text(expected));
+    std::set<std::string> names;
+    for (const auto& one : expected) names.insert(std::get<0>(one));
+    EXPECT_GE(names.size(), 12U) << "so that all kinds are compared";
+  }
+}
+
+}  // namespace
+}  // namespace tallymill::alerting
