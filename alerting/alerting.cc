@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "alerting/alert_json.h"
 #include "alerting/for_state.h"
 #include "alerting/rule_identity.h"
 #include "alerting/schedule.h"
@@ -101,6 +102,9 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
   auto outbox = Outbox::open(options.outbox);
   if (!outbox) return std::unexpected(std::move(outbox).error());
   made->outbox_ = std::move(*outbox);
+  auto silences = Silences::open(options.outbox, registry, clock);
+  if (!silences) return std::unexpected(std::move(silences).error());
+  made->silences_ = std::move(*silences);
   auto sinks = make_sinks(options.sinks,
                           {.external_url = options.external_url,
                            .external_labels = options.external_labels,
@@ -111,9 +115,10 @@ Result<std::unique_ptr<Alerting>> Alerting::open(const Options& options,
   made->alertmanagers_ = std::move(sinks->alertmanagers);
   made->publishers_ = std::move(sinks->publishers);
   made->delivery_ = std::make_unique<Delivery>(*made->outbox_, std::move(sinks->destinations),
-                                               Delivery::Options{.inhibit = options.sinks.inhibit},
-                                               registry, clock);
-  Manager::Options manager{.files = options.rules, .own_bus = options.own_bus};
+                                               made->delivery_options(), registry, clock);
+  Manager::Options manager{.files = options.rules,
+                           .shipped_percent = options.shipped_percent,
+                           .own_bus = options.own_bus};
   manager.group.interval = options.interval;
   manager.group.rules = {.external_labels = options.external_labels,
                          .external_url = options.external_url,
@@ -239,6 +244,27 @@ void Alerting::restore_from_series(const Manager::Scheduled& scheduled) {
   group.put_off(std::chrono::milliseconds(std::max<std::int64_t>(0, scheduled.next_ms - now)));
 }
 
+Delivery::Options Alerting::delivery_options() const {
+  return {.inhibit = options_.sinks.inhibit,
+          .silenced = [all = silences_.get()](const collector::Labels& alert) {
+            return all->silences(alert);
+          }};
+}
+
+Result<std::string> Alerting::set_silence(Silence silence) {
+  auto id = silences_->set(std::move(silence));
+  silences_->tell();
+  if (id) delivery_->wake();
+  return id;
+}
+
+Status Alerting::expire_silence(const std::string& id) {
+  auto done = silences_->expire(id);
+  silences_->tell();
+  if (done) delivery_->wake();
+  return done;
+}
+
 void Alerting::judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
   Outbox::Commit commit{.at_ms = at_ms};
   for (const auto& [number, transition] : happened) {
@@ -251,6 +277,7 @@ void Alerting::judged(Group& group, std::int64_t at_ms, std::span<const Group::H
   }
   store(std::move(commit));
   tell_current(group, at_ms);
+  silences_->tell();
 }
 
 void Alerting::replaced(const Manager::Replaced& replaced) {
@@ -294,8 +321,10 @@ void Alerting::store(Outbox::Commit commit) {
       log_.write(log::Level::error, "alerting: " + done.error().message, clock_.now());
       break;
     }
-    for (const auto& publisher : publishers_)
-      for (const Notice& notice : first.notices) publisher->publish(notice);
+    for (const Notice& notice : first.notices) {
+      for (const auto& publisher : publishers_) publisher->publish(notice);
+      tell_feed(notice);
+    }
     left -= size_of(first);
     unstored_.pop_front();
   }
@@ -325,6 +354,13 @@ Notice Alerting::notice_of(const std::string& group, const std::string& expr, Al
   return notice;
 }
 
+void Alerting::tell_feed(const Notice& notice) {
+  if (!options_.feed) return;
+  const std::lock_guard lock(feed_mutex_);
+  ++told_;
+  options_.feed(told_, notice_json(notice, epoch_ms_, told_));
+}
+
 void Alerting::tell_current(Group& group, std::int64_t at_ms) {
   if (alertmanagers_.empty()) return;
   std::vector<Alertmanager::Current> current;
@@ -339,7 +375,6 @@ void Alerting::tell_current(Group& group, std::int64_t at_ms) {
     alertmanager->update(name, group.interval(), current, at_ms);
 }
 
-// Where Prometheus' own page shows an expression.
 std::string Alerting::url_of(std::string_view expr) const {
   return options_.external_url + "/graph?g0.expr=" + http::percent_encoded(expr) + "&g0.tab=1";
 }

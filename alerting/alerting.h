@@ -21,6 +21,7 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -36,6 +37,7 @@
 #include "alerting/manager.h"
 #include "alerting/outbox.h"
 #include "alerting/publish.h"
+#include "alerting/silences.h"
 #include "alerting/sink_config.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -48,6 +50,7 @@ class Alerting final : public collector::RuleSource {
  public:
   struct Options {
     std::vector<std::string> rules = {};  // patterns of files
+    int shipped_percent = 0;              // times of the shipped rules; 0: without these
     SinksConfig sinks = {};
     std::filesystem::path outbox = {};  // its file
     std::string external_url = {};
@@ -59,6 +62,9 @@ class Alerting final : public collector::RuleSource {
     bool insecure = false;  // publishers may be reached from other hosts
     bool own_bus = false;   // as Manager::Options
     std::size_t unstored = limits::unstored_changes;
+    // Told of each change of an alert: JSON as publishers have it, and its number, which rises by
+    // one; under a lock: to be short. None: nobody is.
+    std::function<void(std::uint64_t sequence, std::string said)> feed = {};
   };
 
   // bad_params, not_found: of rules or sinks; disk, corrupt, version: of the outbox. All that is
@@ -77,6 +83,25 @@ class Alerting final : public collector::RuleSource {
   // those that come before start() are judged then.
   [[nodiscard]] collector::ArrivalListener& arrivals() { return *arrivals_; }
 
+  // As Silences; who holds notices back for it is told.
+  [[nodiscard]] Result<std::string> set_silence(Silence silence);
+  [[nodiscard]] Status expire_silence(const std::string& id);
+
+  // For who asks (alerts_api.h, explain.h).
+  [[nodiscard]] const Silences& silences() const { return *silences_; }
+  [[nodiscard]] Outbox& outbox() const { return *outbox_; }
+  [[nodiscard]] const Delivery& delivery() const { return *delivery_; }
+  [[nodiscard]] const auto& alertmanagers() const { return alertmanagers_; }
+  [[nodiscard]] const collector::Source& source() const { return source_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
+  // As Manager::look.
+  void look(const std::function<void(std::span<const GroupStatus>)>& at) const {
+    manager_->look(at);
+  }
+  // Where Prometheus' own page shows an expression.
+  [[nodiscard]] std::string url_of(std::string_view expr) const;
+
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override { return manager_->groups(kind); }
   [[nodiscard]] std::string alerts() const override { return manager_->alerts(); }
@@ -85,6 +110,7 @@ class Alerting final : public collector::RuleSource {
   Alerting(const Options& options, const collector::Source& source, metrics::Registry& registry,
            const Clock& clock);
   [[nodiscard]] Status restore();
+  [[nodiscard]] Delivery::Options delivery_options() const;
   void restore(const Manager::Scheduled& scheduled, std::vector<StoredAlert> known,
                std::int64_t judged_ms, Outbox::Commit& commit);
   void restore_from_series(const Manager::Scheduled& scheduled);
@@ -95,8 +121,7 @@ class Alerting final : public collector::RuleSource {
   void tell_current(Group& group, std::int64_t at_ms);
   [[nodiscard]] Notice notice_of(const std::string& group, const std::string& expr, Alert alert,
                                  std::int64_t at_ms) const;
-  [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
-  [[nodiscard]] std::string url_of(std::string_view expr) const;
+  void tell_feed(const Notice& notice);
 
   struct Probe {
     explicit Probe(metrics::Registry& registry);
@@ -108,12 +133,16 @@ class Alerting final : public collector::RuleSource {
   const Options options_;
   const collector::Source& source_;
   const Clock& clock_;
+  const std::int64_t epoch_ms_ = now_ms();
+  std::mutex feed_mutex_;  // guards what follows
+  std::uint64_t told_ = 0;
   std::mutex store_mutex_;  // guards the four that follow
   Probe probe_;
   log::Limited log_;
   std::deque<Outbox::Commit> unstored_;  // the oldest first
   std::int64_t noted_ms_ = 0;            // as judged
   std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Silences> silences_;
   std::unique_ptr<Delivery> delivery_;
   std::vector<std::unique_ptr<Alertmanager>> alertmanagers_;
   std::vector<std::unique_ptr<Publish>> publishers_;

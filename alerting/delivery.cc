@@ -86,7 +86,8 @@ class Delivery::Worker {
   [[nodiscard]] Result<std::int64_t> next();
   [[nodiscard]] Status sort_out_muted(std::vector<Outbox::Due>& due);
   [[nodiscard]] Status tell(const Message& message, bool claimed);
-  [[nodiscard]] Status remind(const Message& message);
+  [[nodiscard]] Status remind(Message message);
+  [[nodiscard]] bool is_muted(const collector::Labels& alert) const;
   [[nodiscard]] Status note_failure(const Message& message, const Error& error, std::int64_t tries,
                                     Duration took);
   [[nodiscard]] bool is_too_old(const Message& message) const;
@@ -254,6 +255,11 @@ Status Delivery::Worker::note_failure(const Message& message, const Error& error
   return all_.outbox_.again(name(), ids, due_ms, error.message);
 }
 
+bool Delivery::Worker::is_muted(const collector::Labels& alert) const {
+  return (all_.options_.silenced && all_.options_.silenced(alert)) ||
+         all_.inhibition_.inhibits(alert) || believed_.inhibits(alert);
+}
+
 bool Delivery::Worker::is_too_old(const Message& message) const {
   return std::ranges::all_of(message.notices, [&](const Notice& notice) {
     return notice.at_ms + all_.options_.gives_up.count() < now_ms();
@@ -261,7 +267,12 @@ bool Delivery::Worker::is_too_old(const Message& message) const {
 }
 
 // It is not stored: a reminder that fails is put off, and one that nobody got is nothing lost.
-Status Delivery::Worker::remind(const Message& message) {
+Status Delivery::Worker::remind(Message message) {
+  std::erase_if(message.standing, [&](const Notice& one) { return is_muted(one.alert.labels); });
+  if (message.standing.empty()) {
+    grouping_.put_off(message, now_ms() + all_.options_.muted_again.count());
+    return {};
+  }
   const Instant began = all_.clock_.now();
   const Status sent = sink_->send(message);
   const Duration took = all_.clock_.now() - began;

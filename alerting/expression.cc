@@ -107,6 +107,20 @@ NodePtr input_of(const Node& node) {
   return std::make_unique<Node>(Node{.is = std::move(both), .type = Type::vector});
 }
 
+Size size_of(const Node& node) {
+  Size size{.nodes = 1};
+  if (const auto* selector = std::get_if<promql::Selector>(&node.is)) {
+    size.nodes += selector->matchers.size();
+    for (const collector::Matcher& matcher : selector->matchers) size.program += matcher.program();
+  }
+  promql::for_each_child(node, [&](const Node& child) {
+    const Size inner = size_of(child);
+    size.nodes += inner.nodes;
+    size.program += inner.program;
+  });
+  return size;
+}
+
 bool PlainThreshold::holds(double value) const {
   switch (op) {
     case Operator::equal:

@@ -15,6 +15,13 @@ namespace tallymill::alerting {
 // drops nothing.
 [[nodiscard]] promql::NodePtr input_of(const promql::Node& node);
 
+// What holding it costs.
+struct Size {
+  std::size_t nodes = 0;     // of its tree, and matchers
+  std::int64_t program = 0;  // instructions of its regular expressions
+};
+[[nodiscard]] Size size_of(const promql::Node& node);
+
 // A selector compared with a number: what may be judged when one sample comes.
 struct PlainThreshold {
   const promql::Selector* selector = nullptr;       // of the node; without range, offset and @

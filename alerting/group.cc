@@ -92,6 +92,8 @@ std::vector<Group::Happened> Group::evaluate(std::int64_t at_ms) {
 }
 
 Result<std::vector<Match>> Group::ask(const promql::Node& node, std::int64_t at_ms) const {
+  if (node.type == promql::Type::matrix)
+    return fail(Errc::bad_params, "rule result is not a vector or scalar");
   promql::EvaluateOptions options = options_.evaluate;
   options.until = std::min(options.until, Stopwatch::now() + limits::query_time);
   auto value = promql::evaluate(node, {.start_ms = at_ms}, source_, options);
@@ -120,8 +122,6 @@ Result<std::vector<Labels>> Group::ask_labels(const promql::Node& node, std::int
 Result<std::vector<TemplateSample>> Group::query(std::string_view text, std::int64_t at_ms) const {
   const auto node = promql::parse(text);
   if (!node) return std::unexpected(node.error());
-  if ((*node)->type == promql::Type::matrix)
-    return fail(Errc::bad_params, "rule result is not a vector or scalar");
   auto rows = ask(**node, at_ms);
   if (!rows) return std::unexpected(std::move(rows).error());
   std::vector<TemplateSample> samples;

@@ -21,6 +21,12 @@ inline constexpr int yaml_merge_depth = 16;         // of maps that merge (<<) m
 inline constexpr std::size_t rule_groups = 10'000;  // of all files together
 // Of all files together: what one second of two cores can judge (`bench alert-load`), with room.
 inline constexpr std::size_t rules = 20'000;
+// Of all files together: what expressions and templates are made of, 130 to 250 bytes each in
+// memory with the text that it holds; a matcher is one, too. A rule of what people publish has 10
+// to 60 (kubernetes-mixin: 20 on average), `a + a + ...` in the 64 KiB of one expression 2,000.
+inline constexpr std::size_t rule_nodes = 1'000'000;
+// Instructions of all regular expressions of them, 16 bytes each, as limits::query_program.
+inline constexpr std::int64_t rule_program = 4'000'000;
 // Rows that one rule may give, whatever its group's own limit says: each is a series, and an alert.
 inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules
@@ -102,5 +108,39 @@ inline constexpr std::size_t backtest_longest_slice = 8'192;
 inline constexpr std::chrono::milliseconds backtest_time{30 * 60'000};
 // A dump that is read into memory, 16 bytes each.
 inline constexpr std::size_t backtest_dump_samples = 200'000'000;
+// Silences that are kept, those that are over among them: the oldest of those go first, and when
+// all are to come or active one more is refused. A deployment that silences itself 50 times a day
+// needs 250, for they are kept as long as Alertmanager does.
+inline constexpr std::size_t silences = 2'000;
+inline constexpr std::chrono::hours silence_kept{120};
+// The body that makes one, which is what it has in memory; a text of it (a comment, a value).
+inline constexpr std::size_t silence_bytes = 32 << 10;
+inline constexpr std::size_t silence_text_bytes = 4'096;
+inline constexpr std::size_t silence_matchers = 64;
+// Instructions of its regular expressions: 100 names of hosts have about 1,000. All are asked of
+// each alert that is to be told.
+inline constexpr std::int64_t silence_program = 2'000;
+// Of `alerts explain`: alerts that are told at length, series of one selector, samples of a series,
+// and changes of state. What is left out is counted.
+inline constexpr std::size_t explain_alerts = 20;
+inline constexpr std::size_t explain_series = 20;
+inline constexpr std::size_t explain_samples = 60;
+inline constexpr std::size_t explain_changes = 100;
+
+// What shipped rules are scaled down to and no further: telemetry comes once a second, but what has
+// not changed only each 10 s, and a rate wants two samples.
+inline constexpr std::chrono::milliseconds scaled_interval_least{1'000};
+inline constexpr std::chrono::milliseconds scaled_range_least{25'000};
+// The file of probes, and what it may name: each probe is a thread, and a connection.
+inline constexpr std::size_t probe_file_bytes = 256 << 10;
+inline constexpr std::size_t probes = 64;
+inline constexpr std::size_t probe_text_bytes = 4'096;  // of each text in it, and of a secret
+inline constexpr std::chrono::milliseconds probe_interval{15'000};
+inline constexpr std::chrono::milliseconds probe_interval_least{100};
+inline constexpr std::chrono::milliseconds probe_timeout{5'000};
+// The body of an answer that is looked through for a text.
+inline constexpr std::int64_t probe_body_bytes = 1 << 20;
+// A redis answers PING in one line.
+inline constexpr std::size_t probe_line_bytes = 1'024;
 
 }  // namespace tallymill::limits

@@ -1,10 +1,12 @@
 #include "alerting/manager.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
 #include "alerting/schedule.h"
+#include "alerting/shipped.h"
 #include "base/thread.h"
 
 namespace tallymill::alerting {
@@ -67,6 +69,9 @@ Manager::Probe::Probe(metrics::Registry& registry)
       failed_reloads(registry.counter("tallymill_alerting_reload_failures_total",
                                       "Times that files of rules were wrong.")),
       groups(registry.gauge("tallymill_alerting_groups", "Groups of rules.")),
+      last_reload_ok(registry.gauge("tallymill_alerting_last_reload_ok",
+                                    "1 when the files of rules were right as they were read last, "
+                                    "else 0.")),
       rules(registry.gauge("tallymill_alerting_rules", "Rules that are evaluated.")),
       nodata(registry.gauge("tallymill_alerting_nodata_rules",
                             "Rules whose input has no row at all.")),
@@ -87,11 +92,21 @@ Manager::Manager(Options options, const collector::Source& source, SampleSink& s
 
 Manager::~Manager() { stop(); }
 
+Result<std::vector<RuleGroup>> Manager::read() const {
+  auto groups = read_rule_files(options_.files);
+  if (!groups || options_.shipped_percent == 0) return groups;
+  auto shipped = shipped_rules(options_.shipped_percent);
+  if (!shipped) return shipped;
+  std::ranges::move(*shipped, std::back_inserter(*groups));
+  return groups;
+}
+
 Status Manager::load() {
   const std::lock_guard loading(load_mutex_);
-  auto groups = read_rule_files(options_.files);
+  auto groups = read();
   Lock lock(mutex_);
   probe_.reloads.add();
+  probe_.last_reload_ok.set(groups ? 1 : 0);
   if (!groups) {
     probe_.failed_reloads.add();
     return std::unexpected(std::move(groups).error());
@@ -278,6 +293,11 @@ std::vector<GroupStatus> Manager::status() const {
 std::string Manager::groups(Kind kind) const {
   const Lock lock(mutex_);
   return groups_json(status(), kind);
+}
+
+void Manager::look(const std::function<void(std::span<const GroupStatus>)>& at) const {
+  const Lock lock(mutex_);
+  at(status());
 }
 
 std::string Manager::alerts() const {

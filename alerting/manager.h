@@ -45,6 +45,7 @@ class Manager final : public collector::RuleSource {
  public:
   struct Options {
     std::vector<std::string> files = {};  // patterns, as read_rule_files() takes them
+    int shipped_percent = 0;              // times of the shipped rules; 0: without these
     Group::Options group = {};
     std::size_t threads = 2;
     bool own_bus = false;
@@ -91,6 +92,9 @@ class Manager final : public collector::RuleSource {
   // that it is judged. later: its group is being evaluated, or is to be first. gone: it was
   // reloaded, or this stops.
   Tried begin(const OnArrivalRule& rule, const TakeArrivals& take);
+  // Shows all groups as they are; what is shown is valid in the call, during which no group can be
+  // replaced: to be short.
+  void look(const std::function<void(std::span<const GroupStatus>)>& at) const;
 
   // RuleSource.
   [[nodiscard]] std::string groups(Kind kind) const override;
@@ -116,6 +120,7 @@ class Manager final : public collector::RuleSource {
     metrics::Counter& reloads;
     metrics::Counter& failed_reloads;
     metrics::Gauge& groups;
+    metrics::Gauge& last_reload_ok;
     metrics::Gauge& rules;
     metrics::Gauge& nodata;
     metrics::Gauge& pending;
@@ -125,6 +130,7 @@ class Manager final : public collector::RuleSource {
   using Entries = std::vector<std::shared_ptr<Entry>>;
   using Lock = std::unique_lock<std::mutex>;
 
+  [[nodiscard]] Result<std::vector<RuleGroup>> read() const;
   void run();
   void evaluate(Entry& entry, Lock& lock);
   void take_out(const std::shared_ptr<Entry>& entry);  // REQUIRES: as above

@@ -48,10 +48,15 @@ CREATE TABLE IF NOT EXISTS told(
   state TEXT NOT NULL, outcome TEXT NOT NULL, at_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
   why TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS told_alert ON told(alert, id);
+CREATE TABLE IF NOT EXISTS silences(
+  id TEXT PRIMARY KEY, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL,
+  updated_ms INTEGER NOT NULL, created_by TEXT NOT NULL, comment TEXT NOT NULL,
+  matchers TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alerts_over ON alerts(resolved_ms) WHERE resolved_ms <> 0;
 CREATE INDEX IF NOT EXISTS letters_waiting ON letters(sink, notice) WHERE state = 0;
 )";
-constexpr std::int64_t schema_version = 2;  // 1: without the last two indexes
+// 2: silences, which silences.cc reads and writes. 3: the last two indexes.
+constexpr std::int64_t schema_version = 3;
 
 // The columns of an alert, in this order in both tables.
 constexpr std::string_view alert_columns =

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,9 +36,17 @@ struct Entry {
   std::vector<YamlText> annotations;
 };
 
+// What rules of all files hold so far.
+struct Held {
+  std::size_t groups = 0;
+  std::size_t rules = 0;
+  Size size;
+};
+
 class Loader {
  public:
-  explicit Loader(std::string_view file) : reader_(file), ours_(file.ends_with(".tm.yml")) {}
+  Loader(std::string_view file, Held& held)
+      : reader_(file), ours_(file.ends_with(".tm.yml")), held_(held) {}
 
   Result<std::vector<RuleGroup>> load(const YamlNode& root) {
     const YamlFields fields = reader_.fields(root, {"groups"});
@@ -56,7 +65,7 @@ class Loader {
     if (group.name.empty()) reader_.wrong(fields.place("name"), "a group needs a name");
     if (!names_.insert(group.name).second)
       reader_.wrong(fields.place("name"), fmt::format("a second group '{}'", group.name));
-    if (groups_.size() >= limits::rule_groups)
+    if (++held_.groups > limits::rule_groups)
       reader_.wrong(node, fmt::format("more than {} groups", limits::rule_groups), Errc::too_big);
     if (const YamlNode* said = fields.find("interval")) group.interval = reader_.duration(*said);
     if (const YamlNode* said = fields.find("limit"))
@@ -187,19 +196,30 @@ class Loader {
     if (text.empty()) return reader_.wrong(place, "a rule needs an 'expr'");
     made.node = parsed(text, place);
     if (made.node == nullptr) return;
-    if (made.node->type != Type::vector && made.node->type != Type::scalar)
-      reader_.wrong(place, fmt::format("a rule's expression is an instant vector or a scalar, "
-                                       "this is a {}",
-                                       name_of(made.node->type)));
     made.expr = text_of(made.node);
   }
 
   // Null: it was told.
   NodePtr parsed(std::string_view text, const YamlNode& place) {
     auto node = promql::parse(text);
-    if (node) return std::move(*node);
+    if (node) {
+      hold(size_of(**node), place);
+      return std::move(*node);
+    }
     reader_.wrong(place, "could not parse expression: " + node.error().message);
     return nullptr;
+  }
+  void hold(const Size& size, const YamlNode& at) {
+    held_.size.nodes += size.nodes;
+    held_.size.program += size.program;
+    if (held_.size.nodes > limits::rule_nodes)
+      reader_.wrong(at,
+                    fmt::format("expressions and templates of all rules are too large: more than "
+                                "{} operators, selectors, matchers and actions",
+                                limits::rule_nodes),
+                    Errc::too_big);
+    if (held_.size.program > limits::rule_program)
+      reader_.wrong(at, "the regular expressions of all rules are too large", Errc::too_big);
   }
   static std::string text_of(const NodePtr& node) {
     return node == nullptr ? std::string() : promql::text(*node);
@@ -270,7 +290,10 @@ class Loader {
   Template compiled(const YamlText& one, std::string_view what) {
     if (!reader_.ok()) return {};
     auto compiled = Template::parse(one.text);
-    if (compiled) return std::move(*compiled);
+    if (compiled) {
+      hold({.nodes = compiled->nodes()}, *one.at);
+      return std::move(*compiled);
+    }
     reader_.wrong(*one.at, fmt::format("{} '{}': {}", what, one.name, compiled.error().message),
                   compiled.error().code);
     return {};
@@ -278,7 +301,7 @@ class Loader {
 
   void add(Rule made, const YamlNode& at) {
     if (!reader_.ok()) return;
-    if (++count_ > limits::rules)
+    if (++held_.rules > limits::rules)
       return reader_.wrong(at, fmt::format("more than {} rules", limits::rules), Errc::too_big);
     rules_->push_back(std::move(made));
   }
@@ -288,7 +311,7 @@ class Loader {
   std::set<std::string> names_;
   std::vector<RuleGroup> groups_;
   std::vector<Rule>* rules_ = nullptr;  // of the group that is read
-  std::size_t count_ = 0;
+  Held& held_;
 };
 
 bool has_wildcard(std::string_view pattern) {
@@ -311,15 +334,20 @@ Status find_files(const std::string& pattern, std::set<std::string>& into) {
   return {};
 }
 
-}  // namespace
-
-Result<std::vector<RuleGroup>> parse_rule_file(std::string_view text, std::string_view name) {
+Result<std::vector<RuleGroup>> parse(std::string_view text, std::string_view name, Held& held) {
   if (text.size() > limits::rule_file_bytes)
     return fail(Errc::too_big,
                 fmt::format("{}: longer than {} bytes", name, limits::rule_file_bytes));
   const auto tree = YamlTree::parse(text, name);
   if (!tree) return std::unexpected(tree.error());
-  return Loader(name).load(tree->root());
+  return Loader(name, held).load(tree->root());
+}
+
+}  // namespace
+
+Result<std::vector<RuleGroup>> parse_rule_file(std::string_view text, std::string_view name) {
+  Held held;
+  return parse(text, name, held);
 }
 
 Result<std::vector<std::string>> find_rule_files(const std::string& pattern) {
@@ -358,17 +386,13 @@ Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patt
   if (files.size() > limits::rule_files)
     return fail(Errc::too_big, fmt::format("more than {} files of rules", limits::rule_files));
   std::vector<RuleGroup> all;
-  std::size_t rules = 0;
+  Held held;
   for (const std::string& file : files) {
-    auto groups = read_rule_file(file);
+    const auto text = text_of_rule_file(file);
+    if (!text) return std::unexpected(text.error());
+    auto groups = parse(*text, file, held);
     if (!groups) return groups;
-    for (RuleGroup& group : *groups) {
-      rules += group.rules.size();
-      all.push_back(std::move(group));
-    }
-    if (rules > limits::rules || all.size() > limits::rule_groups)
-      return fail(Errc::too_big, fmt::format("{}: more than {} rules or {} groups in all files",
-                                             file, limits::rules, limits::rule_groups));
+    std::ranges::move(*groups, std::back_inserter(all));
   }
   return all;
 }

@@ -18,14 +18,14 @@
 // no_data of an alerting rule, and `threshold:` or `slo:` in place of its expression; both become
 // plain rules here (shorthand.h), so that whoever evaluates knows one kind of rule.
 //
-// What Prometheus 2.42 takes is taken, and what it refuses is refused, but for this: an expression
-// that is a range vector or a string, which there fails whenever it is judged, is refused; an alias
-// is what it names, where Prometheus takes its name for an expression; of YAML, binary is refused,
-// and a tag that its text contradicts is not; where Prometheus stops reading for an indentation
-// that ends the document, the file is refused.
+// What Prometheus 2.42 takes is taken, and what it refuses is refused, but for this: an alias is
+// what it names, where Prometheus takes its name for an expression; of YAML, binary is refused, and
+// a tag that its text contradicts is not; where Prometheus stops reading for an indentation that
+// ends the document, the file is refused; and there are bounds (limits.h). Also taken is an
+// expression that is a range vector or a string, though it fails whenever it is judged.
 //
-//   invariant: what is read can be evaluated: expressions are parsed and are vectors or scalars,
-//              templates are parsed, names and labels are Prometheus', times are not negative
+//   invariant: expressions and templates are parsed, names and labels are Prometheus', times are
+//              not negative
 //   invariant: group names are distinct in a file; two rules may have the same name and labels
 //
 // Threads: pure functions, but for the files.

@@ -54,12 +54,15 @@ class Template {
   [[nodiscard]] static Result<Template> parse(std::string_view text);
   // bad_params, execution: what went wrong; too_big: over a limit.
   [[nodiscard]] Result<std::string> expand(const TemplateData& data) const;
+  // What it is made of: nodes of its tree.
+  [[nodiscard]] std::size_t nodes() const;
   // As Prometheus puts it into a label: the text, or "<error expanding template: ...>". UTF-8.
   [[nodiscard]] std::string text_or_error(const TemplateData& data) const;
 
  private:
   struct Tree;
-  std::shared_ptr<const Tree> tree_;  // null: it is empty
+  std::shared_ptr<const Tree> tree_;  // null: it says the same of everything
+  std::string plain_;                 // what that is
 };
 
 }  // namespace tallymill::alerting

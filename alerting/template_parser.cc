@@ -25,7 +25,7 @@ enum class Ending : std::uint8_t { end, else_, else_if, file };
 std::unique_ptr<Node> node_of(Node::Kind kind, const Token& token) {
   auto node = std::make_unique<Node>();
   node->kind = kind;
-  node->at = token.at;
+  node->at = static_cast<std::uint32_t>(token.at);  // below limits::template_bytes and a prefix
   node->text = std::string(token.text);
   return node;
 }
@@ -120,6 +120,7 @@ class Parser {
       const Token& token = take();
       if (token.kind == Kind::end) {
         if (!outermost) fail(token, "unexpected EOF");
+        nodes.shrink_to_fit();
         return {std::move(nodes), Ending::file};
       }
       if (token.kind == Kind::text) {
@@ -202,16 +203,18 @@ class Parser {
     ranges_ += kind == Node::Kind::range;
     auto [body, ending] = list(false);
     ranges_ -= kind == Node::Kind::range;
-    node->body = std::move(body);
+    auto bodies = std::make_unique<Node::Bodies>();
+    bodies->body = std::move(body);
     if (ok() && ending == Ending::else_if && kind == Node::Kind::if_) {
-      node->otherwise.push_back(control(kind, context, take_word()));
+      bodies->otherwise.push_back(control(kind, context, take_word()));
     } else if (ok() && ending != Ending::end) {
       // Of range and with there is no `else if`: what follows is none of an else.
       if (ending == Ending::else_if) unexpected(peek(), "input");
       auto [otherwise, last] = list(false);
-      node->otherwise = std::move(otherwise);
+      bodies->otherwise = std::move(otherwise);
       if (ok() && last != Ending::end) fail(peek(), "expected end; found {{else}}");
     }
+    node->bodies = std::move(bodies);
     variables_.resize(std::min(variables, variables_.size()));
     return node;
   }
@@ -373,7 +376,7 @@ class Parser {
   NodePointer operand() {
     std::unique_ptr<Node> node = term();
     if (!ok() || node == nullptr || peek().kind != Kind::field) return node;
-    const std::size_t at = peek().at;
+    const auto at = static_cast<std::uint32_t>(peek().at);
     if (is_constant_or_so(*node))
       fail(peek(), fmt::format("unexpected . after term {}", promql::go_quoted(node->written())));
     if (node->kind != Node::Kind::field && node->kind != Node::Kind::variable) {
@@ -432,21 +435,23 @@ class Parser {
 
   std::unique_ptr<Node> constant(const Token& token) {
     auto node = node_of(Node::Kind::constant, token);
+    Value held;
     if (token.kind == Kind::boolean) {
-      node->value = of(token.text == "true");
+      held = of(token.text == "true");
     } else if (token.kind == Kind::number || token.kind == Kind::character) {
       auto value = number_of(token);
       if (value)
-        node->value = std::move(*value);
+        held = std::move(*value);
       else
         fail(token, value.error().message);
     } else {
       auto text = go_unquoted(token.text);
       if (text)
-        node->value = of(std::move(*text));
+        held = of(std::move(*text));
       else
         fail(token, "invalid syntax");
     }
+    node->value = std::make_unique<const Value>(std::move(held));
     return node;
   }
 

@@ -37,7 +37,7 @@ class Runner {
   Result<std::string> text() {
     const Value dot{Type::alert, &data_};
     variables_.emplace_back("$", dot);
-    const auto done = walk(tree_.root, dot);
+    const auto done = walk_root(dot);
     if (done) return out_.take();
     Error error = done.error();
     error.message = fmt::format("error executing template {}: {}", root_name(), error.message);
@@ -68,6 +68,12 @@ class Runner {
       if (!flow || *flow != Flow::on) return flow;
     }
     return Flow::on;
+  }
+
+  Result<Flow> walk_root(const Value& dot) {
+    if (tree_.prologue != nullptr)
+      if (auto flow = walk(*tree_.prologue, dot); !flow) return flow;
+    return walk(tree_.root, dot);
   }
 
   Result<Flow> step(const Node& node, const Value& dot) {
@@ -113,8 +119,8 @@ class Runner {
     const auto value = pipeline(*node.pipe, dot);
     if (!value) return std::unexpected(value.error());
     const bool yes = is_true(*value);
-    auto flow =
-        walk(yes ? node.body : node.otherwise, yes && node.kind == Node::Kind::with ? *value : dot);
+    auto flow = walk(yes ? node.bodies->body : node.bodies->otherwise,
+                     yes && node.kind == Node::Kind::with ? *value : dot);
     variables_.resize(mark);
     return flow;
   }
@@ -127,7 +133,7 @@ class Runner {
     if (names > mark) return wrong("no such variable");
     if (names > 0) variables_[mark - 1].second = element;
     if (names > 1) variables_[mark - 2].second = std::move(key);
-    const auto flow = walk(node.body, element);
+    const auto flow = walk(node.bodies->body, element);
     variables_.resize(mark);
     if (!flow) return std::unexpected(flow.error());
     if (auto paid = budget_.spend(1); !paid) return over(paid.error());
@@ -169,7 +175,7 @@ class Runner {
     if (!value) return std::unexpected(value.error());
     bool any = false;
     auto flow = rounds(node, *value, any);
-    if (flow && !any) flow = walk(node.otherwise, dot);
+    if (flow && !any) flow = walk(node.bodies->otherwise, dot);
     variables_.resize(mark);
     return flow;
   }
@@ -191,7 +197,7 @@ class Runner {
     auto variables = std::exchange(variables_, {{"$", argument}});
     const std::string* const name = std::exchange(name_, itself ? nullptr : &node.text);
     ++calls_;
-    auto flow = walk(itself ? tree_.root : found->second, argument);
+    auto flow = itself ? walk_root(argument) : walk(found->second, argument);
     if (!flow) return flow;  // at_ and name_ stay those of the error
     --calls_;
     name_ = name;
@@ -258,8 +264,8 @@ class Runner {
   }
 
   Result<Value> constant(const Node& node) const {
-    if (node.value.type == Type::none) return wrong(fmt::format("{} overflows int", node.text));
-    return node.value;
+    if (node.value->type == Type::none) return wrong(fmt::format("{} overflows int", node.text));
+    return *node.value;
   }
 
   Result<Value> variable_chain(const Node& node, const Value& dot,
@@ -385,7 +391,7 @@ class Runner {
 
   Result<Value> operand(const Node& node, const Value& dot, Parameter parameter) {
     const bool typed = parameter != Parameter::value && parameter != Parameter::any;
-    if (typed && node.kind == Node::Kind::constant && node.value.type != Type::text) {
+    if (typed && node.kind == Node::Kind::constant && node.value->type != Type::text) {
       at_ = &node;
       return parameter == Parameter::text
                  ? wrong(fmt::format("expected string; found {}", node.text))

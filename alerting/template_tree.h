@@ -1,6 +1,7 @@
 // TemplateTree: a parsed template.
 //
-// Every node knows where it stands and how it is written, for errors at run time tell both.
+// Every node knows where it stands and how it is written, for errors at run time tell both. There
+// are some hundred thousand of them when there are ten thousand rules: what few have is apart.
 //
 //   invariant: pipes have commands, commands have operands, and nesting is no deeper than
 //              limits::template_depth
@@ -49,18 +50,21 @@ struct Node {
   };
   using List = std::vector<NodePointer>;
 
+  struct Bodies {
+    List body;
+    List otherwise;
+  };
+
   Kind kind;
-  std::size_t at = 0;
+  bool assigns = false;  // of a pipe: = and not :=
+  std::uint32_t at = 0;
   std::string text = {};  // as it is written; of an invocation the template's name
   std::vector<std::string> names = {};
-  bool assigns = false;  // of a pipe: = and not :=
-  Value value = {};      // of a constant; none: the number is too large
+  std::unique_ptr<const Value> value = {};  // of a constant; Type::none: the number is too large
   const Function* function = nullptr;
   List children = {};
-  // Of what has a pipe, and bodies.
-  NodePointer pipe = {};
-  List body = {};
-  List otherwise = {};
+  NodePointer pipe = {};                      // of what has one
+  std::unique_ptr<const Bodies> bodies = {};  // of if, range and with
 
   // As Go writes it.
   [[nodiscard]] std::string written() const;
@@ -68,6 +72,7 @@ struct Node {
 
 struct Tree {
   std::string text;
+  const Node::List* prologue = nullptr;  // what is run before the root; null: nothing
   Node::List root;
   std::map<std::string, Node::List, std::less<>> defined;
 };

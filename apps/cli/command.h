@@ -21,6 +21,11 @@
 #include "base/secret.h"
 #include "bus/client.h"
 
+namespace tallymill::http {
+struct ClientRequest;
+struct ClientResponse;
+}  // namespace tallymill::http
+
 namespace tallymill::cli {
 
 struct Common {
@@ -120,6 +125,33 @@ struct BacktestArgs {
   std::string store;               // a folder of samples that nobody has open, likewise
 };
 int backtest(const BacktestArgs& args);
+// Alerts, as an alerting collector has them; matchers as stage="image", a bare word is a name.
+struct AlertsArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> matchers;
+  std::string state;       // ls: pending, firing, silenced, inhibited; empty: any
+  std::string name;        // explain
+  double last_s = 86'400;  // explain: how far back
+};
+int alerts_ls(const AlertsArgs& args);
+int alerts_explain(const AlertsArgs& args);
+
+struct SilenceArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> matchers;
+  double for_s = 3'600;
+  std::string until;  // RFC 3339, instead
+  std::string from;   // empty: now
+  std::string by;     // empty: USER
+  std::string comment;
+  bool all = false;              // ls: those that are over, too
+  std::vector<std::string> ids;  // expire; the begin of an id will do
+};
+int silence_add(const SilenceArgs& args);
+int silence_ls(const SilenceArgs& args);
+int silence_expire(const SilenceArgs& args);
 
 struct LogsArgs {
   Common common;
@@ -196,6 +228,10 @@ struct Session {
                                                    const CollectorAt& collector,
                                                    std::string_view path, std::string body,
                                                    std::string_view type, Duration patience);
+// A collector's answer, whatever its status; `url`: a path. Errors as http::Client::fetch().
+[[nodiscard]] Result<http::ClientResponse> fetch_from_collector(const Common& common,
+                                                                const CollectorAt& collector,
+                                                                http::ClientRequest request);
 // What helps against an error of connect(): a sentence; empty: nothing that is known.
 [[nodiscard]] std::string help_against(const Error& error);
 // How long wait and run wait: as said, else for ever.

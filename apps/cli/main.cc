@@ -206,7 +206,7 @@ class Commands {
         ->excludes(snapshot->get_option("--json"));
     logs_command();
     trends_command();
-    rules_group();
+    alerts_group();
     collector_group();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
@@ -229,6 +229,78 @@ class Commands {
         ->add_option("--window", trends_.window_s,
                      "seconds that a new level must last to be\none (default: a 48th of --last)")
         ->check(seconds);
+  }
+
+  // One of a collector, below a group.
+  CLI::App* below(CLI::App& group, const std::string& name, const std::string& help,
+                  std::function<int()> does) {
+    CLI::App* sub = group.add_subcommand(name, help);
+    add_common(*sub, false);
+    add_collector(*sub);
+    sub->callback([this, does = std::move(does)] { chosen_ = does; });
+    return sub;
+  }
+
+  void alerts_group() {
+    CLI::App* group = app_.add_subcommand("alerts", "what fires, why, and what is silenced");
+    group->require_subcommand(1);
+    const auto with = [this](int (*does)(const AlertsArgs&)) {
+      return [this, does] {
+        alerts_.common = common_;
+        alerts_.collector = collector_;
+        return does(alerts_);
+      };
+    };
+    constexpr const char* matchers =
+        "only of these labels, as stage=\"image\",\nor with !=, =~, !~; a word alone is the\n"
+        "alert's name";
+    CLI::App* ls = below(*group, "ls", "alerts that are pending or fire", with(cli::alerts_ls));
+    ls->add_option("matchers", alerts_.matchers, matchers);
+    ls->add_option("--state", alerts_.state, "only those in this state")
+        ->check(CLI::IsMember({"pending", "firing", "silenced", "inhibited"}));
+    CLI::App* explain = below(*group, "explain",
+                              "why a rule fires: its expression, the samples around\nthe moment, "
+                              "what changed, and who was told",
+                              with(cli::alerts_explain));
+    explain->add_option("name", alerts_.name, "the rule's name, as HighWait")->required();
+    explain->add_option("matchers", alerts_.matchers, "only alerts of these labels");
+    explain
+        ->add_option(
+            "--last", alerts_.last_s,
+            "also alerts that are over, up to so many\nseconds back, or as 2h, 7d (default "
+            "1d)")
+        ->transform(CLI::Validator(span_of_time, ""));
+    silence_group(*group);
+  }
+
+  void silence_group(CLI::App& alerts) {
+    CLI::App* group = alerts.add_subcommand("silence", "what nobody is told of for a while");
+    group->require_subcommand(1);
+    const auto with = [this](int (*does)(const SilenceArgs&)) {
+      return [this, does] {
+        silence_.common = common_;
+        silence_.collector = collector_;
+        return does(silence_);
+      };
+    };
+    CLI::App* add = below(*group, "add", "a new one; prints its id", with(cli::silence_add));
+    add->add_option("matchers", silence_.matchers,
+                    "labels of the alerts, as stage=\"image\",\nor with !=, =~, !~; a word alone "
+                    "is the\nalert's name")
+        ->required();
+    add->add_option("--for", silence_.for_s, "how many seconds, or as 30m, 2h, 1d\n(default 1h)")
+        ->transform(CLI::Validator(span_of_time, ""));
+    add->add_option("--until", silence_.until, "instead, up to 2026-11-28T18:00:00Z")
+        ->excludes("--for");
+    add->add_option("--from", silence_.from, "not before this time (default: now)");
+    add->add_option("--comment", silence_.comment, "why, for the others");
+    add->add_option("--by", silence_.by, "who says so (default: USER)");
+    CLI::App* ls = below(*group, "ls", "those that are active or to come", with(cli::silence_ls));
+    ls->add_option("matchers", silence_.matchers, "only with these matchers");
+    ls->add_flag("--all", silence_.all, "those of the last five days that are\nover, too");
+    below(*group, "expire", "end them now", with(cli::silence_expire))
+        ->add_option("id", silence_.ids, "its id, or the begin of it")
+        ->required();
   }
 
   void add_collector(CLI::App& sub) {
@@ -261,12 +333,6 @@ class Commands {
     logs->add_option("--format", logs_.format, "default: console; json is as --json")
         ->check(CLI::IsMember({"console", "logfmt", "json"}));
     logs->add_option("--data", logs_.folder, "the data folder (default: the\nconfigured one)");
-  }
-
-  void rules_group() {
-    CLI::App* group = app_.add_subcommand("rules", "rules of alerting: what they would have done");
-    group->require_subcommand(1);
-    backtest_command(*group);
   }
 
   void backtest_command(CLI::App& group) {
@@ -319,7 +385,8 @@ class Commands {
   }
 
   void rules_group() {
-    CLI::App* group = app_.add_subcommand("rules", "files of rules: without a collector");
+    CLI::App* group =
+        app_.add_subcommand("rules", "rules of alerting, with or without a collector");
     group->require_subcommand(1);
     CLI::App* check = rules_command(*group, "check", "whether files of rules are right",
                                     rules_check_, cli::rules_check);
@@ -342,6 +409,7 @@ class Commands {
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+    backtest_command(*group);
   }
 
   template <class Args>
@@ -436,6 +504,8 @@ class Commands {
   LogsArgs logs_;
   TrendsArgs trends_;
   BacktestArgs backtest_;
+  AlertsArgs alerts_;
+  SilenceArgs silence_;
   CollectorAt collector_;
   TokenArgs token_;
   ConfigShowArgs show_;

@@ -80,6 +80,21 @@ TEST_F(GroupTest, ARuleSeesWhatTheRulesBeforeItStoredAtTheSameMoment) {
   EXPECT_EQ(stored({{"__name__", "early"}, {"i", "a"}}, 2), "7") << "but that of the last time";
 }
 
+TEST_F(GroupTest, AnExpressionThatIsARangeVectorOrAStringFailsAloneAtEachMoment) {
+  rules = {alerting_rule("Range", "m[5m]"), recording_rule("text", "\"x\""),
+           alerting_rule("Hot", "m > 1")};
+  put(m, 1, 3);
+  for (const std::int64_t minutes : {1, 2}) {
+    (void)at(minutes);
+    for (const std::size_t rule : {0U, 1U}) {
+      EXPECT_EQ(status(rule).health, Health::err);
+      EXPECT_EQ(status(rule).last_error, "rule result is not a vector or scalar");
+    }
+    EXPECT_EQ(status(2).health, Health::ok);
+    EXPECT_EQ(stored(firing, minutes), "1");
+  }
+}
+
 TEST_F(GroupTest, ARecordingRuleSetsItsNameAndLabelsAndTakesAnEmptyOneAway) {
   rules = {recording_rule("r", "m", {{"i", ""}, {"j", "b"}}),
            recording_rule("s", "1", {{"k", "c"}})};

@@ -10,7 +10,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "alerting/expression.h"
 #include "alerting/limits.h"
+#include "base/limits.h"
+#include "collector/promql/parser.h"
 #include "tests/alerting/cases.h"
 
 namespace tallymill::alerting {
@@ -193,6 +196,75 @@ TEST(RuleFileLimits, SoManyRulesAreReadAndOneMoreIsNot) {
             fmt::format("f.yml:{}:5: more than {} rules", limits::rules + 4, limits::rules));
 }
 
+// An expression of so many `a`: each is a selector and its matcher, and one operator less.
+std::string sum_of(std::size_t count) {
+  std::string text = "a";
+  for (std::size_t i = 1; i < count; ++i) text += "+a";
+  return text;
+}
+std::string rules_with(const std::string& expr, std::size_t count) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) text += "  - {alert: a, expr: '" + expr + "'}\n";
+  return text;
+}
+const std::string head_of_rules = "groups:\n- name: g\n  rules:\n";
+
+TEST(RuleFileLimits, ExpressionsOfAllRulesHoldSoMuchAndNoMore) {
+  // 333 of 3,002 and 167 of 2 are a million.
+  ASSERT_EQ(limits::rule_nodes, 1'000'000U);
+  const std::string most = head_of_rules + rules_with(sum_of(1'001), 333) + rules_with("a", 167);
+  const auto taken = parse_rule_file(most, "f.yml");
+  EXPECT_TRUE(taken) << taken.error().message;
+  const auto more = parse_rule_file(most + rules_with("a", 1), "f.yml");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::too_big);
+  EXPECT_TRUE(more.error().message.starts_with("f.yml:504:22: expressions and templates of all"))
+      << more.error().message;
+}
+
+TEST(RuleFileLimits, TemplatesAreCountedWithTheExpressions) {
+  std::string text = "{{.}}";
+  while (text.size() + 5 <= limits::template_bytes) text += "{{.}}";
+  const std::size_t each = Template::parse(text)->nodes() + 2;
+  EXPECT_GT(each, 4 * text.size() / 5) << "an action is four";
+  const auto file = [&](std::size_t count) {
+    std::string all = head_of_rules;
+    for (std::size_t i = 0; i < count; ++i)
+      all += "  - {alert: a, expr: a, annotations: {t: '" + text + "'}}\n";
+    return all;
+  };
+  EXPECT_TRUE(parse_rule_file(file(limits::rule_nodes / each), "f.yml"));
+  const auto more = parse_rule_file(file(limits::rule_nodes / each + 1), "f.yml");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::too_big);
+}
+
+TEST(RuleFileLimits, RegularExpressionsOfAllRulesHoldSoMuchAndNoMore) {
+  const std::string expr = "a{b=~\".{900}.{900}\"}";
+  const auto each = static_cast<std::size_t>(size_of(**promql::parse(expr)).program);
+  ASSERT_GT(each, 1'800U);
+  const std::size_t most = static_cast<std::size_t>(limits::rule_program) / each;
+  EXPECT_TRUE(parse_rule_file(head_of_rules + rules_with(expr, most), "f.yml"));
+  const auto more = parse_rule_file(head_of_rules + rules_with(expr, most + 1), "f.yml");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::too_big);
+  EXPECT_TRUE(more.error().message.ends_with("the regular expressions of all rules are too large"))
+      << more.error().message;
+}
+
+TEST(RuleFileLimits, OneExpressionHasSoManyOperatorsAndBytesAndNoMore) {
+  const auto file = [](const std::string& expr) { return head_of_rules + rules_with(expr, 1); };
+  EXPECT_TRUE(parse_rule_file(file(sum_of(limits::query_operators + 1)), "f.yml"));
+  const auto more = parse_rule_file(file(sum_of(limits::query_operators + 2)), "f.yml");
+  ASSERT_FALSE(more);
+  EXPECT_TRUE(more.error().message.ends_with("too many operators")) << more.error().message;
+  const auto named = [&](std::int64_t bytes) {
+    return file(std::string(static_cast<std::size_t>(bytes), 'a'));
+  };
+  EXPECT_TRUE(parse_rule_file(named(limits::query_bytes.raw()), "f.yml"));
+  EXPECT_FALSE(parse_rule_file(named(limits::query_bytes.raw() + 1), "f.yml"));
+}
+
 TEST(RuleFileLimits, SoManyGroupsAreReadAndOneMoreIsNot) {
   EXPECT_TRUE(parse_rule_file(file_of(limits::rule_groups), "f.yml"));
   const auto more = parse_rule_file(file_of(limits::rule_groups + 1), "f.yml");
@@ -351,6 +423,17 @@ TEST_F(RuleFiles, SoManyFilesAreReadAndOneMoreIsNot) {
   const std::string patterns[] = {folder_ / "*.yml"};
   EXPECT_TRUE(read_rule_files(patterns));
   put("more.yml", "");
+  const auto more = read_rule_files(patterns);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::too_big);
+}
+
+TEST_F(RuleFiles, ExpressionsOfAllFilesTogetherAreCounted) {
+  for (int i = 0; i < 9; ++i)
+    put(fmt::format("{}.yml", i), head_of_rules + rules_with(sum_of(1'001), 37));
+  const std::string patterns[] = {folder_ / "*.yml"};
+  EXPECT_TRUE(read_rule_files(patterns));
+  put("more.yml", head_of_rules + rules_with(sum_of(1'001), 37));
   const auto more = read_rule_files(patterns);
   ASSERT_FALSE(more);
   EXPECT_EQ(more.error().code, Errc::too_big);
