@@ -198,27 +198,6 @@ Status Alerting::restore() {
   return {};
 }
 
-Delivery::Options Alerting::delivery_options() const {
-  return {.inhibit = options_.sinks.inhibit,
-          .silenced = [all = silences_.get()](const collector::Labels& alert) {
-            return all->silences(alert);
-          }};
-}
-
-Result<std::string> Alerting::set_silence(Silence silence) {
-  auto id = silences_->set(std::move(silence));
-  silences_->tell();
-  if (id) delivery_->wake();
-  return id;
-}
-
-Status Alerting::expire_silence(const std::string& id) {
-  auto done = silences_->expire(id);
-  silences_->tell();
-  if (done) delivery_->wake();
-  return done;
-}
-
 // What is stored afterwards is as of now: when this process ends before anything was judged, the
 // next one adds what follows.
 void Alerting::restore(const Manager::Scheduled& scheduled, std::vector<StoredAlert> known,
@@ -263,6 +242,27 @@ void Alerting::restore_from_series(const Manager::Scheduled& scheduled) {
                              now - one.last_ms, now);
   }
   group.put_off(std::chrono::milliseconds(std::max<std::int64_t>(0, scheduled.next_ms - now)));
+}
+
+Delivery::Options Alerting::delivery_options() const {
+  return {.inhibit = options_.sinks.inhibit,
+          .silenced = [all = silences_.get()](const collector::Labels& alert) {
+            return all->silences(alert);
+          }};
+}
+
+Result<std::string> Alerting::set_silence(Silence silence) {
+  auto id = silences_->set(std::move(silence));
+  silences_->tell();
+  if (id) delivery_->wake();
+  return id;
+}
+
+Status Alerting::expire_silence(const std::string& id) {
+  auto done = silences_->expire(id);
+  silences_->tell();
+  if (done) delivery_->wake();
+  return done;
 }
 
 void Alerting::judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened) {
@@ -328,7 +328,7 @@ void Alerting::store(Outbox::Commit commit) {
     left -= size_of(first);
     unstored_.pop_front();
   }
-  for (; left > limits::unstored_changes; unstored_.pop_front()) {
+  for (; left > options_.unstored; unstored_.pop_front()) {
     left -= size_of(unstored_.front());
     probe_.lost.add(size_of(unstored_.front()));
   }

@@ -33,6 +33,7 @@
 #include "alerting/alertmanager.h"
 #include "alerting/arrivals.h"
 #include "alerting/delivery.h"
+#include "alerting/limits.h"
 #include "alerting/manager.h"
 #include "alerting/outbox.h"
 #include "alerting/publish.h"
@@ -60,6 +61,7 @@ class Alerting final : public collector::RuleSource {
     std::chrono::milliseconds grace{10 * 60'000};
     bool insecure = false;  // publishers may be reached from other hosts
     bool own_bus = false;   // as Manager::Options
+    std::size_t unstored = limits::unstored_changes;
     // Told of each change of an alert: JSON as publishers have it, and its number, which rises by
     // one; under a lock: to be short. None: nobody is.
     std::function<void(std::uint64_t sequence, std::string said)> feed = {};

@@ -257,7 +257,7 @@ Status Delivery::Worker::note_failure(const Message& message, const Error& error
 
 bool Delivery::Worker::is_muted(const collector::Labels& alert) const {
   return (all_.options_.silenced && all_.options_.silenced(alert)) ||
-         all_.inhibition_.inhibits(alert);
+         all_.inhibition_.inhibits(alert) || believed_.inhibits(alert);
 }
 
 bool Delivery::Worker::is_too_old(const Message& message) const {

@@ -68,10 +68,10 @@ Manager::Probe::Probe(metrics::Registry& registry)
                                "Times that files of rules were read.")),
       failed_reloads(registry.counter("tallymill_alerting_reload_failures_total",
                                       "Times that files of rules were wrong.")),
+      groups(registry.gauge("tallymill_alerting_groups", "Groups of rules.")),
       last_reload_ok(registry.gauge("tallymill_alerting_last_reload_ok",
                                     "1 when the files of rules were right as they were read last, "
                                     "else 0.")),
-      groups(registry.gauge("tallymill_alerting_groups", "Groups of rules.")),
       rules(registry.gauge("tallymill_alerting_rules", "Rules that are evaluated.")),
       nodata(registry.gauge("tallymill_alerting_nodata_rules",
                             "Rules whose input has no row at all.")),
@@ -199,17 +199,12 @@ void Manager::tell(Replaced replaced) const {
 void Manager::put_back(const std::shared_ptr<Entry>& entry) { due_.emplace(entry->due_ms, entry); }
 
 void Manager::take_out(const std::shared_ptr<Entry>& entry) {
-  for (auto [at, end] = due_.equal_range(entry->due_ms); at != end; ++at)
+  const auto [begin, end] = due_.equal_range(entry->due_ms);
+  for (auto at = begin; at != end; ++at)
     if (at->second == entry) {
       due_.erase(at);
       return;
     }
-}
-
-void Manager::count(Entry& entry, const Group::Counts& counts) {
-  subtract(totals_, std::exchange(entry.counts, counts));
-  add(totals_, counts);
-  tell_totals();
 }
 
 void Manager::run() {
@@ -254,19 +249,25 @@ void Manager::evaluate(Entry& entry, Lock& lock) {
     happened = entry.group->evaluate(at_ms);
   const Duration took = clock_.now() - begin;
   if (!awaits && listener_.judged) listener_.judged(*entry.group, at_ms, happened);
-  const Group::Counts counts = entry.group->counts();
   lock.lock();
   const Next next = after(at_ms, now_ms(), entry.group->interval().count());
   entry.due_ms = next.at_ms;
   entry.runs = false;
   probe_.missed.add(static_cast<std::uint64_t>(next.missed));
-  count(entry, counts);
+  count(entry);
   if (awaits) return probe_.awaiting.add();
   entry.evaluated_ms = entry.judged_ms = at_ms;
   entry.took = took;
   probe_.evaluations.add(entry.group->rules().rules.size());
-  probe_.failures.add(counts.failed);
+  probe_.failures.add(entry.counts.failed);
   probe_.took.record(took);
+}
+
+void Manager::count(Entry& entry) {
+  subtract(totals_, entry.counts);
+  entry.counts = entry.group->counts();
+  add(totals_, entry.counts);
+  tell_totals();
 }
 
 void Manager::tell_totals() {

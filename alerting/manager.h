@@ -119,8 +119,8 @@ class Manager final : public collector::RuleSource {
     metrics::Counter& awaiting;
     metrics::Counter& reloads;
     metrics::Counter& failed_reloads;
-    metrics::Gauge& last_reload_ok;
     metrics::Gauge& groups;
+    metrics::Gauge& last_reload_ok;
     metrics::Gauge& rules;
     metrics::Gauge& nodata;
     metrics::Gauge& pending;
@@ -133,14 +133,14 @@ class Manager final : public collector::RuleSource {
   [[nodiscard]] Result<std::vector<RuleGroup>> read() const;
   void run();
   void evaluate(Entry& entry, Lock& lock);
+  void take_out(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
   void put_back(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
-  void take_out(const std::shared_ptr<Entry>& entry);     // as above
-  void count(Entry& entry, const Group::Counts& counts);  // as above
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
   void tell(Replaced replaced) const;
   [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules, std::int64_t from_ms) const;
-  void tell_totals();  // REQUIRES: the mutex is held
+  void count(Entry& entry);  // REQUIRES: the mutex is held
+  void tell_totals();        // as above
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
   [[nodiscard]] std::vector<GroupStatus> status() const;  // REQUIRES: the mutex is held
 

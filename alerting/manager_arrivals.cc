@@ -22,17 +22,16 @@ Tried Manager::begin(const OnArrivalRule& rule, const TakeArrivals& take) {
   const std::int64_t at_ms = now_ms();
   if (paused_ || entry->runs || entry->due_ms <= at_ms || at_ms <= entry->judged_ms)
     return Tried::later;
-  entry->runs = true;
   take_out(entry);
+  entry->runs = true;
   lock.unlock();
   const auto happened = entry->group->begin(at_ms, rule.rule, take());
   if (!happened.empty() && listener_.judged) listener_.judged(*entry->group, at_ms, happened);
-  const Group::Counts counts = entry->group->counts();
   lock.lock();
   entry->judged_ms = at_ms;
   entry->runs = false;
   put_back(entry);
-  count(*entry, counts);
+  if (!happened.empty()) count(*entry);
   changed_.notify_all();
   return Tried::done;
 }

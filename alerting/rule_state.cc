@@ -387,11 +387,6 @@ std::vector<Alert> RuleState::alerts() const {
   return all;
 }
 
-const Alert* RuleState::find(const Labels& labels) const {
-  const auto at = held_.find(labels);
-  return at == held_.end() ? nullptr : &at->second.alert;
-}
-
 RuleState::Counts RuleState::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts;
@@ -400,6 +395,11 @@ RuleState::Counts RuleState::counts() const {
     if (held.alert.state == AlertState::firing) ++counts.firing;
   }
   return counts;
+}
+
+const Alert* RuleState::find(const Labels& labels) const {
+  const auto at = held_.find(labels);
+  return at == held_.end() ? nullptr : &at->second.alert;
 }
 
 AlertState RuleState::state() const {

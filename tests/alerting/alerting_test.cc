@@ -36,7 +36,8 @@ class AlertingTest : public testing::Test {
   void begin() {
     alerting.reset();
     registry = std::make_unique<metrics::Registry>();
-    Alerting::Options options{.rules = {file()}, .outbox = outbox_file(), .grace = grace};
+    Alerting::Options options{
+        .rules = {file()}, .outbox = outbox_file(), .grace = grace, .unstored = unstored};
     options.sinks.sinks.push_back({.name = "hook", .url = "http://127.0.0.1:1/"});
     auto opened = Alerting::open(options, store, store, context, *registry, clock);
     ASSERT_TRUE(opened) << opened.error().message;
@@ -91,6 +92,7 @@ class AlertingTest : public testing::Test {
   LockedStore store;
   MovedClock clock;
   std::chrono::milliseconds grace{0};
+  std::size_t unstored = limits::unstored_changes;
   std::unique_ptr<metrics::Registry> registry;
   std::unique_ptr<Alerting> alerting;
 };
@@ -303,6 +305,24 @@ TEST_F(AlertingTest, WhatTheDiskDoesNotTakeIsToldWhenItDoes) {
   EXPECT_GE(metric("tallymill_alerting_uncommitted_evaluations_total"), 1);
   EXPECT_EQ(metric("tallymill_alerting_lost_changes_total"), 0);
   EXPECT_EQ(story(), "firing Hot, resolved Hot");
+}
+
+TEST_F(AlertingTest, OfWhatTheDiskDoesNotTakeTheOldestGoesAboveTheLimitAndNotAtIt) {
+  unstored = 2;  // the alert that fires, and its notice
+  rules(hot());
+  begin();
+  ASSERT_TRUE(is_judged_again());
+  auto other = store::Sqlite::open(outbox_file(), store::Sqlite::Mode::create);
+  ASSERT_TRUE(other && other->exec("BEGIN IMMEDIATE"));
+  put(2);
+  ASSERT_TRUE(eventually([&] { return metric("tallymill_alerting_unstored_changes") == 2; }));
+  EXPECT_EQ(metric("tallymill_alerting_lost_changes_total"), 0);
+  put(0);
+  ASSERT_TRUE(eventually([&] { return metric("tallymill_alerting_lost_changes_total") == 2; }));
+  EXPECT_EQ(metric("tallymill_alerting_unstored_changes"), 2);
+  ASSERT_TRUE(other->exec("COMMIT"));
+  ASSERT_TRUE(eventually([&] { return metric("tallymill_alerting_unstored_changes") == 0; }));
+  EXPECT_EQ(story(), "resolved Hot");
 }
 
 TEST_F(AlertingTest, EachMetricIsDocumentedAsItIs) {

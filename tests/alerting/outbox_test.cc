@@ -88,6 +88,46 @@ TEST_F(OutboxTest, ForgottenAlertIsNotRead) {
   EXPECT_EQ(outbox_->read()->at_ms, 2000);
 }
 
+TEST_F(OutboxTest, WhatIsForgottenAndStoredInOneCommitIsThere) {
+  const Alert alert = alert_of("Wait", "image", 1000);
+  post(alert, 1000);
+  ASSERT_TRUE(outbox_->commit({.at_ms = 2000,
+                               .alerts = {{"rules.yml", "mill", "rule", alert}},
+                               .forgotten = {{"rules.yml", "mill", "rule", alert}}}));
+  EXPECT_EQ(outbox_->read()->alerts.size(), 1U);
+}
+
+TEST_F(OutboxTest, OneThatIsOverIsKeptAsLongAsAlertmanagerHearsOfItAndNoLonger) {
+  constexpr std::int64_t heard = limits::alertmanager_resolved.count();
+  post(alert_of("Wait", "image", 1000, 2000), 2000);
+  ASSERT_TRUE(outbox_->commit({.at_ms = 2000 + heard}));
+  EXPECT_EQ(outbox_->read()->alerts.size(), 1U);
+  ASSERT_TRUE(outbox_->commit({.at_ms = 2001 + heard}));
+  EXPECT_TRUE(outbox_->read()->alerts.empty());
+}
+
+TEST_F(OutboxTest, WhenAllWasJudgedLastIsKnownAlsoWhenNothingHappened) {
+  EXPECT_EQ(outbox_->read()->at_ms, 0);
+  post(alert_of("Wait", "image", 1000), 1000);
+  ASSERT_TRUE(outbox_->judged(5000));
+  reopen();
+  EXPECT_EQ(outbox_->read()->at_ms, 5000);
+  EXPECT_EQ(outbox_->read()->alerts.size(), 1U);
+}
+
+TEST_F(OutboxTest, TheOldestIsTheOneThatWaitsLongestAndNoneThatStands) {
+  EXPECT_EQ(outbox_->oldest("ops").value(), std::nullopt);
+  post(alert_of("Wait", "image", 1000), 1000);
+  post(alert_of("Wait", "box", 2000), 2000);
+  EXPECT_EQ(outbox_->oldest("ops").value(), 1000);
+  const std::int64_t first = due()[0].notice.id;
+  ASSERT_TRUE(outbox_->taken("ops", std::span(&first, 1), 3000));
+  EXPECT_EQ(outbox_->oldest("ops").value(), 2000);
+  ASSERT_TRUE(outbox_->taken("ops", ids_of(due()), 3000));
+  EXPECT_EQ(outbox_->oldest("ops").value(), std::nullopt);
+  EXPECT_EQ(outbox_->oldest("page").value(), std::nullopt);
+}
+
 TEST_F(OutboxTest, OfAnAlertOnlyTheEarliestIsDue) {
   post(alert_of("Wait", "image", 1000), 1000);
   post(alert_of("Wait", "image", 1000, 2000), 2000);
@@ -238,7 +278,7 @@ TEST_F(OutboxTest, FileOfANewerVersionIsRefused) {
   outbox_.reset();
   {
     auto file = store::Sqlite::open(folder_.path() / "alerts.db", store::Sqlite::Mode::write);
-    ASSERT_TRUE(file->exec("PRAGMA user_version = 3"));
+    ASSERT_TRUE(file->exec("PRAGMA user_version = 4"));
   }
   const auto opened = Outbox::open(folder_.path() / "alerts.db");
   ASSERT_FALSE(opened);
