@@ -86,7 +86,8 @@ class RuleState {
 
   // Those that are not over and those that were resolved less than 15 minutes ago, by labels.
   [[nodiscard]] std::vector<Alert> alerts() const;
-  // One of them, until the next evaluation; null: there is none. REQUIRES: the thread that evaluates.
+  // One of them, until the next evaluation; null: there is none. REQUIRES: the thread that
+  // evaluates.
   [[nodiscard]] const Alert* find(const collector::Labels& labels) const;
   // The greatest of its alerts' states.
   [[nodiscard]] AlertState state() const;
