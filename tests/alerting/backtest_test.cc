@@ -253,9 +253,10 @@ TEST(Backtest, HasAsManyFiringsAndSamplesOfRulesAsMayBeAndNotOneMore) {
   EXPECT_EQ(backtest({alerts}, store, options).error().code, Errc::too_big);
 
   const auto chain = group_of({recording_rule("a", "depth"), alerting_rule("Deep", "a > 50")});
-  options.samples = 241;  // an hour of them, or one less
+  options.firings = limits::backtest_firings;
+  options.samples = backtest({chain}, store, options)->evaluations / 2;  // one of two rules records
   const auto at_it = backtest({chain}, store, options);
-  options.samples = 239;
+  --options.samples;
   const auto above = backtest({chain}, store, options);
   EXPECT_TRUE(at_it.has_value());
   ASSERT_FALSE(above.has_value());

@@ -11,6 +11,7 @@ usage: backtest_test.py PROGRAMS
 import datetime
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -213,6 +214,26 @@ class Backtest(unittest.TestCase):
                 status, answer = ask(wrong)
                 self.assertIn(status, (400, 422), answer)
                 self.assertIn(said, answer["error"])
+
+    def test_one_runs_at_a_time_and_ends_when_who_asked_hangs_up(self):
+        rules = "groups: [{name: g, interval: 1s, rules: [{alert: A, expr: 'sort(vector(time()) + scalar(load)) > 2e12'}]}]"
+        with CollectorProcess(PROGRAMS, self.folder / "one") as collector:
+            collector.import_text("load 1 1700000000000\n")
+            path = "/api/v1/rules/backtest?name=r.yml&from=1&to=199000000"
+            request = (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{collector.port}\r\nContent-Type: text/yaml\r\n"
+                       f"Content-Length: {len(rules)}\r\n\r\n{rules}")
+
+            def runs():
+                return collector.metric("tallymill_alerting_backtest_running")
+            with socket.create_connection(("127.0.0.1", collector.port)) as asker:
+                asker.sendall(request.encode())
+                until(lambda: runs() == 1, 30, "a backtest runs")
+                status, said = collector.ask(path, rules.encode(), {"Content-Type": "text/yaml"})
+                self.assertEqual(status, 503, said)
+                self.assertIn(b"another backtest is running", said)
+                self.assertEqual(collector.metric("tallymill_alerting_refused_backtests_total"), 1)
+            until(lambda: runs() == 0, 30, "it ended")
+            self.assertEqual(collector.metric("tallymill_alerting_backtests_total"), 1)
 
 
 if __name__ == "__main__":
