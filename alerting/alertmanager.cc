@@ -196,4 +196,12 @@ void Alertmanager::mark_sent(const std::vector<Sending>& batch) {
   }
 }
 
+std::optional<Alertmanager::Told> Alertmanager::told(const collector::Labels& alert) const {
+  const std::lock_guard lock(state_mutex_);
+  for (const auto& [name, entries] : groups_)
+    if (const auto found = entries.find(alert); found != entries.end())
+      return Told{found->second.sent_ms, found->second.sent_end, found->second.due};
+  return std::nullopt;
+}
+
 }  // namespace tallymill::alerting

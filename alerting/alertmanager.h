@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -63,6 +64,13 @@ class Alertmanager {
   void forget(const std::string& group);
 
   [[nodiscard]] const std::string& name() const { return options_.name; }
+  // How far it is with the alert of these labels; nothing: it is not to be told of it.
+  struct Told {
+    std::int64_t sent_ms = 0;  // when it was judged what was taken last; 0: nothing
+    bool end = false;          // that was its end
+    bool waits = false;        // there is something newer that it was not told yet
+  };
+  [[nodiscard]] std::optional<Told> told(const collector::Labels& alert) const;
   // Alerts that are still to be told of what was said last. Threads: any.
   [[nodiscard]] std::size_t waiting() const;
 

@@ -11,7 +11,9 @@
 // limits::sink_gives_up, is given up and counted.
 //
 // Silenced and inhibited alerts wait in the outbox until they may be told, or are over: then
-// neither they nor their end is told. The end of what was told is always told.
+// neither they nor their end is told. The end of what was told is always told, and nobody is
+// reminded of it in the meantime. What inhibits an alert at a sink is over when that sink was told
+// so.
 //
 //   invariant: what waits is told at least once, or given up and counted; of an alert in order
 //
@@ -20,6 +22,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +69,11 @@ class Delivery {
   [[nodiscard]] Status commit(Outbox::Commit commit);
   // Silences changed: what they held may go now.
   void wake();
+  // The alert that inhibits this one; nothing: none.
+  [[nodiscard]] std::optional<collector::Labels> inhibitor(const collector::Labels& alert) const {
+    return inhibition_.inhibitor(alert);
+  }
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }  // of its sinks
 
  private:
   class Worker;

@@ -1,14 +1,14 @@
 #include "alerting/group.h"
 
 #include <algorithm>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
 
+#include "alerting/arrival_series.h"
 #include "alerting/expression.h"
 #include "alerting/recording_state.h"
+#include "alerting/rule_identity.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "collector/promql/parser.h"
@@ -17,41 +17,6 @@ namespace tallymill::alerting {
 namespace {
 
 using collector::Labels;
-
-// What makes two rules the same one after a reload.
-std::string identity_of(const Rule& rule) {
-  std::string all = rule.kind == Rule::Kind::alerting ? "alert " : "record ";
-  all += rule.name;
-  for (const Templated& label : rule.labels)
-    for (const std::string& part : {label.name, label.text}) {
-      all += '\0';
-      all += part;
-    }
-  return all;
-}
-
-// For each of the new rules the number of the old one that it replaces; of each of them one.
-std::vector<std::optional<std::size_t>> partners(const std::vector<Rule>& fresh,
-                                                 const std::vector<Rule>& old) {
-  std::vector<std::optional<std::size_t>> found(fresh.size());
-  std::vector<bool> taken(old.size(), false);
-  const auto pair_up = [&](const std::function<std::string(const Rule&)>& key) {
-    std::map<std::string, std::vector<std::size_t>> free;
-    for (std::size_t i = old.size(); i-- > 0;)
-      if (!taken[i]) free[key(old[i])].push_back(i);
-    for (std::size_t i = 0; i < fresh.size(); ++i) {
-      if (found[i]) continue;
-      const auto at = free.find(key(fresh[i]));
-      if (at == free.end() || at->second.empty()) continue;
-      found[i] = at->second.back();
-      taken[*found[i]] = true;
-      at->second.pop_back();
-    }
-  };
-  pair_up([](const Rule& rule) { return identity_of(rule) + '\0' + rule.expr; });
-  pair_up(identity_of);
-  return found;
-}
 
 // Those of `before` that are none of `now`. Mostly both are the same, in the same order.
 std::vector<Labels> gone(const std::vector<Labels>& before, const std::vector<Labels>& now) {
@@ -85,6 +50,7 @@ struct Group::State {
 Group::Group(RuleGroup rules, const Options& options, const collector::Source& source,
              SampleSink& sink)
     : rules_(std::move(rules)),
+      identities_(identities_of(rules_.rules)),
       options_(options),
       source_(source),
       sink_(sink),
@@ -243,7 +209,74 @@ std::vector<Labels> Group::mark_stale(std::vector<Labels> series, std::int64_t a
   return series;
 }
 
-void Group::take_over(const Group& old) {
+// What the expression would give for these series if it were evaluated now.
+std::vector<Group::Happened> Group::begin(std::int64_t at_ms, std::size_t rule,
+                                          std::span<const Arrival> arrivals) {
+  const auto threshold = plain_threshold(*rules_.rules[rule].node);
+  TM_CHECK(threshold.has_value());
+  std::vector<Match> matches;
+  std::vector<collector::SeriesId> series;
+  collector::Column column;
+  for (const Arrival& arrival : arrivals) {
+    const std::int64_t oldest = at_ms - options_.evaluate.lookback.count();
+    if (!source_.read_last(arrival.series, oldest, at_ms, column) || column.size() == 0) continue;
+    const double value = column.value.back();
+    if (collector::is_stale(value) || !threshold->holds(value)) continue;
+    matches.push_back({arrival.labels, value});
+    series.push_back(arrival.series);
+  }
+  if (matches.empty()) return {};
+  const auto held_since = [&](std::size_t match, std::int64_t since_ms) {
+    return source_.read(series[match], since_ms, at_ms, column) &&
+           std::ranges::all_of(column.value, [&](double value) {
+             return !collector::is_stale(value) && threshold->holds(value);
+           });
+  };
+  return begin(at_ms, rule, std::move(matches), held_since);
+}
+
+std::vector<Group::Happened> Group::begin_again(std::int64_t at_ms, std::size_t rule,
+                                                std::vector<Match> matches) {
+  return begin(at_ms, rule, std::move(matches), [](std::size_t, std::int64_t) { return true; });
+}
+
+std::vector<Group::Happened> Group::begin(std::int64_t at_ms, std::size_t rule,
+                                          std::vector<Match> matches,
+                                          const RuleState::HeldSince& held_since) {
+  Slot& slot = state_->slots[rule];
+  const Evaluation evaluation{
+      .at_ms = at_ms, .matches = std::move(matches), .query = [this, at_ms](std::string_view text) {
+        return query(text, at_ms);
+      }};
+  std::vector<Happened> happened;
+  std::vector<SampleSink::Sample> points;
+  std::unordered_set<std::string> ended;
+  for (auto& [match, transition] : slot.alerting->begin(evaluation, rules_.limit, held_since)) {
+    for (RuleState::Sample& sample : slot.alerting->samples_of(transition.alert.labels)) {
+      if (collector::is_stale(sample.value))
+        ended.emplace(sample.labels.packed());
+      else
+        slot.given.push_back(sample.labels);
+      points.push_back({std::move(sample.labels), at_ms, sample.value});
+    }
+    const Match& by = evaluation.matches[match];
+    points.push_back({arrival_series(rules_, *slot.rule, by.labels), at_ms, by.value});
+    happened.push_back({rule, std::move(transition)});
+  }
+  if (points.empty()) return happened;
+  if (!ended.empty())
+    std::erase_if(slot.given, [&](const Labels& labels) {
+      return ended.contains(std::string(labels.packed()));
+    });
+  if (auto stored = sink_.append(points); !stored) {
+    const std::lock_guard lock(state_->mutex);
+    slot.status.health = Health::err;
+    slot.status.last_error = std::move(stored.error().message);
+  }
+  return happened;
+}
+
+std::vector<std::size_t> Group::take_over(const Group& old) {
   const auto partner = partners(rules_.rules, old.rules_.rules);
   std::vector<bool> taken(old.state_->slots.size(), false);
   for (std::size_t i = 0; i < partner.size(); ++i) {
@@ -255,9 +288,18 @@ void Group::take_over(const Group& old) {
     if (to.alerting != nullptr) to.alerting->take_over(*from.alerting);
   }
   state_->leaving = old.state_->leaving;
-  for (std::size_t i = 0; i < taken.size(); ++i)
-    if (!taken[i])
-      std::ranges::copy(old.state_->slots[i].given, std::back_inserter(state_->leaving));
+  std::vector<std::size_t> left;
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (taken[i]) continue;
+    left.push_back(i);
+    std::ranges::copy(old.state_->slots[i].given, std::back_inserter(state_->leaving));
+  }
+  return left;
+}
+
+void Group::put_off(std::chrono::milliseconds by) {
+  for (Slot& slot : state_->slots)
+    if (slot.alerting != nullptr) slot.alerting->put_off(by);
 }
 
 void Group::end(std::int64_t at_ms) {
@@ -283,6 +325,21 @@ std::vector<RuleStatus> Group::status() const {
                   [](const Alert& alert) { return alert.state == AlertState::inactive; });
   }
   return all;
+}
+
+Group::Counts Group::counts() const {
+  Counts counts;
+  for (const Slot& slot : state_->slots) {
+    if (slot.alerting != nullptr) {
+      const RuleState::Counts alerts = slot.alerting->counts();
+      counts.pending += alerts.pending;
+      counts.firing += alerts.firing;
+    }
+    const std::lock_guard lock(state_->mutex);
+    if (slot.status.health == Health::err) ++counts.failed;
+    if (slot.status.health == Health::nodata) ++counts.nodata;
+  }
+  return counts;
 }
 
 RuleState& Group::state(std::size_t rule) {

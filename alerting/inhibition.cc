@@ -28,8 +28,8 @@ void Inhibition::forget(const StoredAlert& alert) {
   firing_.erase({alert.file, alert.group, alert.rule, alert.alert.labels});
 }
 
-bool Inhibition::inhibits(const collector::Labels& alert) const {
-  if (rules_.empty()) return false;
+std::optional<collector::Labels> Inhibition::inhibitor(const collector::Labels& alert) const {
+  if (rules_.empty()) return std::nullopt;
   const std::lock_guard lock(firing_mutex_);
   for (const InhibitRule& rule : rules_) {
     if (!fits(rule.target, alert)) continue;
@@ -39,10 +39,10 @@ bool Inhibition::inhibits(const collector::Labels& alert) const {
       if (std::ranges::all_of(rule.equal, [&](const std::string& name) {
             return source.get(name) == alert.get(name);
           }))
-        return true;
+        return source;
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace tallymill::alerting

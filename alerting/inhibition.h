@@ -10,6 +10,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -32,7 +33,11 @@ class Inhibition {
   // What this alert is now; only sources are kept.
   void note(const StoredAlert& alert);
   void forget(const StoredAlert& alert);
-  [[nodiscard]] bool inhibits(const collector::Labels& alert) const;
+  [[nodiscard]] bool inhibits(const collector::Labels& alert) const {
+    return inhibitor(alert).has_value();
+  }
+  // The alert that does; nothing: none.
+  [[nodiscard]] std::optional<collector::Labels> inhibitor(const collector::Labels& alert) const;
 
  private:
   using Whose = std::tuple<std::string, std::string, std::string, collector::Labels>;

@@ -32,6 +32,20 @@ inline constexpr std::size_t rule_rows = 10'000;
 inline constexpr std::size_t alerts = 100'000;  // of all rules
 // What the last sample of a rule's series was is remembered for so long.
 inline constexpr std::chrono::milliseconds rule_series_forgotten{15 * 60'000};
+// Series that are watched for rules that are judged on arrival, a series once for each of its
+// rules: 200 bytes each. Those above it wait for their rules' timer.
+inline constexpr std::size_t arrival_watches = 200'000;
+// A rule is judged on arrival no more often than this, whatever comes: 50 times a second is more
+// than who is told can tell apart, and all that comes meanwhile is judged at once.
+inline constexpr std::chrono::milliseconds arrival_distance{20};
+// After it judged on arrival, the thread rests for so many times as long as that took: at most a
+// fifth of one core, so that timers keep theirs.
+inline constexpr int arrival_rest = 4;
+// A group that is being evaluated is looked at again after this.
+inline constexpr std::chrono::milliseconds arrival_again{2};
+// A sample whose time has not come yet, for clocks differ, is judged when it has; one that is
+// further ahead waits for the timer.
+inline constexpr std::chrono::milliseconds arrival_ahead{1'000};
 // A template, and what it may become: a mistake in a loop shall not fill a message.
 inline constexpr std::size_t template_bytes = 64 << 10;
 inline constexpr std::size_t template_output_bytes = 64 << 10;
@@ -39,9 +53,18 @@ inline constexpr int template_depth = 32;                // of blocks and of par
 inline constexpr std::int64_t template_steps = 100'000;  // of one expansion
 inline constexpr std::size_t template_queries = 10;      // of one expansion
 inline constexpr int template_program = 10'000;          // instructions of a regular expression
+// Of one unit test of rules: samples in memory, 16 bytes each (a month of 50 series at 15 s), and
+// moments at which all rules are judged (a year at 1 m).
+inline constexpr std::size_t rule_test_samples = 10'000'000;
+inline constexpr std::int64_t rule_test_moments = 1'000'000;
 // Notices that wait for one sink; those of an alert that come above it are merged with the last
 // one.
 inline constexpr std::size_t outbox_notices = 100'000;
+// Changes of alerts that the disk did not take yet, 1 KB each; of more the oldest evaluation's go.
+inline constexpr std::size_t unstored_changes = 50'000;
+// How often it is stored that all was judged and nothing happened: so exact is the time that nobody
+// looked.
+inline constexpr std::chrono::milliseconds judged_noted{1'000};
 // An answer of a sink is read so far and no further.
 inline constexpr std::size_t sink_answer_bytes = 64 << 10;
 inline constexpr std::chrono::milliseconds sink_timeout{10'000};
@@ -67,5 +90,57 @@ inline constexpr std::size_t sink_file_bytes = 1 << 20;
 inline constexpr std::size_t sinks = 64;
 inline constexpr std::size_t inhibit_rules = 256;
 inline constexpr std::size_t sink_secret_bytes = 4'096;
+// A backtest (alerting/backtest.h): rules times moments. 50 rules at each 15 s of 30 days are
+// 8,640,000 and take some minutes; a year of them is in it.
+inline constexpr std::uint64_t backtest_evaluations = 200'000'000;
+// That it tells: whoever has more has a rule that is wrong, and knows it by then.
+inline constexpr std::size_t backtest_firings = 100'000;
+// Of recording rules that others look back at; 16 bytes each.
+inline constexpr std::size_t backtest_samples = 16'000'000;
+// Numbers that one expression may have in memory for many moments at once: what needs more is asked
+// for fewer.
+inline constexpr std::size_t backtest_numbers = 8'000'000;
+// Moments that are asked for at once: many, so that samples are read once for them, and few enough
+// that the rows of 200 series are in the processor's cache. At most, when ranges are long.
+inline constexpr std::size_t backtest_slice = 960;
+inline constexpr std::size_t backtest_longest_slice = 8'192;
+// Over HTTP: as long as one may take, and one at a time.
+inline constexpr std::chrono::milliseconds backtest_time{30 * 60'000};
+// A dump that is read into memory, 16 bytes each.
+inline constexpr std::size_t backtest_dump_samples = 200'000'000;
+// Silences that are kept, those that are over among them: the oldest of those go first, and when
+// all are to come or active one more is refused. A deployment that silences itself 50 times a day
+// needs 250, for they are kept as long as Alertmanager does.
+inline constexpr std::size_t silences = 2'000;
+inline constexpr std::chrono::hours silence_kept{120};
+// The body that makes one, which is what it has in memory; a text of it (a comment, a value).
+inline constexpr std::size_t silence_bytes = 32 << 10;
+inline constexpr std::size_t silence_text_bytes = 4'096;
+inline constexpr std::size_t silence_matchers = 64;
+// Instructions of its regular expressions: 100 names of hosts have about 1,000. All are asked of
+// each alert that is to be told.
+inline constexpr std::int64_t silence_program = 2'000;
+// Of `alerts explain`: alerts that are told at length, series of one selector, samples of a series,
+// and changes of state. What is left out is counted.
+inline constexpr std::size_t explain_alerts = 20;
+inline constexpr std::size_t explain_series = 20;
+inline constexpr std::size_t explain_samples = 60;
+inline constexpr std::size_t explain_changes = 100;
+
+// What shipped rules are scaled down to and no further: telemetry comes once a second, but what has
+// not changed only each 10 s, and a rate wants two samples.
+inline constexpr std::chrono::milliseconds scaled_interval_least{1'000};
+inline constexpr std::chrono::milliseconds scaled_range_least{25'000};
+// The file of probes, and what it may name: each probe is a thread, and a connection.
+inline constexpr std::size_t probe_file_bytes = 256 << 10;
+inline constexpr std::size_t probes = 64;
+inline constexpr std::size_t probe_text_bytes = 4'096;  // of each text in it, and of a secret
+inline constexpr std::chrono::milliseconds probe_interval{15'000};
+inline constexpr std::chrono::milliseconds probe_interval_least{100};
+inline constexpr std::chrono::milliseconds probe_timeout{5'000};
+// The body of an answer that is looked through for a text.
+inline constexpr std::int64_t probe_body_bytes = 1 << 20;
+// A redis answers PING in one line.
+inline constexpr std::size_t probe_line_bytes = 1'024;
 
 }  // namespace tallymill::limits

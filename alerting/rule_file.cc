@@ -151,6 +151,7 @@ class Loader {
     if (!said.resolve_expr.empty() && fields.find("resolve_expr") != nullptr)
       reader_.wrong(fields.place("resolve_expr"), "'resolve_expr' beside a threshold that clears");
     if (!reader_.ok()) return;
+    made.expanded = true;
     made.hold = said.hold.value_or(made.hold);
     made.node = parsed(said.expr, node);
     made.expr = text_of(made.node);
@@ -167,6 +168,7 @@ class Loader {
     for (SloRule& one : read_slo(node, entry.alert, reader_)) {
       if (!reader_.ok()) return;
       Rule made = one.recording ? Rule{.kind = Rule::Kind::recording, .line = alert.line} : alert;
+      made.expanded = true;
       made.name = std::move(one.name);
       made.node = parsed(one.expr, node);
       made.expr = text_of(made.node);
@@ -312,22 +314,6 @@ class Loader {
   Held& held_;
 };
 
-// At most one byte more than a file may have; nothing: it cannot be read.
-std::optional<std::string> content_of(const std::string& path) {
-  std::error_code unknown;
-  if (std::filesystem::is_directory(path, unknown)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::string text;
-  std::string chunk(64 << 10, '\0');
-  while (text.size() <= limits::rule_file_bytes && file) {
-    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    text.append(chunk, 0, static_cast<std::size_t>(file.gcount()));
-  }
-  if (file.bad()) return std::nullopt;
-  return text;
-}
-
 bool has_wildcard(std::string_view pattern) {
   return pattern.find_first_of("*?[") != std::string_view::npos;
 }
@@ -364,6 +350,34 @@ Result<std::vector<RuleGroup>> parse_rule_file(std::string_view text, std::strin
   return parse(text, name, held);
 }
 
+Result<std::vector<std::string>> find_rule_files(const std::string& pattern) {
+  std::set<std::string> files;
+  if (auto found = find_files(pattern, files); !found)
+    return std::unexpected(std::move(found).error());
+  return std::vector<std::string>(files.begin(), files.end());
+}
+
+Result<std::string> text_of_rule_file(const std::string& path) {
+  std::error_code unknown;
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path, unknown))
+    return fail(Errc::not_found, "cannot read " + path);
+  std::string text;
+  std::string chunk(64 << 10, '\0');
+  while (text.size() <= limits::rule_file_bytes && file) {
+    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk, 0, static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.bad()) return fail(Errc::not_found, "cannot read " + path);
+  return text;
+}
+
+Result<std::vector<RuleGroup>> read_rule_file(const std::string& path) {
+  const auto text = text_of_rule_file(path);
+  if (!text) return std::unexpected(text.error());
+  return parse_rule_file(*text, path);
+}
+
 Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patterns) {
   std::set<std::string> files;
   for (const std::string& pattern : patterns)
@@ -374,8 +388,8 @@ Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patt
   std::vector<RuleGroup> all;
   Held held;
   for (const std::string& file : files) {
-    const auto text = content_of(file);
-    if (!text) return fail(Errc::not_found, "cannot read " + file);
+    const auto text = text_of_rule_file(file);
+    if (!text) return std::unexpected(text.error());
     auto groups = parse(*text, file, held);
     if (!groups) return groups;
     std::ranges::move(*groups, std::back_inserter(all));

@@ -73,7 +73,8 @@ struct Rule {
   std::string resolve_expr = {};
   std::shared_ptr<const promql::Node> resolve_node = {};  // null: none
   NoData no_data = NoData::keep;
-  int line = 0;  // of the file
+  bool expanded = false;  // it was written as `threshold:` or `slo:`
+  int line = 0;           // of the file
 };
 
 struct RuleGroup {
@@ -91,6 +92,12 @@ struct RuleGroup {
 // The groups of all files that the patterns (as of a shell: * ? [...]) match, by name of the file.
 // not_found: one cannot be read, or a pattern without such letters names none.
 [[nodiscard]] Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patterns);
+// The files that a pattern names, by name; one without such letters names itself.
+[[nodiscard]] Result<std::vector<std::string>> find_rule_files(const std::string& pattern);
+// The file of this path, whatever letters are in it. not_found: it cannot be read.
+[[nodiscard]] Result<std::vector<RuleGroup>> read_rule_file(const std::string& path);
+// What is in it: at most one byte more than a rule file may have.
+[[nodiscard]] Result<std::string> text_of_rule_file(const std::string& path);
 
 // A warning for each rule that has the name and labels of one before it in its file: what they give
 // is of the same series. `promtool check rules` tells this, and takes the file.

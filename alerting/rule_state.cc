@@ -317,6 +317,57 @@ void RuleState::forget_unseen() {
   std::erase_if(known_, [&](const auto& one) { return one.second.round != round_; });
 }
 
+std::vector<RuleState::Begun> RuleState::begin(const Evaluation& evaluation, std::size_t limit,
+                                               const HeldSince& held_since) {
+  using What = Transition::What;
+  const std::int64_t at_ms = evaluation.at_ms;
+  const std::size_t most = limit == 0 ? limits::rule_rows : std::min(limit, limits::rule_rows);
+  auto active = static_cast<std::size_t>(std::ranges::count_if(
+      held_, [](const auto& one) { return one.second.alert.state != AlertState::inactive; }));
+  std::vector<Begun> begun;
+  Expander expander(*this, evaluation);
+  for (std::size_t i = 0; i < evaluation.matches.size(); ++i) {
+    const Match& match = evaluation.matches[i];
+    const Labels labels = expander.labels(match);
+    const auto known = held_.find(labels);
+    if (known != held_.end() && known->second.alert.state != AlertState::inactive) {
+      Alert& alert = known->second.alert;
+      if (alert.state == AlertState::firing || at_ms - alert.active_ms < rule_.hold.count() ||
+          !held_since(i, alert.active_ms))
+        continue;
+      const std::lock_guard lock(mutex_);
+      alert.state = AlertState::firing;
+      alert.fired_ms = alert.matched_ms = at_ms;
+      alert.value = match.value;
+      begun.push_back({i, {What::fired, alert}});
+    } else if (active < most) {
+      ++active;
+      Held fresh = begun_by(match, labels, expander.annotations(match), at_ms);
+      const bool fires = fresh.alert.state == AlertState::firing;
+      begun.push_back({i, {fires ? What::fired : What::pending, fresh.alert}});
+      const std::lock_guard lock(mutex_);
+      held_.insert_or_assign(labels, std::move(fresh));
+    }
+  }
+  return begun;
+}
+
+RuleState::Held RuleState::begun_by(const Match& match, const Labels& labels, Labels annotations,
+                                    std::int64_t at_ms) const {
+  Held fresh;
+  fresh.alert.labels = labels;
+  fresh.alert.annotations = std::move(annotations);
+  fresh.alert.value = match.value;
+  fresh.alert.active_ms = fresh.alert.matched_ms = at_ms;
+  if (rule_.hold.count() == 0) {
+    fresh.alert.state = AlertState::firing;
+    fresh.alert.fired_ms = at_ms;
+  }
+  fresh.source = promql::without_name(match.labels);
+  fresh.source_is_known = true;
+  return fresh;
+}
+
 std::vector<Transition> RuleState::give_up() {
   std::vector<Transition> happened;
   known_.clear();
@@ -334,6 +385,21 @@ std::vector<Alert> RuleState::alerts() const {
   all.reserve(held_.size());
   for (const auto& [labels, held] : held_) all.push_back(held.alert);
   return all;
+}
+
+const Alert* RuleState::find(const Labels& labels) const {
+  const auto at = held_.find(labels);
+  return at == held_.end() ? nullptr : &at->second.alert;
+}
+
+RuleState::Counts RuleState::counts() const {
+  const std::lock_guard lock(mutex_);
+  Counts counts;
+  for (const auto& [labels, held] : held_) {
+    if (held.alert.state == AlertState::pending) ++counts.pending;
+    if (held.alert.state == AlertState::firing) ++counts.firing;
+  }
+  return counts;
 }
 
 AlertState RuleState::state() const {
@@ -362,6 +428,12 @@ void RuleState::restore(Alert alert, std::int64_t away_ms, std::int64_t now_ms) 
   held_.insert_or_assign(labels, std::move(held));
 }
 
+void RuleState::put_off(std::chrono::milliseconds by) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [labels, held] : held_)
+    if (held.alert.state == AlertState::pending) held.alert.active_ms += by.count();
+}
+
 void RuleState::sent(const Labels& labels, std::int64_t at_ms, std::int64_t valid_until_ms) {
   const std::lock_guard lock(mutex_);
   const auto at = held_.find(labels);
@@ -382,18 +454,35 @@ std::vector<RuleState::Sample> RuleState::samples() {
   for (auto& [labels, held] : held_) {
     const Alert& alert = held.alert;
     if (alert.state == AlertState::inactive) continue;
-    if (held.for_state_series.empty())
-      held.for_state_series = series_of(held, "ALERTS_FOR_STATE").build();
-    if (held.series_state != alert.state) {
-      LabelsBuilder builder = series_of(held, "ALERTS");
-      builder.set(alert_state, name_of(alert.state));
-      held.series = builder.build();
-      held.series_state = alert.state;
-    }
+    name_series(held);
     all.push_back({held.series, 1});
     all.push_back({held.for_state_series, static_cast<double>(seconds_of(alert.active_ms))});
   }
   return all;
+}
+
+std::vector<RuleState::Sample> RuleState::samples_of(const Labels& labels) {
+  const auto at = held_.find(labels);
+  if (at == held_.end() || at->second.alert.state == AlertState::inactive) return {};
+  Held& held = at->second;
+  std::vector<Sample> all;
+  const bool was_other =
+      held.series_state != AlertState::inactive && held.series_state != held.alert.state;
+  if (was_other) all.push_back({held.series, collector::stale_marker});
+  name_series(held);
+  all.push_back({held.series, 1});
+  all.push_back({held.for_state_series, static_cast<double>(seconds_of(held.alert.active_ms))});
+  return all;
+}
+
+void RuleState::name_series(Held& held) {
+  if (held.for_state_series.empty())
+    held.for_state_series = series_of(held, "ALERTS_FOR_STATE").build();
+  if (held.series_state == held.alert.state) return;
+  LabelsBuilder builder = series_of(held, "ALERTS");
+  builder.set(alert_state, name_of(held.alert.state));
+  held.series = builder.build();
+  held.series_state = held.alert.state;
 }
 
 // A label of the rule whose text became empty is there as it was written: so it is in Prometheus.

@@ -15,7 +15,7 @@
 //   invariant: an evaluation that failed changes nothing (whoever evaluates does not call match())
 //   invariant: of alerts that are not over no two have the same labels
 //
-// Threads: one; alerts() and state() by any.
+// Threads: one; alerts(), counts() and state() by any.
 // Source: Prometheus 2.42, alerting rules.
 #pragma once
 
@@ -80,12 +80,33 @@ class RuleState {
   // give_up() then. Nothing has changed after an error.
   [[nodiscard]] Result<std::vector<Transition>> match(const Evaluation& evaluation,
                                                       std::size_t limit);
+  // What began between two evaluations, by one of its matches.
+  struct Begun {
+    std::size_t match;
+    Transition transition;
+  };
+  // Whether every sample of a match's series since then would be a match.
+  using HeldSince = std::function<bool(std::size_t match, std::int64_t since_ms)>;
+  // Between two evaluations: begins an alert for a match that has none, and lets one fire whose
+  // `for` is over and which `held` all that time. Of the rest nothing changes: what has no match,
+  // what would be above a limit, and what is not certain wait for the next evaluation, which finds
+  // what began as if an evaluation had begun it.
+  [[nodiscard]] std::vector<Begun> begin(const Evaluation& evaluation, std::size_t limit,
+                                         const HeldSince& held_since);
   // Forgets all alerts, as Prometheus does with a rule that is over its limit; those that were not
   // over are told as dropped, in the state in which they were.
   std::vector<Transition> give_up();
 
   // Those that are not over and those that were resolved less than 15 minutes ago, by labels.
   [[nodiscard]] std::vector<Alert> alerts() const;
+  // One of them, until the next evaluation; null: there is none. REQUIRES: the thread that
+  // evaluates.
+  [[nodiscard]] const Alert* find(const collector::Labels& labels) const;
+  struct Counts {
+    std::size_t pending = 0;
+    std::size_t firing = 0;
+  };
+  [[nodiscard]] Counts counts() const;
   // The greatest of its alerts' states.
   [[nodiscard]] AlertState state() const;
 
@@ -93,6 +114,8 @@ class RuleState {
   // `now_ms`, the moment of the next evaluation; it is added to the active time of one whose `for`
   // was not over, as Prometheus does.
   void restore(Alert alert, std::int64_t away_ms, std::int64_t now_ms);
+  // What is pending became so that much later: that time nobody looked.
+  void put_off(std::chrono::milliseconds by);
   // It was told to Alertmanager. Nothing happens when there is none of these labels any more.
   void sent(const collector::Labels& labels, std::int64_t at_ms, std::int64_t valid_until_ms);
   // The alerts of the rule that this one replaces. REQUIRES: both have the same name and labels.
@@ -104,6 +127,8 @@ class RuleState {
     double value;
   };
   [[nodiscard]] std::vector<Sample> samples();
+  // Of one alert that is not over; with a stale marker of what they were in the state before.
+  [[nodiscard]] std::vector<Sample> samples_of(const collector::Labels& labels);
 
  private:
   // What is kept of an alert.
@@ -152,6 +177,9 @@ class RuleState {
   // False: it is to be forgotten.
   [[nodiscard]] bool settle(Held& held, std::int64_t at_ms, std::vector<Transition>& happened);
   void forget_unseen();
+  [[nodiscard]] Held begun_by(const Match& match, const collector::Labels& labels,
+                              collector::Labels annotations, std::int64_t at_ms) const;
+  void name_series(Held& held);
   [[nodiscard]] collector::LabelsBuilder series_of(const Held& held, std::string_view metric) const;
   [[nodiscard]] collector::Labels without_own(const collector::Labels& labels) const;
 

@@ -53,28 +53,41 @@ std::optional<double> decimal(std::string_view text) {
   return value;
 }
 
-// As YAML 1.1 writes them, and what Go makes of a fraction: its whole part.
-std::optional<std::int64_t> whole(std::string text) {
-  std::erase(text, '_');
-  std::string_view rest = text;
+// Without a fraction, as YAML 1.1 writes them. REQUIRES: without '_'.
+std::optional<std::int64_t> plain_whole(std::string_view rest) {
   const bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
-  if (!rest.starts_with('-') && !rest.starts_with('+')) {
-    if (rest.starts_with("0x") || rest.starts_with("0X"))
-      return digits(rest.substr(2), 16, negative);
-    if (rest.starts_with("0b") || rest.starts_with("0B"))
-      return digits(rest.substr(2), 2, negative);
-    if (rest.starts_with("0o") || rest.starts_with("0O"))
-      return digits(rest.substr(2), 8, negative);
-    const bool octal = rest.size() > 1 && rest.front() == '0';
-    if (const auto value = digits(rest, octal ? 8 : 10, negative)) return value;
-  }
+  if (rest.starts_with('-') || rest.starts_with('+')) return std::nullopt;
+  if (rest.starts_with("0x") || rest.starts_with("0X")) return digits(rest.substr(2), 16, negative);
+  if (rest.starts_with("0b") || rest.starts_with("0B")) return digits(rest.substr(2), 2, negative);
+  if (rest.starts_with("0o") || rest.starts_with("0O")) return digits(rest.substr(2), 8, negative);
+  const bool octal = rest.size() > 1 && rest.front() == '0';
+  return digits(rest, octal ? 8 : 10, negative);
+}
+
+// The same, and what Go makes of a fraction: its whole part.
+std::optional<std::int64_t> whole(std::string text) {
+  std::erase(text, '_');
+  if (const auto value = plain_whole(text)) return value;
   if (text == "-.inf" || text == "-.Inf" || text == "-.INF")
     return std::numeric_limits<std::int64_t>::min();
   const auto value = decimal(text);
   if (!value || *value >= 0x1p63) return std::nullopt;
   return *value <= -0x1p63 ? std::numeric_limits<std::int64_t>::min()
                            : static_cast<std::int64_t>(*value);
+}
+
+std::optional<double> real_of(std::string text) {
+  std::erase(text, '_');
+  if (const auto value = plain_whole(text)) return static_cast<double>(*value);
+  std::string_view rest = text;
+  const bool negative = rest.starts_with('-');
+  if (negative || rest.starts_with('+')) rest.remove_prefix(1);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (rest == ".inf" || rest == ".Inf" || rest == ".INF") return negative ? -infinity : infinity;
+  if (text == ".nan" || text == ".NaN" || text == ".NAN")
+    return std::numeric_limits<double>::quiet_NaN();
+  return decimal(text);
 }
 
 }  // namespace
@@ -160,13 +173,16 @@ YamlFields YamlReader::fields(const YamlNode& node, std::initializer_list<std::s
 }
 
 std::vector<const YamlNode*> YamlReader::list(const YamlNode& node, std::string_view of) {
-  std::vector<const YamlNode*> found;
+  std::vector<const YamlNode*> found = every(node, of);
+  std::erase_if(found, [](const YamlNode* one) { return one->kind == Kind::null; });
+  return found;
+}
+
+std::vector<const YamlNode*> YamlReader::every(const YamlNode& node, std::string_view of) {
   if (node.kind != Kind::null && node.kind != Kind::list)
     wrong(node, fmt::format("expected a list of {}, this is {}", of, name_of(node)));
-  if (node.kind != Kind::list || !count(node, node.items.size())) return found;
-  for (const YamlNode* one : node.items)
-    if (one->kind != Kind::null) found.push_back(one);
-  return found;
+  if (node.kind != Kind::list || !count(node, node.items.size())) return {};
+  return node.items;
 }
 
 std::string YamlReader::text(const YamlNode& node) {
@@ -202,6 +218,15 @@ std::int64_t YamlReader::integer(const YamlNode& node) {
 
 double YamlReader::number(const YamlNode& node) {
   const auto value = node.kind == Kind::scalar && node.plain ? decimal(node.text) : std::nullopt;
+  if (!value) wrong(node, "expected a number");
+  return value.value_or(0);
+}
+
+double YamlReader::real(const YamlNode& node) {
+  if (node.kind == Kind::null) return 0;
+  const bool may = node.kind == Kind::scalar &&
+                   (node.plain || node.tag.ends_with(":float") || node.tag.ends_with(":int"));
+  const auto value = may ? real_of(node.text) : std::nullopt;
   if (!value) wrong(node, "expected a number");
   return value.value_or(0);
 }

@@ -70,12 +70,15 @@ class YamlReader {
                                   std::initializer_list<std::string_view> known);
   // Without those that are null. `of`: "groups".
   [[nodiscard]] std::vector<const YamlNode*> list(const YamlNode& node, std::string_view of);
+  // The same with those: there a map without names, or an empty text, is meant.
+  [[nodiscard]] std::vector<const YamlNode*> every(const YamlNode& node, std::string_view of);
   [[nodiscard]] std::string text(const YamlNode& node);
   // Of any kind, as it was written: null has a text, a list has none.
   [[nodiscard]] std::string raw(const YamlFields& fields, std::string_view name);
   [[nodiscard]] std::vector<YamlText> texts(const YamlNode& node);  // of a map
   [[nodiscard]] std::int64_t integer(const YamlNode& node);
   [[nodiscard]] double number(const YamlNode& node);  // a finite one
+  [[nodiscard]] double real(const YamlNode& node);    // any that YAML has: 0x1f, 1_000, .inf, .nan
   [[nodiscard]] bool truth(const YamlNode& node);
   [[nodiscard]] std::chrono::milliseconds duration(const YamlNode& node);
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "alerting/backtest_api.h"
 #include "apps/collector_alerting.h"
 #include "apps/exit_codes.h"
 #include "apps/programs.h"
@@ -116,6 +117,11 @@ void wait_for_the_end(const sigset_t& signals, tallymill::alerting::Alerting* al
   }
 }
 
+tallymill::alerting::BacktestApi::Options backtest_options(const Config& config) {
+  return {.interval = config.alerting.evaluation_interval,
+          .rules = {.external_url = config.alerting.external_url}};
+}
+
 int run(const Config& config, tallymill::collector::CollectorOptions options) {
   const sigset_t signals = block_signals();
   tallymill::collector::Collector collector(std::move(options));
@@ -132,14 +138,21 @@ int run(const Config& config, tallymill::collector::CollectorOptions options) {
     if (!made) return fail(made.error(), tallymill::info(made.error().code).exit);
     alerting = std::move(*made);
   }
+  tallymill::alerting::BacktestApi backtests(collector.store(), backtest_options(config),
+                                             collector.registry());
   // It answers from what is made last, so it stops first, whatever happened.
   const auto stopped = [&](int exit_code) {
     if (alerting) alerting->stop();
     collector.stop();
     return exit_code;
   };
-  auto started =
-      collector.start(alerting ? alerting->companion() : tallymill::collector::Companion());
+  auto companion = alerting ? alerting->companion() : tallymill::collector::Companion();
+  companion.add_routes = [&backtests, of_alerting = std::move(companion.add_routes)](
+                             tallymill::http::Router& router, tallymill::collector::Api& api) {
+    if (of_alerting) of_alerting(router, api);
+    backtests.add_routes(router, api);
+  };
+  auto started = collector.start(std::move(companion));
   if (started && alerting) started = alerting->start();
   if (!started) return stopped(fail(started.error(), tallymill::exit_cannot_run));
   log::info("ready");

@@ -35,7 +35,8 @@ std::string url_of(const Config& config, std::uint16_t port) {
 
 bool CollectorAlerting::is_wanted(const Config& config) {
   return !config.alerting.rules.empty() || config.alerting.shipped_rules ||
-         !config.alerting.sinks.empty() || !config.alerting.alertmanager.empty();
+         !config.alerting.sinks.empty() || !config.alerting.alertmanager.empty() ||
+         !config.alerting.probes.empty();
 }
 
 Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
@@ -45,6 +46,8 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
   std::unique_ptr<CollectorAlerting> made(new CollectorAlerting(collector.store()));
   const alerting::Alerting::Options options{
       .rules = config.alerting.rules,
+      .shipped_percent =
+          config.alerting.shipped_rules ? static_cast<int>(config.alerting.window_percent) : 0,
       .sinks = std::move(*sinks),
       .outbox = std::filesystem::path(config.collector.data) / "alerts.db",
       .external_url = url_of(config, collector.port()),
@@ -52,13 +55,35 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
       .resend_delay = config.alerting.resend_delay,
       .outage_tolerance = config.alerting.for_outage_tolerance,
       .grace = config.alerting.for_grace_period,
-      .insecure = config.collector.insecure};
+      .insecure = config.collector.insecure,
+      .own_bus = !config.collector.bus.empty(),
+      .feed = [&collector](std::uint64_t sequence, std::string said) {
+        collector.tell_alert(sequence, std::move(said));
+      }};
   auto opened = alerting::Alerting::open(options, collector.store(), made->sink_, made->context_,
                                          collector.registry(), made->clock_);
   if (!opened) return std::unexpected(std::move(opened).error());
   made->alerting_ = std::move(*opened);
+  // Before the doors open, so that no sample is missed.
+  collector.store().listen(&made->alerting_->arrivals());
   made->api_ = std::make_unique<alerting::AlertsApi>(*made->alerting_);
+  if (config.alerting.probes.empty()) return made;
+  auto probes = alerting::read_probes(config.alerting.probes);
+  if (!probes) return std::unexpected(std::move(probes).error());
+  made->prober_ = std::make_unique<alerting::Prober>(std::move(*probes), made->sink_,
+                                                     collector.registry(), made->clock_);
   return made;
+}
+
+Status CollectorAlerting::start() {
+  if (auto started = alerting_->start(); !started) return started;
+  return prober_ ? prober_->start() : Status();
+}
+
+void CollectorAlerting::stop() {
+  if (prober_) prober_->stop();
+  store_.listen(nullptr);
+  alerting_->stop();
 }
 
 collector::Companion CollectorAlerting::companion() {

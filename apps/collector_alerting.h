@@ -1,5 +1,6 @@
 // CollectorAlerting: alerting as the collector program has it, from its settings: rules over the
-// collector's store, told to whom the settings name, answered over its server.
+// collector's store, told to whom the settings name, answered over its server; and endpoints that
+// are watched.
 //
 // Threads: open(), start(), stop() by its maker; the rest by any.
 #pragma once
@@ -9,6 +10,7 @@
 
 #include "alerting/alerting.h"
 #include "alerting/alerts_api.h"
+#include "alerting/prober.h"
 #include "apps/store_sink.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -25,19 +27,26 @@ class CollectorAlerting {
   [[nodiscard]] static Result<std::unique_ptr<CollectorAlerting>> open(
       const Config& config, collector::Collector& collector);
 
+  ~CollectorAlerting() { stop(); }
+  CollectorAlerting(const CollectorAlerting&) = delete;
+  CollectorAlerting& operator=(const CollectorAlerting&) = delete;
+
   [[nodiscard]] collector::Companion companion();
-  [[nodiscard]] Status start() { return alerting_->start(); }
-  void stop() { alerting_->stop(); }
+  // Errors as Alerting::start and Prober::start.
+  [[nodiscard]] Status start();
+  void stop();
   [[nodiscard]] alerting::Alerting& alerting() { return *alerting_; }
 
  private:
-  explicit CollectorAlerting(collector::Store& store) : sink_(store) {}
+  explicit CollectorAlerting(collector::Store& store) : store_(store), sink_(store) {}
 
+  collector::Store& store_;
   SystemClock clock_;
   zmq::context_t context_{1};
   StoreSink sink_;
   std::unique_ptr<alerting::Alerting> alerting_;
   std::unique_ptr<alerting::AlertsApi> api_;
+  std::unique_ptr<alerting::Prober> prober_;  // null: nothing is watched
 };
 
 }  // namespace tallymill::apps

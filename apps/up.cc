@@ -63,6 +63,8 @@ ChildSpec collector_of(const Config& config, const fs::path& programs) {
     spec.argv.insert(spec.argv.end(), {"--front-http", config.front.http});
   if (config.collector.http_token_file.empty() && !config.front.http_token_file.empty())
     spec.argv.insert(spec.argv.end(), {"--http-token-file", config.front.http_token_file});
+  // Shipped rules are judged unless somebody said that they are not.
+  if (!config.origins.contains("alerting.shipped_rules")) spec.argv.emplace_back("--shipped-rules");
   return spec;
 }
 

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "alerting/group.h"
+#include "alerting/memory_store.h"
 #include "base/check.h"
 #include "bench/figures.h"
-#include "tests/alerting/memory_store.h"
 #include "tests/alerting/rules_of.h"
 
 namespace tallymill::alerting {

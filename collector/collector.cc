@@ -182,6 +182,15 @@ void Collector::serve(const Companion& companion) {
   server_->change(std::move(router));
 }
 
+void Collector::tell_alert(std::uint64_t sequence, std::string said) {
+  if (alerts_waiting_ >= Live::Options().alerts) return;
+  ++alerts_waiting_;
+  server_->post([this, sequence, said = std::move(said)]() mutable {
+    --alerts_waiting_;
+    live_->tell_alert(sequence, std::move(said));
+  });
+}
+
 void Collector::drain(std::function<void()> done) {
   server_->drain(limits::http_drain, std::move(done));
 }

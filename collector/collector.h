@@ -18,6 +18,7 @@
 // Threads: open(), start(), stop() by its maker; the rest on the server's thread and its errands'.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -82,6 +83,9 @@ class Collector {
   // Requests are answered; `done` is called at the end, on the server's thread.
   void drain(std::function<void()> done);
   void stop();
+  // An alert changed: JSON with a number that rises, for the live feed. Lost while too many wait:
+  // who follows finds the gap. REQUIRES: after start(). Threads: any.
+  void tell_alert(std::uint64_t sequence, std::string said);
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
   [[nodiscard]] metrics::Registry& registry() { return registry_; }
   [[nodiscard]] Store& store() { return *store_; }  // REQUIRES: load()
@@ -113,7 +117,8 @@ class Collector {
   // On the server's thread, so before it.
   std::unique_ptr<Forward> forward_;
   std::unique_ptr<Waterfalls> waterfalls_;
-  bool ready_ = false;  // of the server's thread
+  std::atomic<std::size_t> alerts_waiting_ = 0;  // for the server's thread
+  bool ready_ = false;                           // of the server's thread
 };
 
 }  // namespace tallymill::collector

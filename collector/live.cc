@@ -37,12 +37,16 @@ LiveProbe::LiveProbe(metrics::Registry& registry)
                             "Clients that have not taken their last message.")),
       busy(registry.gauge("tallymill_collector_live_busy_ratio",
                           "Share of the last tick that evaluation took.")),
+      alerts_bytes(registry.gauge("tallymill_collector_live_alerts_bytes",
+                                  "Bytes of the last alerts that changed.")),
       messages(registry.counter("tallymill_collector_live_messages_total",
                                 "Messages with values that were sent.")),
       gaps(registry.counter("tallymill_collector_live_gaps_total",
                             "Times that a client was told of ticks that passed it by.")),
       late(registry.counter("tallymill_collector_live_late_total",
                             "Queries for which a tick had no time.")),
+      alert_gaps(registry.counter("tallymill_collector_live_alert_gaps_total",
+                                  "Times that a client was told of alerts that passed it by.")),
       refused(registry.counter("tallymill_collector_live_refused_total",
                                "Clients, messages and topics that were refused.")) {}
 
@@ -101,6 +105,9 @@ void Live::hear(std::uint64_t id, std::string_view message) {
   };
   const auto ask = parse_live_ask(message);
   if (!ask) return refuse(ask.error().message);
+  if (ask->alerts)
+    client.alerts_told =
+        *ask->alerts ? std::optional(client.alerts_told.value_or(last_alert_)) : std::nullopt;
   for (const std::string& name : ask->unsubscribe) {
     const auto topic = client.topics.find(name);
     if (topic == client.topics.end()) continue;
@@ -172,12 +179,51 @@ void Live::unfollow(const Topic& topic) {
   queries_.erase(topic.query);
 }
 
+// ---- alerts ----
+
+void Live::tell_alert(std::uint64_t sequence, std::string said) {
+  last_alert_ = sequence;
+  alerts_bytes_ += said.size();
+  alerts_.emplace_back(sequence, std::move(said));
+  while (alerts_.size() > options_.alerts || alerts_bytes_ > options_.alerts_bytes) {
+    alerts_bytes_ -= alerts_.front().second.size();
+    alerts_.pop_front();
+  }
+  for (auto& [id, client] : clients_) tell_alerts(client);
+}
+
+// What it was not told yet, as much as fits in a message.
+void Live::tell_alerts(Client& client) {
+  if (!client.alerts_told || *client.alerts_told >= last_alert_ || client.socket->queued() > 0)
+    return;
+  auto next = std::ranges::upper_bound(alerts_, *client.alerts_told, {},
+                                       &std::pair<std::uint64_t, std::string>::first);
+  const std::uint64_t first = next == alerts_.end() ? last_alert_ + 1 : next->first;
+  std::string message = "{";
+  if (first > *client.alerts_told + 1) {
+    probe_.alert_gaps.add();
+    message += fmt::format("\"alerts_gap\":[{},{}],", *client.alerts_told + 1, first - 1);
+  }
+  message += "\"alerts\":[";
+  client.alerts_told = first - 1;
+  for (bool is_first = true; next != alerts_.end(); ++next) {
+    // Also what came when there was no room for it on the way is a gap, which the next one tells.
+    if (next->first != *client.alerts_told + 1) break;
+    if (!is_first && message.size() + next->second.size() > message_bytes) break;
+    if (!std::exchange(is_first, false)) message += ',';
+    message += next->second;
+    client.alerts_told = next->first;
+  }
+  (void)client.socket->send(http::Socket::Kind::text, message + "]}");
+}
+
 // ---- ticks ----
 
 void Live::tick() {
   server_->once(options_.tick, [this] { tick(); });
   ++tick_;
   look();
+  for (auto& [id, client] : clients_) tell_alerts(client);
   if (evaluating_ || queries_.empty()) return;
   const auto round = std::make_shared<Round>();
   std::vector<Asked>& all = round->all;
@@ -312,6 +358,7 @@ void Live::look() {
   probe_.clients.set(static_cast<double>(clients_.size()));
   probe_.topics.set(static_cast<double>(topics_));
   probe_.queries.set(static_cast<double>(queries_.size()));
+  probe_.alerts_bytes.set(static_cast<double>(alerts_bytes_));
   probe_.result_bytes.set(static_cast<double>(result_bytes_));
   probe_.behind.set(static_cast<double>(std::ranges::count_if(
       clients_, [](const auto& one) { return one.second.behind_from.has_value(); })));

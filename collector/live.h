@@ -10,6 +10,10 @@
 // until it has, is then told {"gap": [first, last]} of the ticks that passed it by, and goes on
 // with what is true now. http ends it when it takes nothing at all.
 //
+// Who wants them is told of alerts as they change, each with a sequence number: at once, or with
+// the next tick where the last message is not taken yet. The last Options::alerts are remembered
+// for that; who is further behind is told {"alerts_gap": [first, last]}.
+//
 //   invariant: clients, topics, queries, their texts and results are bounded (limits::live_*); what
 //              would be one more is refused, and what is there goes on
 //   invariant: evaluation takes limits::live_budget of a tick at most; queries that were not
@@ -20,11 +24,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/limits.h"
@@ -49,9 +55,11 @@ class LiveProbe {
   metrics::Gauge& result_bytes;
   metrics::Gauge& behind;
   metrics::Gauge& busy;
+  metrics::Gauge& alerts_bytes;
   metrics::Counter& messages;
   metrics::Counter& gaps;
   metrics::Counter& late;
+  metrics::Counter& alert_gaps;
   metrics::Counter& refused;
 };
 
@@ -68,12 +76,17 @@ class Live {
     std::size_t result_bytes = limits::live_result_bytes;
     std::size_t results_bytes = limits::live_results_bytes;
     std::size_t samples = limits::live_samples;
+    // What is remembered of alerts: 10,000 that change at once have 8 MiB.
+    std::size_t alerts = 1'000;
+    std::size_t alerts_bytes = 1 << 20;
   };
 
   Live(const Source& source, metrics::Registry& registry, Options options);
   void add_routes(http::Router& router);
   void start(http::Server& server);
   void stop() { evaluation_.reset(); }
+  // An alert changed: JSON, and its number, which rises. REQUIRES: the server's thread.
+  void tell_alert(std::uint64_t sequence, std::string said);
 
  private:
   struct Query {
@@ -94,6 +107,7 @@ class Live {
     std::map<std::string, Topic, std::less<>> topics;
     std::optional<std::uint64_t> behind_from;  // the first tick that it was not told of
     std::string after;                         // the topic up to which the last message had room
+    std::optional<std::uint64_t> alerts_told;  // the last one; nothing: it does not want them
   };
   // One query on its way through an evaluation.
   struct Asked {
@@ -123,6 +137,7 @@ class Live {
   void take(const Round& round);
   void tell(Client& client, std::int64_t at_ms);
   [[nodiscard]] std::string message_of(Client& client, std::int64_t at_ms) const;
+  void tell_alerts(Client& client);
   void look();
 
   const Source& source_;
@@ -137,6 +152,9 @@ class Live {
   std::size_t result_bytes_ = 0;
   std::uint64_t tick_ = 0;
   std::string first_;  // the query that goes first in the next tick
+  std::deque<std::pair<std::uint64_t, std::string>> alerts_;  // the last of them
+  std::uint64_t last_alert_ = 0;
+  std::size_t alerts_bytes_ = 0;
   bool evaluating_ = false;
 };
 

@@ -27,9 +27,14 @@ Result<LiveAsk> parse_live_ask(std::string_view untrusted) {
   bool wrong = false;
   const json* subscribe = array_at(said, "subscribe", wrong);
   const json* unsubscribe = array_at(said, "unsubscribe", wrong);
-  if (wrong || (subscribe == nullptr && unsubscribe == nullptr))
-    return none("it has no list \"subscribe\" or \"unsubscribe\"");
+  const auto alerts = said.find("alerts");
+  if (wrong || (subscribe == nullptr && unsubscribe == nullptr && alerts == said.end()))
+    return none("it has no list \"subscribe\" or \"unsubscribe\", and no \"alerts\"");
   LiveAsk ask;
+  if (alerts != said.end()) {
+    if (!alerts->is_boolean()) return none("\"alerts\" is true or false");
+    ask.alerts = alerts->get<bool>();
+  }
   if (unsubscribe != nullptr)
     for (const json& topic : *unsubscribe) {
       if (!topic.is_string()) return none("what is unsubscribed is a topic's name");

@@ -119,7 +119,7 @@ Result<std::optional<std::int64_t>> Parameters::duration_ms(std::string_view nam
   // No longer than Prometheus can count in nanoseconds.
   if (const auto seconds = promql::go_float(text); seconds && std::abs(*seconds) <= 9'223'372'036.0)
     return ms_of(*seconds);
-  if (const auto ms = duration_ms(text)) return *ms;
+  if (const auto ms = tallymill::duration_ms(text)) return *ms;
   return fail(Errc::bad_params,
               fmt::format("invalid parameter \"{0}\": cannot parse \"{1}\" to a valid duration",
                           name, text));

@@ -175,9 +175,13 @@ Result<SeriesId> Store::series(const Labels& labels, Origin origin) {
   if (!has_room(labels)) return std::unexpected(refused(labels));
   largest_labels_bytes_ = std::max<std::uint64_t>(largest_labels_bytes_, labels.packed().size());
   pending_.push_back({labels, origin});
-  const Writing lock = writing();
-  const SeriesId id = index_.add(labels, origin);
-  index_.mark(id, true);
+  SeriesId id;
+  {
+    const Writing lock = writing();
+    id = index_.add(labels, origin);
+    index_.mark(id, true);
+  }
+  if (listener_ != nullptr) listener_->made(id, labels);
   return id;
 }
 
@@ -239,10 +243,18 @@ Status Store::append(std::span<const Point> points) {
   future_samples_.fetch_add(static_cast<std::uint64_t>(std::ranges::count_if(
                                 points, [&](const Point& point) { return point.t_ms > future; })),
                             std::memory_order_relaxed);
-  const Writing lock = writing();
-  if (head_->empty()) head_since_ms_ = now;
-  for (const Point& point : points) head_->add(point);
+  {
+    const Writing lock = writing();
+    if (head_->empty()) head_since_ms_ = now;
+    for (const Point& point : points) head_->add(point);
+  }
+  if (listener_ != nullptr) listener_->arrived(points);
   return {};
+}
+
+void Store::listen(ArrivalListener* listener) {
+  const std::lock_guard writer(writer_mutex_);
+  listener_ = listener;
 }
 
 Status Store::sync() { return log_->sync(); }

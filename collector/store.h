@@ -59,6 +59,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "collector/arrivals.h"
 #include "collector/head.h"
 #include "collector/index.h"
 #include "collector/log.h"
@@ -134,6 +135,10 @@ class Store final : public Source {
   // be sealed for long, and what is not sealed would not fit into memory; or a series was forgotten
   // since it was asked for. corrupt: a sync failed; nothing is accepted until the head is sealed.
   [[nodiscard]] Status append(std::span<const Point> points);
+
+  // Tells it of what is made, comes and is forgotten from now on; null: nobody. When this returns,
+  // the one before is told nothing any more.
+  void listen(ArrivalListener* listener);
 
   // Source. read(): not_found for a series that is none of this store; too_big: it has more samples
   // there than limits::query_samples.
@@ -243,6 +248,7 @@ class Store final : public Source {
   std::uint64_t largest_labels_bytes_ = 0;
   std::uint64_t dead_in_list_ = 0;  // at least so many series in it have died
   std::int64_t head_since_ms_ = 0;  // its first sample came then
+  ArrivalListener* listener_ = nullptr;
 
   // The system's lock lets readers pass a writer that waits, for ever if they never pause: a writer
   // holds the turn while it waits, and a reader must have had it.

@@ -275,6 +275,7 @@ void Store::drop_dead() {
     const Writing lock = writing();
     index_.remove(std::span(died).subspan(at, std::min(dropped_at_once, died.size() - at)));
   }
+  if (listener_ != nullptr) listener_->forgotten(died);
   drops_.fetch_add(1, std::memory_order_release);
   dropped_series_.fetch_add(died.size(), std::memory_order_relaxed);
   dead_in_list_ += died.size();

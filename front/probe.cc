@@ -93,8 +93,10 @@ void Probe::copy(const Snapshot& snapshot, const MachineCounts& counts, const Me
   gauge("tallymill_jobs_in_flight", "Jobs that are leased to workers.", snapshot.in_flight);
   gauge("tallymill_jobs_settling", "Jobs whose end is decided and not yet on disk.",
         snapshot.settling);
-  gauge("tallymill_conservation_balanced", "1 while every accepted job is accounted for, else 0.",
-        snapshot.balanced() ? 1 : 0);
+  gauge("tallymill_conservation_balanced",
+        "1 while every accepted job is accounted for, or the "
+        "ledger is still read back, else 0.",
+        snapshot.replaying || snapshot.balanced() ? 1 : 0);
   counter("tallymill_dispatches_total", "Jobs sent to workers, each attempt.", counts.dispatched);
   counter("tallymill_redeliveries_total", "Dispatches of a job that had been dispatched before.",
           counts.redelivered);

@@ -39,8 +39,9 @@ Errc code_of(int status) {
 
 }  // namespace
 
-Result<json> ask_collector(const Common& common, const CollectorAt& collector,
-                           std::string_view path, std::string form) {
+Result<http::ClientResponse> fetch_from_collector(const Common& common,
+                                                  const CollectorAt& collector,
+                                                  http::ClientRequest request) {
   http::ClientOptions options;
   auto token = token_of(common);
   if (!token) return std::unexpected(std::move(token).error());
@@ -48,11 +49,24 @@ Result<json> ask_collector(const Common& common, const CollectorAt& collector,
   options.ca_file = common.ca_file;
   http::Client client(std::move(options));
   if (auto started = client.start(); !started) return std::unexpected(std::move(started).error());
-  http::ClientRequest request{.method = http::Method::post,
-                              .url = url_of(collector) + std::string(path)};
-  if (!form.empty()) request.headers.add("Content-Type", "application/x-www-form-urlencoded");
-  request.body = std::move(form);
-  const auto answer = client.fetch(std::move(request));
+  request.url.insert(0, url_of(collector));
+  return client.fetch(std::move(request));
+}
+
+Result<json> ask_collector(const Common& common, const CollectorAt& collector,
+                           std::string_view path, std::string form) {
+  return ask_collector(common, collector, path, std::move(form),
+                       "application/x-www-form-urlencoded", Duration());
+}
+
+Result<json> ask_collector(const Common& common, const CollectorAt& collector,
+                           std::string_view path, std::string body_sent, std::string_view type,
+                           Duration patience) {
+  http::ClientRequest request{.method = http::Method::post, .url = std::string(path)};
+  if (!body_sent.empty()) request.headers.add("Content-Type", std::string(type));
+  request.body = std::move(body_sent);
+  request.timeout = patience;
+  const auto answer = fetch_from_collector(common, collector, std::move(request));
   if (!answer) return std::unexpected(answer.error());
   const json body = json::parse(answer->body, nullptr, false);
   if (body.is_object() && text_at(body, "status") == "success")

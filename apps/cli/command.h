@@ -21,6 +21,11 @@
 #include "base/secret.h"
 #include "bus/client.h"
 
+namespace tallymill::http {
+struct ClientRequest;
+struct ClientResponse;
+}  // namespace tallymill::http
+
 namespace tallymill::cli {
 
 struct Common {
@@ -107,6 +112,47 @@ struct TrendsArgs {
 };
 int trends(const TrendsArgs& args);
 
+struct BacktestArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> rules;  // patterns of files
+  double last_s = 0;               // how far back; 0: from and to are said
+  std::string from;                // seconds since 1970, or RFC 3339
+  std::string to;                  // empty: now
+  std::string interval;            // of groups that say none; empty: the collector's, or 1m
+  std::string sinks;               // a file
+  std::string dump;                // OpenMetrics with timestamps, instead of a collector
+  std::string store;               // a folder of samples that nobody has open, likewise
+};
+int backtest(const BacktestArgs& args);
+// Alerts, as an alerting collector has them; matchers as stage="image", a bare word is a name.
+struct AlertsArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> matchers;
+  std::string state;       // ls: pending, firing, silenced, inhibited; empty: any
+  std::string name;        // explain
+  double last_s = 86'400;  // explain: how far back
+};
+int alerts_ls(const AlertsArgs& args);
+int alerts_explain(const AlertsArgs& args);
+
+struct SilenceArgs {
+  Common common;
+  CollectorAt collector;
+  std::vector<std::string> matchers;
+  double for_s = 3'600;
+  std::string until;  // RFC 3339, instead
+  std::string from;   // empty: now
+  std::string by;     // empty: USER
+  std::string comment;
+  bool all = false;              // ls: those that are over, too
+  std::vector<std::string> ids;  // expire; the begin of an id will do
+};
+int silence_add(const SilenceArgs& args);
+int silence_ls(const SilenceArgs& args);
+int silence_expire(const SilenceArgs& args);
+
 struct LogsArgs {
   Common common;
   std::int64_t job = 0;  // 0: any
@@ -177,6 +223,15 @@ struct Session {
 [[nodiscard]] Result<nlohmann::json> ask_collector(const Common& common,
                                                    const CollectorAt& collector,
                                                    std::string_view path, std::string form);
+// The same with a body of another kind, and more patience.
+[[nodiscard]] Result<nlohmann::json> ask_collector(const Common& common,
+                                                   const CollectorAt& collector,
+                                                   std::string_view path, std::string body,
+                                                   std::string_view type, Duration patience);
+// A collector's answer, whatever its status; `url`: a path. Errors as http::Client::fetch().
+[[nodiscard]] Result<http::ClientResponse> fetch_from_collector(const Common& common,
+                                                                const CollectorAt& collector,
+                                                                http::ClientRequest request);
 // What helps against an error of connect(): a sentence; empty: nothing that is known.
 [[nodiscard]] std::string help_against(const Error& error);
 // How long wait and run wait: as said, else for ever.

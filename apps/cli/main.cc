@@ -14,6 +14,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/reference.h"
+#include "apps/cli/rules.h"
 
 namespace tallymill::cli {
 namespace {
@@ -79,6 +80,7 @@ class Commands {
     app_.set_help_all_flag("--help-all", "every command with its flags");
     jobs_group();
     pipeline_group();
+    rules_group();
     upkeep_group();
   }
   int run() {
@@ -204,6 +206,7 @@ class Commands {
         ->excludes(snapshot->get_option("--json"));
     logs_command();
     trends_command();
+    alerts_group();
     collector_group();
     command("ping", "whether the front answers, and how fast",
             [this] { return cli::ping(common_); });
@@ -226,6 +229,78 @@ class Commands {
         ->add_option("--window", trends_.window_s,
                      "seconds that a new level must last to be\none (default: a 48th of --last)")
         ->check(seconds);
+  }
+
+  // One of a collector, below a group.
+  CLI::App* below(CLI::App& group, const std::string& name, const std::string& help,
+                  std::function<int()> does) {
+    CLI::App* sub = group.add_subcommand(name, help);
+    add_common(*sub, false);
+    add_collector(*sub);
+    sub->callback([this, does = std::move(does)] { chosen_ = does; });
+    return sub;
+  }
+
+  void alerts_group() {
+    CLI::App* group = app_.add_subcommand("alerts", "what fires, why, and what is silenced");
+    group->require_subcommand(1);
+    const auto with = [this](int (*does)(const AlertsArgs&)) {
+      return [this, does] {
+        alerts_.common = common_;
+        alerts_.collector = collector_;
+        return does(alerts_);
+      };
+    };
+    constexpr const char* matchers =
+        "only of these labels, as stage=\"image\",\nor with !=, =~, !~; a word alone is the\n"
+        "alert's name";
+    CLI::App* ls = below(*group, "ls", "alerts that are pending or fire", with(cli::alerts_ls));
+    ls->add_option("matchers", alerts_.matchers, matchers);
+    ls->add_option("--state", alerts_.state, "only those in this state")
+        ->check(CLI::IsMember({"pending", "firing", "silenced", "inhibited"}));
+    CLI::App* explain = below(*group, "explain",
+                              "why a rule fires: its expression, the samples around\nthe moment, "
+                              "what changed, and who was told",
+                              with(cli::alerts_explain));
+    explain->add_option("name", alerts_.name, "the rule's name, as HighWait")->required();
+    explain->add_option("matchers", alerts_.matchers, "only alerts of these labels");
+    explain
+        ->add_option(
+            "--last", alerts_.last_s,
+            "also alerts that are over, up to so many\nseconds back, or as 2h, 7d (default "
+            "1d)")
+        ->transform(CLI::Validator(span_of_time, ""));
+    silence_group(*group);
+  }
+
+  void silence_group(CLI::App& alerts) {
+    CLI::App* group = alerts.add_subcommand("silence", "what nobody is told of for a while");
+    group->require_subcommand(1);
+    const auto with = [this](int (*does)(const SilenceArgs&)) {
+      return [this, does] {
+        silence_.common = common_;
+        silence_.collector = collector_;
+        return does(silence_);
+      };
+    };
+    CLI::App* add = below(*group, "add", "a new one; prints its id", with(cli::silence_add));
+    add->add_option("matchers", silence_.matchers,
+                    "labels of the alerts, as stage=\"image\",\nor with !=, =~, !~; a word alone "
+                    "is the\nalert's name")
+        ->required();
+    add->add_option("--for", silence_.for_s, "how many seconds, or as 30m, 2h, 1d\n(default 1h)")
+        ->transform(CLI::Validator(span_of_time, ""));
+    add->add_option("--until", silence_.until, "instead, up to 2026-11-28T18:00:00Z")
+        ->excludes("--for");
+    add->add_option("--from", silence_.from, "not before this time (default: now)");
+    add->add_option("--comment", silence_.comment, "why, for the others");
+    add->add_option("--by", silence_.by, "who says so (default: USER)");
+    CLI::App* ls = below(*group, "ls", "those that are active or to come", with(cli::silence_ls));
+    ls->add_option("matchers", silence_.matchers, "only with these matchers");
+    ls->add_flag("--all", silence_.all, "those of the last five days that are\nover, too");
+    below(*group, "expire", "end them now", with(cli::silence_expire))
+        ->add_option("id", silence_.ids, "its id, or the begin of it")
+        ->required();
   }
 
   void add_collector(CLI::App& sub) {
@@ -260,6 +335,41 @@ class Commands {
     logs->add_option("--data", logs_.folder, "the data folder (default: the\nconfigured one)");
   }
 
+  void backtest_command(CLI::App& group) {
+    CLI::App* backtest =
+        group.add_subcommand("backtest", "how often rules would have fired, over stored samples");
+    add_common(*backtest, false);
+    add_collector(*backtest);
+    backtest->add_option("rules", backtest_.rules, "rule files, as the collector takes them")
+        ->required();
+    CLI::Option* last = backtest->add_option("--last", backtest_.last_s,
+                                             "of the last so many seconds, or as 2h,\n30d");
+    last->transform(CLI::Validator(span_of_time, ""));
+    backtest
+        ->add_option("--from", backtest_.from,
+                     "the begin: seconds since 1970, or\n2026-11-28T13:00:00Z")
+        ->excludes(last);
+    backtest->add_option("--to", backtest_.to, "the end, likewise (default: now)")->excludes(last);
+    backtest->add_option("--interval", backtest_.interval,
+                         "of groups that say none, as 15s (default:\nthe collector's, else 1m)");
+    backtest->add_option("--sinks", backtest_.sinks,
+                         "a file of sinks: how many messages each\nwould have had");
+    CLI::Option* dump = backtest->add_option(
+        "--dump", backtest_.dump,
+        "a file of samples instead of a collector:\nOpenMetrics with timestamps");
+    backtest
+        ->add_option("--store", backtest_.store,
+                     "a folder of samples, likewise: a copy made\nby `collector snapshot`")
+        ->excludes(dump);
+    backtest->callback([this] {
+      chosen_ = [this] {
+        backtest_.common = common_;
+        backtest_.collector = collector_;
+        return cli::backtest(backtest_);
+      };
+    });
+  }
+
   // The launcher takes `collector` alone for the program; this is what is below it.
   void collector_group() {
     CLI::App* group = app_.add_subcommand("collector", "a program, see above; its snapshots");
@@ -272,6 +382,48 @@ class Commands {
     add_collector(*snapshot);
     snapshot->callback(
         [this] { chosen_ = [this] { return cli::collector_snapshot({common_, collector_}); }; });
+  }
+
+  void rules_group() {
+    CLI::App* group =
+        app_.add_subcommand("rules", "rules of alerting, with or without a collector");
+    group->require_subcommand(1);
+    CLI::App* check = rules_command(*group, "check", "whether files of rules are right",
+                                    rules_check_, cli::rules_check);
+    check->add_option("files", rules_check_.files, "rule files, or *.tm.yml")->required();
+    check
+        ->add_option("--lint", rules_check_.lint,
+                     "warn of rules that are twice in a file\n(default)")
+        ->check(CLI::IsMember({"all", "duplicate-rules", "none"}));
+    check->add_flag("--lint-fatal", rules_check_.lint_fatal, "exit 1 when there is a warning");
+    check->add_flag("--expand", rules_check_.expand, "also what `threshold:` and `slo:` became");
+    CLI::App* test = rules_command(*group, "test", "unit tests of rules, as promtool has them",
+                                   rules_test_, cli::rules_test);
+    test->add_option("files", rules_test_.files, "test files")->required();
+    test->add_flag("--coverage", rules_test_.coverage, "also which alerting rules never fired");
+    test->add_option("--coverage-min", rules_test_.coverage_min,
+                     "exit 1 when less percent of the\nalerting rules fired in any test")
+        ->check(CLI::Range(0.0, 100.0));
+    CLI::App* convert = rules_command(*group, "convert", "as plain rules of Prometheus",
+                                      rules_convert_, cli::rules_convert);
+    convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
+    convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
+    convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+    backtest_command(*group);
+  }
+
+  template <class Args>
+  CLI::App* rules_command(CLI::App& group, const std::string& name, const std::string& help,
+                          Args& args, int (*does)(const Args&)) {
+    CLI::App* sub = group.add_subcommand(name, help);
+    add_common(*sub, false);
+    sub->callback([this, &args, does] {
+      chosen_ = [this, &args, does] {
+        args.common = common_;
+        return does(args);
+      };
+    });
+    return sub;
   }
 
   void upkeep_group() {
@@ -351,10 +503,16 @@ class Commands {
   SnapshotArgs snapshot_;
   LogsArgs logs_;
   TrendsArgs trends_;
+  BacktestArgs backtest_;
+  AlertsArgs alerts_;
+  SilenceArgs silence_;
   CollectorAt collector_;
   TokenArgs token_;
   ConfigShowArgs show_;
   ManArgs man_;
+  RulesCheckArgs rules_check_;
+  RulesTestArgs rules_test_;
+  RulesConvertArgs rules_convert_;
   std::string shell_;
   std::string kind_;
   std::string folder_;

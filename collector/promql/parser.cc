@@ -403,8 +403,7 @@ class Parser {
       if (auto gone = advance(); !gone) return std::unexpected(std::move(gone).error());
       return node(Number{*number_of(low)}, Type::scalar, name.at);
     }
-    if (is_one_of(low, {"bool", "on", "ignoring", "group_left", "group_right", "atan2"}))
-      return unexpected_token();
+    if (!may_be_metric(low)) return unexpected_token();
     if (auto gone = advance(); !gone) return std::unexpected(std::move(gone).error());
     const auto op = aggregation_named(low);
     if (op && (next_.is("(") || next_is_word("by") || next_is_word("without")))
@@ -542,6 +541,11 @@ Result<NodePtr> parse(std::string_view query) {
 Result<std::vector<Matcher>> parse_selector(std::string_view text) {
   if (auto fits = short_enough(text); !fits) return std::unexpected(std::move(fits).error());
   return Parser(text).selector_alone();
+}
+
+bool may_be_metric(std::string_view word) {
+  return !is_one_of(lower(word),
+                    {"inf", "nan", "bool", "on", "ignoring", "group_left", "group_right", "atan2"});
 }
 
 }  // namespace tallymill::promql

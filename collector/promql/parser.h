@@ -20,4 +20,7 @@ namespace tallymill::promql {
 // A selector alone, as the API's match[] wants it.
 [[nodiscard]] Result<std::vector<Matcher>> parse_selector(std::string_view text);
 
+// False: the word stands for something else where a metric's name could stand, as `bool` and `inf`.
+[[nodiscard]] bool may_be_metric(std::string_view word);
+
 }  // namespace tallymill::promql

@@ -361,5 +361,36 @@ TEST_F(DeliveryTest, RemindsOfWhatStandsUntilItIsOver) {
   EXPECT_EQ(taken("a").back().notices.size(), 1U);
 }
 
+TEST_F(DeliveryTest, NobodyIsRemindedOfWhatIsSilencedAndTheRestOfItsGroupIs) {
+  std::atomic<bool> silence{false};
+  start(these(kept("a", {},
+                   {.by_all = false, .group_by = {"alertname"}, .repeat = milliseconds(10)})),
+        {.silenced = [&](const collector::Labels& labels) {
+          return silence && labels.get("stage") != "loud";
+        }});
+  post({alert_of("Wait", "image", 10), alert_of("Wait", "loud", 10), alert_of("Quiet", "x", 10)});
+  const auto quiet = [&] {
+    return std::ranges::count_if(taken("a"), [](const Message& message) {
+      return message.group_labels.get("alertname") == "Quiet";
+    });
+  };
+  const auto last = [&](const std::string& name) {
+    Message found;
+    for (const Message& message : taken("a"))
+      if (message.group_labels.get("alertname") == name) found = message;
+    return found;
+  };
+  ASSERT_TRUE(eventually([&] { return last("Wait").standing.size() == 2 && quiet() > 1; }));
+  silence = true;
+  ASSERT_TRUE(eventually([&] { return last("Wait").standing.size() == 1; }));
+  EXPECT_EQ(last("Wait").standing[0].alert.labels.get("stage"), "loud");
+  const auto before = quiet();
+  const std::size_t all = taken("a").size();
+  ASSERT_TRUE(eventually([&] { return taken("a").size() > all + 5; }));
+  EXPECT_EQ(quiet(), before);
+  silence = false;
+  ASSERT_TRUE(eventually([&] { return quiet() > before; }));
+}
+
 }  // namespace
 }  // namespace tallymill::alerting

@@ -20,9 +20,9 @@
 #include <sstream>
 
 #include "alerting/group.h"
+#include "alerting/memory_store.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
-#include "tests/alerting/memory_store.h"
 
 namespace {
 

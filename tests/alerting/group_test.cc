@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "alerting/limits.h"
-#include "tests/alerting/memory_store.h"
+#include "alerting/memory_store.h"
 #include "tests/alerting/rules_of.h"
 
 namespace tallymill::alerting {
@@ -20,9 +20,19 @@ using What = Transition::What;
 
 constexpr std::int64_t minute = 60'000;
 
+// Full when it is told so.
+class BreakableStore final : public MemoryStore {
+ public:
+  std::optional<Error> broken;
+  Status append(std::span<const Sample> samples) override {
+    if (broken) return std::unexpected(*broken);
+    return MemoryStore::append(samples);
+  }
+};
+
 class GroupTest : public testing::Test {
  protected:
-  MemoryStore store;
+  BreakableStore store;
   std::vector<Rule> rules;
   std::size_t limit = 0;
   std::unique_ptr<Group> group;

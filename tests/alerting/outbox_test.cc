@@ -238,7 +238,7 @@ TEST_F(OutboxTest, FileOfANewerVersionIsRefused) {
   outbox_.reset();
   {
     auto file = store::Sqlite::open(folder_.path() / "alerts.db", store::Sqlite::Mode::write);
-    ASSERT_TRUE(file->exec("PRAGMA user_version = 2"));
+    ASSERT_TRUE(file->exec("PRAGMA user_version = 3"));
   }
   const auto opened = Outbox::open(folder_.path() / "alerts.db");
   ASSERT_FALSE(opened);

@@ -19,6 +19,7 @@
 #include "collector/promql/lexer.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/print.h"
+#include "collector/promql/series_notation.h"
 #include "tests/collector/promql/memory_source.h"
 #include "tests/collector/promql/words.h"
 
@@ -42,14 +43,9 @@ double number(const std::string& text) {
 }
 
 Labels labels_of(const std::string& text) {
-  if (text == "{}") return {};
-  const auto matchers = parse_selector(text);
-  EXPECT_TRUE(matchers) << text;
-  Labels::Pairs pairs;
-  if (matchers)
-    for (const Matcher& matcher : *matchers)
-      if (!matcher.value().empty()) pairs.emplace_back(matcher.name(), matcher.value());
-  return Labels::of(std::move(pairs));
+  const auto labels = parse_labels(text);
+  EXPECT_TRUE(labels) << text;
+  return labels.value_or(Labels());
 }
 
 // "metric{a="b"} 1 2" -> its labels and what follows.
@@ -119,28 +115,12 @@ class Script {
     const auto step = duration_ms(trimmed(block[0].substr(5)));
     ASSERT_TRUE(step) << place();
     for (std::size_t i = 1; i < block.size(); ++i) {
-      const auto [series, values] = split_series(block[i]);
-      const Labels labels = labels_of(series);
-      std::istringstream words(values);
-      std::int64_t t = 0;
-      for (std::string word; words >> word;) t = add(labels, word, t, *step);
+      auto series = parse_series(block[i]);
+      ASSERT_TRUE(series) << place() << series.error().message;
+      NotedSamples samples(std::move(series->runs), *step);
+      for (; samples.peek(); samples.pop())
+        source_.add(series->labels, samples.peek()->t_ms, samples.peek()->value);
     }
-  }
-  // "_" and "_x3", "5", "5x3", "5+2x3", "5-2x3", "stale".
-  std::int64_t add(const Labels& labels, const std::string& word, std::int64_t t,
-                   std::int64_t step) {
-    const auto times = word.find('x');
-    const bool expands = times != std::string::npos;
-    const int count = expands ? std::stoi(word.substr(times + 1)) : 0;
-    const std::string base = expands ? word.substr(0, times) : word;
-    if (base == "_") return t + step * std::max(1, count);
-    const auto sign = base.find_first_of("+-", 1);
-    const bool counts = expands && sign != std::string::npos && base[sign - 1] != 'e';
-    const double first = number(counts ? base.substr(0, sign) : base);
-    const double by = counts ? number(base.substr(sign)) : 0;
-    for (int i = 0; i <= count; ++i, t += step)
-      source_.add(labels, t, i == 0 ? first : first + by * i);
-    return t;
   }
 
   Result<Value> asked(const std::string& query, const Grid& grid) const {
