@@ -88,6 +88,12 @@ Status Answers::fill() {
 }
 
 Status Answers::ask(std::size_t first, std::size_t count) {
+  if (node_.type != promql::Type::vector && node_.type != promql::Type::scalar) {
+    parts_.push_back(
+        {first, count, fail(Errc::bad_params, "rule result is not a vector or scalar"), {}});
+    parts_.back().has.assign(count, true);
+    return {};
+  }
   promql::EvaluateOptions options{.until = limits_.until, .cancelled = limits_.cancelled};
   if (count > 1) options.samples = limits::backtest_numbers;
   const promql::Grid grid{grid_.at(first), grid_.step_ms, count};

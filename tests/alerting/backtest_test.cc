@@ -280,6 +280,21 @@ TEST(Backtest, SaysLoudlyThatThereAreNoSamples) {
   EXPECT_NE(around->warnings[2].find("None: there are no samples"), std::string::npos);
 }
 
+TEST(Backtest, AnExpressionThatIsARangeVectorOrAStringFailsAtEachMoment) {
+  MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 9.0; });
+  const auto result =
+      backtest({group_of({alerting_rule("Range", "depth[5m]"), alerting_rule("Text", "\"x\""),
+                          alerting_rule("Deep", "depth > 5")})},
+               store, {.from_ms = start_ms, .to_ms = start_ms + hour_ms});
+  ASSERT_TRUE(result.has_value());
+  for (const std::size_t rule : {0U, 1U}) {
+    EXPECT_GE(result->rules[rule].failures, 60U);
+    EXPECT_EQ(result->rules[rule].first_error, "rule result is not a vector or scalar");
+  }
+  EXPECT_EQ(result->rules[2].failures, 0U);
+  ASSERT_EQ(result->firings.size(), 1U) << "of Deep alone";
+}
+
 TEST(Backtest, AnExpressionThatFailsAtSomeMomentsFailsAtThoseOnly) {
   MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 9.0; });
   for (std::int64_t t = 30 * minute_ms; t < 31 * minute_ms; t += 15'000)

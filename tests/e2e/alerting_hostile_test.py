@@ -8,6 +8,7 @@ usage: alerting_hostile_test.py PROGRAMS
 
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,11 @@ import time
 import unittest
 
 from collector_process import CollectorProcess
-from mill import until
-from prometheus import write_request
+from mill import is_sanitized, until
+from prometheus import field, varint
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).absolute()
+SANITIZED = is_sanitized(PROGRAMS / "tallymill-collector")  # which takes several times the memory
 GOOD = """
 - name: good
   interval: 1s
@@ -26,6 +28,23 @@ GOOD = """
   - {alert: Good, expr: vector(1), annotations: {text: "it is {{ $value }}"}}
 """
 WRITE = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+
+
+def many(first, count, t_ms):
+    """A request of remote write with so many series of one sample each."""
+    name = field(1, field(1, b"__name__") + field(2, b"many"))
+    sample = field(2, b"\x09" + struct.pack("<d", 1) + b"\x10" + varint(t_ms))
+    pieces = []
+    for n in range(first, first + count):
+        i = str(n).encode()
+        series = name + b"\x0a" + bytes([len(i) + 5]) + b"\x0a\x01i\x12" + bytes([len(i)]) + i + sample
+        pieces += [b"\x0a", bytes([len(series)]), series]
+    body = b"".join(pieces)
+    pressed = [varint(len(body))]  # snappy, of literals alone
+    for at in range(0, len(body), 65536):
+        piece = body[at:at + 65536]
+        pressed += [bytes([61 << 2]), struct.pack("<H", len(piece) - 1), piece]
+    return b"".join(pressed)
 
 
 def groups(*texts):
@@ -109,6 +128,9 @@ class Hostile(unittest.TestCase):
             self.assertRegex(said, r"rules\.yml:\d+:\d+: ")
             sizes[name] = int(said.split("peak ")[1]) // 1024
         print(f"7 MB of a+a+...: {sizes['one']} MB as one expression, {sizes['many']} MB as 3,600")
+        if SANITIZED:
+            print("SKIPPED: memory under a sanitizer")
+            return
         self.assertLess(sizes["one"], 200)
         self.assertLess(sizes["many"], 400)
 
@@ -149,8 +171,7 @@ class Hostile(unittest.TestCase):
         self.good_is_judged()
         now, count = int(time.time() * 1000), 1_000_000
         for first in range(0, count, 50_000):
-            rows = [({"__name__": "many", "i": str(n)}, [(now, 1.0)]) for n in range(first, first + 50_000)]
-            status, said = self.collector.ask("/api/v1/write", write_request(rows), WRITE)
+            status, said = self.collector.ask("/api/v1/write", many(first, 50_000, now), WRITE)
             self.assertIn(status, (200, 204), said)
         before = self.collector.memory_kb() // 1024
         self.file.write_bytes(groups(GOOD, "\n- name: g\n  interval: 5s\n  rules:\n  - {alert: Many, expr: many > 0}\n"
@@ -167,7 +188,10 @@ class Hostile(unittest.TestCase):
         status = pathlib.Path(f"/proc/{self.collector.process.pid}/status").read_text()
         peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
         print(f"a million series: {before} MB before, a peak of {peak} MB with rules that give them all")
-        self.assertLess(peak - before, 1000)
+        if SANITIZED:
+            print("SKIPPED: memory under a sanitizer")
+        else:
+            self.assertLess(peak - before, 600)
 
     # ---- groups that are too fast, or too slow ----
 
