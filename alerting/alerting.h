@@ -6,14 +6,20 @@
 //                  Outbox ──▶ Delivery ──▶ webhook, exec, mail
 //                     └─────▶ Alertmanager, Publish: what is so now
 //
-// What happened in an evaluation is on disk before anybody is told of it. After a restart alerts go
-// on where they were: with the time added that nobody looked, and anew when that was longer than
-// `outage_tolerance`.
+// What happened in an evaluation is on disk before anybody is told of it; what the disk did not
+// take is kept, in its order, for the next evaluation. After a restart alerts go on where they
+// were: one that fires still does, and of one that is pending the time is added that nobody looked;
+// when that was longer than `outage_tolerance` it begins anew. An alert that no rule judges any
+// more, after a restart, a reload or over a limit, is told as over to who was told that it fires;
+// Alertmanager, as from Prometheus, hears nothing more and ends it by itself.
+//
+//   invariant: an alert that sinks were told of is in the outbox until they are told of its end
 //
 // Threads: open(), start(), stop() by its maker; the rest by any.
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -33,6 +39,7 @@
 #include "alerting/silences.h"
 #include "alerting/sink_config.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
 
@@ -52,6 +59,7 @@ class Alerting final : public collector::RuleSource {
     std::chrono::milliseconds outage_tolerance{60 * 60'000};
     std::chrono::milliseconds grace{10 * 60'000};
     bool insecure = false;  // publishers may be reached from other hosts
+    bool own_bus = false;   // as Manager::Options
     // Told of each change of an alert: JSON as publishers have it, and its number, which rises by
     // one; under a lock: to be short. None: nobody is.
     std::function<void(std::uint64_t sequence, std::string said)> feed = {};
@@ -100,11 +108,25 @@ class Alerting final : public collector::RuleSource {
   Alerting(const Options& options, const collector::Source& source, metrics::Registry& registry,
            const Clock& clock);
   [[nodiscard]] Status restore();
+  void restore(const Manager::Scheduled& scheduled, std::vector<StoredAlert> known,
+               std::int64_t judged_ms, Outbox::Commit& commit);
+  void restore_from_series(const Manager::Scheduled& scheduled);
   [[nodiscard]] Delivery::Options delivery_options() const;
   void judged(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened);
-  void store(Group& group, std::int64_t at_ms, std::span<const Group::Happened> happened);
+  void replaced(const Manager::Replaced& replaced);
+  void store(Outbox::Commit commit);
+  void note_judged(std::int64_t at_ms);  // REQUIRES: the mutex is held
   void tell_feed(const Notice& notice);
   void tell_current(Group& group, std::int64_t at_ms);
+  [[nodiscard]] Notice notice_of(const std::string& group, const std::string& expr, Alert alert,
+                                 std::int64_t at_ms) const;
+
+  struct Probe {
+    explicit Probe(metrics::Registry& registry);
+    metrics::Counter& uncommitted;
+    metrics::Counter& lost;
+    metrics::Gauge& unstored;
+  };
 
   const Options options_;
   const collector::Source& source_;
@@ -112,7 +134,11 @@ class Alerting final : public collector::RuleSource {
   const std::int64_t epoch_ms_ = now_ms();
   std::mutex feed_mutex_;  // guards what follows
   std::uint64_t told_ = 0;
-  metrics::Counter& uncommitted_;
+  std::mutex store_mutex_;  // guards the four that follow
+  Probe probe_;
+  log::Limited log_;
+  std::deque<Outbox::Commit> unstored_;  // the oldest first
+  std::int64_t noted_ms_ = 0;            // as judged
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Silences> silences_;
   std::unique_ptr<Delivery> delivery_;

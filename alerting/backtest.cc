@@ -234,8 +234,8 @@ class Runner {
       return std::tie(a.fired_ms, a.rule, a.labels) < std::tie(b.fired_ms, b.rule, b.labels);
     });
     warn_of_samples();
-    for (const BacktestRule& rule : result_.rules)
-      if (rule.was_judged) warn_of(rule);
+    for (std::size_t i = 0; i < plan_.rules.size(); ++i)
+      if (plan_.rules[i].wanted) warn_of(result_.rules[i], plan_.rules[i].reads);
   }
 
   void warn(std::string text) { result_.warnings.push_back(std::move(text)); }
@@ -268,9 +268,9 @@ class Runner {
                          rfc3339(from), rfc3339(end)));
   }
 
-  void warn_of(const BacktestRule& rule) {
+  void warn_of(const BacktestRule& rule, const Reads& reads) {
     const std::string name = fmt::format("{}:{}: {}", rule.file, rule.line, rule.name);
-    if (rule.samples == 0)
+    if (rule.samples + rule.given == 0 && !reads.selectors.empty())
       warn(name + ": there are no samples of what it looks at");
     else if (rule.step_ms > 0)
       warn(fmt::format("{}: judged up to {} from one sample in {}, for older ones are thinned",

@@ -63,8 +63,9 @@ struct BacktestRule {
   std::size_t unfulfilled = 0;  // that were pending, and over before they fired
   std::int64_t total_ms = 0;    // of its firings
   std::int64_t longest_ms = 0;
-  std::uint64_t samples = 0;  // that were read for it; of a slice's edges some twice
-  std::int64_t first_sample_ms = 0;
+  std::uint64_t samples = 0;         // that were read for it; of a slice's edges some twice
+  std::uint64_t given = 0;           // the same, of those that rules gave in the backtest
+  std::int64_t first_sample_ms = 0;  // of those that are stored
   std::int64_t last_sample_ms = 0;
   std::int64_t step_ms = 0;  // up to coarse_ms one sample in so long may be left; 0: all are there
   std::int64_t coarse_ms = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "alerting/limits.h"
+#include "alerting/overlay.h"
 #include "base/check.h"
 #include "base/limits.h"
 
@@ -33,16 +34,20 @@ class Watched final : public Source {
   }
   Status read(collector::SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
               Column& into) const override {
-    return noted(source_.read(series, from_ms, std::min(to_ms, until_ms_), into), into);
+    return noted(source_.read(series, from_ms, std::min(to_ms, until_ms_), into), series, into);
   }
   Status read_last(collector::SeriesId series, std::int64_t from_ms, std::int64_t to_ms,
                    Column& into) const override {
-    return noted(source_.read_last(series, from_ms, std::min(to_ms, until_ms_), into), into);
+    return noted(source_.read_last(series, from_ms, std::min(to_ms, until_ms_), into), series,
+                 into);
   }
 
  private:
-  Status noted(Status read, const Column& into) const {
-    if (read && into.size() > 0)
+  Status noted(Status read, collector::SeriesId series, const Column& into) const {
+    if (!read || into.size() == 0) return read;
+    if (Overlay::is_given(series))
+      seen_.given += into.size();
+    else
       seen_.add(
           {.samples = into.size(), .first_ms = into.t_ms.front(), .last_ms = into.t_ms.back()});
     return read;
@@ -72,6 +77,7 @@ void Seen::add(const Seen& other) {
     last_ms = samples == 0 ? other.last_ms : std::max(last_ms, other.last_ms);
     samples += other.samples;
   }
+  given += other.given;
   step_ms = std::max(step_ms, other.step_ms);
   coarse_ms = std::max(coarse_ms, other.coarse_ms);
 }

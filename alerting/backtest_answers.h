@@ -25,9 +25,10 @@ namespace tallymill::alerting {
 
 // What was read for a rule.
 struct Seen {
-  std::uint64_t samples = 0;
+  std::uint64_t samples = 0;  // stored ones; the two that follow are theirs
   std::int64_t first_ms = 0;
   std::int64_t last_ms = 0;
+  std::uint64_t given = 0;     // samples that rules gave in this backtest
   std::int64_t step_ms = 0;    // the coarsest
   std::int64_t coarse_ms = 0;  // up to where
   void add(const Seen& other);

@@ -55,7 +55,8 @@ BacktestApi::BacktestApi(const collector::Source& source, const Options& options
       started_(registry.counter("tallymill_alerting_backtests_total",
                                 "Backtests that were asked for over HTTP and begun.")),
       refused_(registry.counter("tallymill_alerting_refused_backtests_total",
-                                "Backtests that were refused, for one was running.")) {}
+                                "Backtests that were refused, for one was running.")),
+      running_(registry.gauge("tallymill_alerting_backtest_running", "Whether a backtest runs.")) {}
 
 void BacktestApi::add_routes(http::Router& router, collector::Api& api) {
   router.add({.method = http::Method::post,
@@ -66,7 +67,8 @@ void BacktestApi::add_routes(http::Router& router, collector::Api& api) {
                                 ask(api, request, std::move(answer));
                               }},
               .operation = {},
-              .body_bytes = Bytes(static_cast<std::int64_t>(limits::rule_file_bytes))});
+              .body_bytes = Bytes(static_cast<std::int64_t>(limits::rule_file_bytes)),
+              .accepts = {.type = "application/json, text/yaml, application/yaml"}});
 }
 
 void BacktestApi::ask(collector::Api& api, const http::Request& request, http::Answer answer) {
@@ -80,8 +82,12 @@ void BacktestApi::ask(collector::Api& api, const http::Request& request, http::A
   }
   started_.add();
   // Whatever becomes of the work, also when nobody does it.
-  const std::shared_ptr<void> running(
-      &is_running_, [](void* flag) { static_cast<std::atomic<bool>*>(flag)->store(false); });
+  running_.set(1);
+  const std::shared_ptr<void> running(this, [](void* kept_by) {
+    auto* const self = static_cast<BacktestApi*>(kept_by);
+    self->running_.set(0);
+    self->is_running_ = false;
+  });
   const auto kept = std::make_shared<BacktestAsked>(std::move(*asked));
   api.run(std::move(answer), [this, kept, running](const std::atomic<bool>& cancelled) {
     BacktestOptions options{.from_ms = kept->from_ms,

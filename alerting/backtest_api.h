@@ -41,6 +41,7 @@ class BacktestApi {
   const Options options_;
   metrics::Counter& started_;
   metrics::Counter& refused_;
+  metrics::Gauge& running_;
   std::atomic<bool> is_running_ = false;
 };
 

@@ -79,6 +79,7 @@ std::uint64_t JudgedRule::end() {
       told_.last_sample_ms = seen.last_ms;
     told_.samples += seen.samples;
   }
+  told_.given += seen.given;
   told_.step_ms = std::max(told_.step_ms, seen.step_ms);
   told_.coarse_ms = std::max(told_.coarse_ms, seen.coarse_ms);
   told_.evaluations += main_->grid().count;

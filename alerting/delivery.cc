@@ -34,6 +34,7 @@ class Delivery::Worker {
       : all_(all),
         sink_(std::move(destination.sink)),
         grouping_(std::move(destination.route)),
+        believed_(all.options_.inhibit),
         probe_(registry, sink_->name()),
         backoff_(all.options_.again, seed) {}
   ~Worker() { stop(); }
@@ -44,6 +45,8 @@ class Delivery::Worker {
     const auto held = all_.outbox_.held(name());
     if (!held) return std::unexpected(held.error());
     grouping_.restore(*held);
+    for (const Outbox::Held& one : *held)
+      if (one.told_ms != 0) believe(one.notice);
     thread_ = std::thread([this] {
       name_thread("alert sink");
       run();
@@ -88,10 +91,13 @@ class Delivery::Worker {
   [[nodiscard]] Status note_failure(const Message& message, const Error& error, std::int64_t tries,
                                     Duration took);
   [[nodiscard]] bool is_too_old(const Message& message) const;
+  void believe(const Notice& notice) { believed_.note({.alert = notice.alert}); }
+  void tell_waiting();
 
   Delivery& all_;
   const std::unique_ptr<Sink> sink_;
   Grouping grouping_;
+  Inhibition believed_;  // what fires as far as the sink was told
   SinkProbe probe_;
   Backoff backoff_;
   log::Limited log_;
@@ -116,10 +122,16 @@ void Delivery::Worker::run() {
                  all_.clock_.now());
     else
       until = std::min(until, *after);
-    if (const auto waiting = all_.outbox_.waiting(name())) probe_.waiting(*waiting);
-    probe_.merged(all_.outbox_.merged(name()));
+    tell_waiting();
     rest(until);
   }
+}
+
+void Delivery::Worker::tell_waiting() {
+  if (const auto waiting = all_.outbox_.waiting(name())) probe_.waiting(*waiting);
+  if (const auto oldest = all_.outbox_.oldest(name()))
+    probe_.oldest(milliseconds(std::max<std::int64_t>(0, now_ms() - oldest->value_or(now_ms()))));
+  probe_.merged(all_.outbox_.merged(name()));
 }
 
 // When there is something to do, if nobody wakes it.
@@ -173,7 +185,9 @@ Status Delivery::Worker::sort_out_muted(std::vector<Outbox::Due>& due) {
     const Alert& alert = one->notice.alert;
     const bool asked = one->message.empty() && !is_over(alert);
     const bool silenced = asked && all_.options_.silenced && all_.options_.silenced(alert.labels);
-    if (!asked || (!silenced && !all_.inhibition_.inhibits(alert.labels))) {
+    const bool inhibited =
+        asked && (all_.inhibition_.inhibits(alert.labels) || believed_.inhibits(alert.labels));
+    if (!silenced && !inhibited) {
       ++one;
       continue;
     }
@@ -205,6 +219,7 @@ Status Delivery::Worker::tell(const Message& message, bool claimed) {
   if (!sent) return note_failure(message, sent.error(), tries + 1, took);
   if (auto done = all_.outbox_.taken(name(), ids, now_ms()); !done) return done;
   grouping_.taken(message, now_ms());
+  for (const Notice& notice : message.notices) believe(notice);
   tries_.erase(message.key);
   probe_.sent(SinkProbe::Outcome::taken, took);
   failures_ = 0;
@@ -229,6 +244,8 @@ Status Delivery::Worker::note_failure(const Message& message, const Error& error
   }
   if (end) {
     grouping_.given_up(message);
+    for (const Notice& notice : message.notices)
+      if (is_over(notice.alert)) believe(notice);
     tries_.erase(message.key);
     return all_.outbox_.given_up(name(), ids, now_ms(), error.message);
   }
@@ -300,12 +317,20 @@ void Delivery::stop() {
 }
 
 Status Delivery::commit(Outbox::Commit commit) {
-  for (const StoredAlert& alert : commit.alerts) inhibition_.note(alert);
+  // What begins to fire inhibits before anybody finds it; what is over does so until it is stored.
+  std::vector<StoredAlert> over;
   for (const StoredAlert& alert : commit.forgotten) inhibition_.forget(alert);
+  for (const StoredAlert& alert : commit.alerts)
+    if (is_over(alert.alert))
+      over.push_back(alert);
+    else
+      inhibition_.note(alert);
   commit.sinks = names_;
   auto done = outbox_.commit(std::move(commit));
-  if (done) wake();
-  return done;
+  if (!done) return done;
+  for (const StoredAlert& alert : over) inhibition_.forget(alert);
+  wake();
+  return {};
 }
 
 void Delivery::wake() {

@@ -12,7 +12,8 @@
 //
 // Silenced and inhibited alerts wait in the outbox until they may be told, or are over: then
 // neither they nor their end is told. The end of what was told is always told, and nobody is
-// reminded of it in the meantime.
+// reminded of it in the meantime. What inhibits an alert at a sink is over when that sink was told
+// so.
 //
 //   invariant: what waits is told at least once, or given up and counted; of an alert in order
 //

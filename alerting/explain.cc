@@ -180,6 +180,7 @@ Status Explanation::find_past(const Seen& seen, std::vector<Subject>& all) {
     });
     if (!fits(ask_.filter, labels) || !is_of(labels, seen.rule)) continue;
     if (!known.insert(labels).second) continue;
+    if (auto still = check(); !still) return still;
     const auto has = source_.has_samples(one.series, from_ms, now_ms_);
     if (!has) return std::unexpected(has.error());
     if (!*has) {

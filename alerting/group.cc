@@ -1,8 +1,6 @@
 #include "alerting/group.h"
 
 #include <algorithm>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "alerting/arrival_series.h"
 #include "alerting/expression.h"
 #include "alerting/recording_state.h"
+#include "alerting/rule_identity.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "collector/promql/parser.h"
@@ -18,41 +17,6 @@ namespace tallymill::alerting {
 namespace {
 
 using collector::Labels;
-
-// What makes two rules the same one after a reload.
-std::string identity_of(const Rule& rule) {
-  std::string all = rule.kind == Rule::Kind::alerting ? "alert " : "record ";
-  all += rule.name;
-  for (const Templated& label : rule.labels)
-    for (const std::string& part : {label.name, label.text}) {
-      all += '\0';
-      all += part;
-    }
-  return all;
-}
-
-// For each of the new rules the number of the old one that it replaces; of each of them one.
-std::vector<std::optional<std::size_t>> partners(const std::vector<Rule>& fresh,
-                                                 const std::vector<Rule>& old) {
-  std::vector<std::optional<std::size_t>> found(fresh.size());
-  std::vector<bool> taken(old.size(), false);
-  const auto pair_up = [&](const std::function<std::string(const Rule&)>& key) {
-    std::map<std::string, std::vector<std::size_t>> free;
-    for (std::size_t i = old.size(); i-- > 0;)
-      if (!taken[i]) free[key(old[i])].push_back(i);
-    for (std::size_t i = 0; i < fresh.size(); ++i) {
-      if (found[i]) continue;
-      const auto at = free.find(key(fresh[i]));
-      if (at == free.end() || at->second.empty()) continue;
-      found[i] = at->second.back();
-      taken[*found[i]] = true;
-      at->second.pop_back();
-    }
-  };
-  pair_up([](const Rule& rule) { return identity_of(rule) + '\0' + rule.expr; });
-  pair_up(identity_of);
-  return found;
-}
 
 // Those of `before` that are none of `now`. Mostly both are the same, in the same order.
 std::vector<Labels> gone(const std::vector<Labels>& before, const std::vector<Labels>& now) {
@@ -86,6 +50,7 @@ struct Group::State {
 Group::Group(RuleGroup rules, const Options& options, const collector::Source& source,
              SampleSink& sink)
     : rules_(std::move(rules)),
+      identities_(identities_of(rules_.rules)),
       options_(options),
       source_(source),
       sink_(sink),
@@ -311,7 +276,7 @@ std::vector<Group::Happened> Group::begin(std::int64_t at_ms, std::size_t rule,
   return happened;
 }
 
-void Group::take_over(const Group& old) {
+std::vector<std::size_t> Group::take_over(const Group& old) {
   const auto partner = partners(rules_.rules, old.rules_.rules);
   std::vector<bool> taken(old.state_->slots.size(), false);
   for (std::size_t i = 0; i < partner.size(); ++i) {
@@ -323,9 +288,18 @@ void Group::take_over(const Group& old) {
     if (to.alerting != nullptr) to.alerting->take_over(*from.alerting);
   }
   state_->leaving = old.state_->leaving;
-  for (std::size_t i = 0; i < taken.size(); ++i)
-    if (!taken[i])
-      std::ranges::copy(old.state_->slots[i].given, std::back_inserter(state_->leaving));
+  std::vector<std::size_t> left;
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (taken[i]) continue;
+    left.push_back(i);
+    std::ranges::copy(old.state_->slots[i].given, std::back_inserter(state_->leaving));
+  }
+  return left;
+}
+
+void Group::put_off(std::chrono::milliseconds by) {
+  for (Slot& slot : state_->slots)
+    if (slot.alerting != nullptr) slot.alerting->put_off(by);
 }
 
 void Group::end(std::int64_t at_ms) {
@@ -351,6 +325,21 @@ std::vector<RuleStatus> Group::status() const {
                   [](const Alert& alert) { return alert.state == AlertState::inactive; });
   }
   return all;
+}
+
+Group::Counts Group::counts() const {
+  Counts counts;
+  for (const Slot& slot : state_->slots) {
+    if (slot.alerting != nullptr) {
+      const RuleState::Counts alerts = slot.alerting->counts();
+      counts.pending += alerts.pending;
+      counts.firing += alerts.firing;
+    }
+    const std::lock_guard lock(state_->mutex);
+    if (slot.status.health == Health::err) ++counts.failed;
+    if (slot.status.health == Health::nodata) ++counts.nodata;
+  }
+  return counts;
 }
 
 RuleState& Group::state(std::size_t rule) {

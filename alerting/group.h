@@ -8,7 +8,8 @@
 //
 //   invariant: what a rule gave is stored before the next rule is evaluated
 //
-// Threads: evaluate(), end() and what state() gives by one thread; status() by any.
+// Threads: evaluate(), put_off(), end() and what state() gives by one thread; status() and counts()
+// by any.
 // Source: Prometheus 2.42, rule groups.
 #pragma once
 
@@ -64,6 +65,8 @@ class Group {
   ~Group();
 
   [[nodiscard]] const RuleGroup& rules() const { return rules_; }
+  // Of each of its rules: what makes it the same one after a reload or a restart.
+  [[nodiscard]] const std::string& identity(std::size_t rule) const { return identities_[rule]; }
   [[nodiscard]] std::chrono::milliseconds interval() const;
 
   // What happened to its alerts, in the order of the rules. `rule`: its number in the group.
@@ -89,13 +92,22 @@ class Group {
 
   // Takes over the alerts, and what it gave last, of a group of the same file and name that it
   // replaces, rule by rule where name and labels are the same (of several, the one whose expression
-  // is the same, too). What the rest of them gave ends with the next evaluation.
-  // REQUIRES: neither is being evaluated.
-  void take_over(const Group& old);
+  // is the same, too). What the rest of them gave ends with the next evaluation; their numbers in
+  // `old` are returned. REQUIRES: neither is being evaluated.
+  std::vector<std::size_t> take_over(const Group& old);
+  // An evaluation is left out: what is pending has not matched for so much of its time.
+  void put_off(std::chrono::milliseconds by);
   // Stores stale markers for all that it gave last: it is removed.
   void end(std::int64_t at_ms);
 
   [[nodiscard]] std::vector<RuleStatus> status() const;
+  struct Counts {
+    std::size_t failed = 0;  // rules, at the last evaluation
+    std::size_t nodata = 0;  // rules, as above
+    std::size_t pending = 0;
+    std::size_t firing = 0;
+  };
+  [[nodiscard]] Counts counts() const;
   [[nodiscard]] RuleState& state(std::size_t rule);  // REQUIRES: an alerting one
 
  private:
@@ -123,6 +135,7 @@ class Group {
                                                           std::int64_t at_ms);
 
   const RuleGroup rules_;
+  const std::vector<std::string> identities_;
   const Options options_;
   const collector::Source& source_;
   SampleSink& sink_;

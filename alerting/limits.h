@@ -60,6 +60,11 @@ inline constexpr std::int64_t rule_test_moments = 1'000'000;
 // Notices that wait for one sink; those of an alert that come above it are merged with the last
 // one.
 inline constexpr std::size_t outbox_notices = 100'000;
+// Changes of alerts that the disk did not take yet, 1 KB each; of more the oldest evaluation's go.
+inline constexpr std::size_t unstored_changes = 50'000;
+// How often it is stored that all was judged and nothing happened: so exact is the time that nobody
+// looked.
+inline constexpr std::chrono::milliseconds judged_noted{1'000};
 // An answer of a sink is read so far and no further.
 inline constexpr std::size_t sink_answer_bytes = 64 << 10;
 inline constexpr std::chrono::milliseconds sink_timeout{10'000};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "alerting/schedule.h"
@@ -32,6 +33,24 @@ bool same(const RuleGroup& a, const RuleGroup& b) {
                             [](const Rule& x, const Rule& y) { return same(x, y); });
 }
 
+// The wall clock may be set: nobody waits longer than that to find out.
+constexpr milliseconds longest_rest{1'000};
+
+using Name = std::pair<std::string, std::string>;
+Name name_of(const Group& group) { return {group.rules().file, group.rules().name}; }
+
+void add(Group::Counts& to, const Group::Counts& more) {
+  to.nodata += more.nodata;
+  to.pending += more.pending;
+  to.firing += more.firing;
+}
+
+void subtract(Group::Counts& from, const Group::Counts& less) {
+  from.nodata -= less.nodata;
+  from.pending -= less.pending;
+  from.firing -= less.firing;
+}
+
 }  // namespace
 
 Manager::Probe::Probe(metrics::Registry& registry)
@@ -42,6 +61,9 @@ Manager::Probe::Probe(metrics::Registry& registry)
       missed(registry.counter("tallymill_alerting_missed_evaluations_total",
                               "Evaluations of a group that were left out, for the one before took "
                               "too long.")),
+      awaiting(registry.counter("tallymill_alerting_awaiting_evaluations_total",
+                                "Evaluations of a group that were left out after a start, for what "
+                                "it asks for had not been reported yet.")),
       reloads(registry.counter("tallymill_alerting_reloads_total",
                                "Times that files of rules were read.")),
       failed_reloads(registry.counter("tallymill_alerting_reload_failures_total",
@@ -49,19 +71,23 @@ Manager::Probe::Probe(metrics::Registry& registry)
       last_reload_ok(registry.gauge("tallymill_alerting_last_reload_ok",
                                     "1 when the files of rules were right as they were read last, "
                                     "else 0.")),
+      groups(registry.gauge("tallymill_alerting_groups", "Groups of rules.")),
       rules(registry.gauge("tallymill_alerting_rules", "Rules that are evaluated.")),
+      nodata(registry.gauge("tallymill_alerting_nodata_rules",
+                            "Rules whose input has no row at all.")),
       pending(registry.gauge("tallymill_alerting_pending_alerts", "Alerts that are pending.")),
       firing(registry.gauge("tallymill_alerting_firing_alerts", "Alerts that fire.")),
       took(registry.histogram("tallymill_alerting_group_seconds",
                               "How long the evaluation of a group took.")) {}
 
-Manager::Manager(Options options, const collector::Source& source, SampleSink& sink, Judged judged,
-                 metrics::Registry& registry, const Clock& clock)
+Manager::Manager(Options options, const collector::Source& source, SampleSink& sink,
+                 Listener listener, metrics::Registry& registry, const Clock& clock)
     : options_(std::move(options)),
       source_(source),
       sink_(sink),
-      judged_(std::move(judged)),
+      listener_(std::move(listener)),
       clock_(clock),
+      began_ms_(now_ms()),
       probe_(registry) {}
 
 Manager::~Manager() { stop(); }
@@ -85,16 +111,22 @@ Status Manager::load() {
     probe_.failed_reloads.add();
     return std::unexpected(std::move(groups).error());
   }
-  replace(std::move(*groups), lock);
+  paused_ = true;
+  changed_.wait(lock, [this] {
+    return std::ranges::none_of(entries_, [](const auto& entry) { return entry->runs; });
+  });
+  paused_ = false;
+  if (stopping_) return fail(Errc::cancelled, "the rules are no longer judged: it stops");
+  replace(std::move(*groups));
   tell_totals();
   changed_.notify_all();
   return {};
 }
 
-std::vector<Group*> Manager::groups() {
+std::vector<Manager::Scheduled> Manager::groups() {
   const Lock lock(mutex_);
-  std::vector<Group*> all;
-  for (const auto& entry : entries_) all.push_back(entry->group.get());
+  std::vector<Scheduled> all;
+  for (const auto& entry : entries_) all.push_back({entry->group.get(), entry->due_ms});
   return all;
 }
 
@@ -113,64 +145,100 @@ void Manager::stop() {
   threads_.clear();
 }
 
-std::shared_ptr<Manager::Entry> Manager::made_from(RuleGroup rules) const {
+std::shared_ptr<Manager::Entry> Manager::made_from(RuleGroup rules, std::int64_t from_ms) const {
   auto entry = std::make_shared<Entry>();
   entry->group = std::make_unique<Group>(std::move(rules), options_.group, source_, sink_);
   const RuleGroup& made = entry->group->rules();
   const std::int64_t interval = entry->group->interval().count();
-  entry->due_ms = moment_from(now_ms(), interval, offset_of(made.file, made.name, interval));
+  entry->due_ms = moment_from(from_ms, interval, offset_of(made.file, made.name, interval));
+  if (options_.own_bus) entry->awaited = std::make_unique<BusInputs>(made);
   return entry;
 }
 
-void Manager::replace(std::vector<RuleGroup> groups, Lock& lock) {
-  paused_ = true;
-  changed_.wait(lock, [this] {
-    return std::ranges::none_of(entries_, [](const auto& entry) { return entry->runs; });
-  });
-  paused_ = false;
+void Manager::replace(std::vector<RuleGroup> groups) {
   ++loads_;
-  Entries old = std::exchange(entries_, {});
-  const auto ends_ms = now_ms();
+  std::map<Name, std::shared_ptr<Entry>> old;
+  for (auto& entry : std::exchange(entries_, {}))
+    old.emplace(name_of(*entry->group), std::move(entry));
+  due_.clear();
+  const std::int64_t at_ms = now_ms();
   for (RuleGroup& rules : groups) {
-    const auto at = std::ranges::find_if(old, [&](const std::shared_ptr<Entry>& entry) {
-      return entry && entry->group->rules().file == rules.file &&
-             entry->group->rules().name == rules.name;
-    });
-    if (at == old.end()) {
-      entries_.push_back(made_from(std::move(rules)));
-    } else if (same((*at)->group->rules(), rules)) {
-      entries_.push_back(std::move(*at));
+    auto before = old.extract(Name(rules.file, rules.name));
+    if (before.empty()) {
+      entries_.push_back(made_from(std::move(rules), at_ms));
+    } else if (same(before.mapped()->group->rules(), rules)) {
+      entries_.push_back(std::move(before.mapped()));
     } else {
-      entries_.push_back(made_from(std::move(rules)));
-      entries_.back()->group->take_over(*(*at)->group);
-      at->reset();
+      const std::int64_t from_ms = std::max(at_ms, before.mapped()->judged_ms + 1);
+      entries_.push_back(made_from(std::move(rules), from_ms));
+      Group& fresh = *entries_.back()->group;
+      tell({*before.mapped()->group, &fresh, fresh.take_over(*before.mapped()->group), at_ms});
+      entries_.back()->counts = fresh.counts();
     }
+    put_back(entries_.back());
   }
-  for (const auto& entry : old)
-    if (entry) entry->group->end(ends_ms);
+  for (const auto& [name, entry] : old) {
+    std::vector<std::size_t> all(entry->group->rules().rules.size());
+    std::iota(all.begin(), all.end(), 0);
+    tell({*entry->group, nullptr, std::move(all), at_ms});
+    entry->group->end(std::max(at_ms, entry->judged_ms + 1));
+  }
+  std::ranges::sort(entries_, {}, [](const auto& entry) { return name_of(*entry->group); });
+  rules_ = 0;
+  totals_ = {};
+  for (const auto& entry : entries_) {
+    rules_ += entry->group->rules().rules.size();
+    add(totals_, entry->counts);
+  }
 }
 
-std::shared_ptr<Manager::Entry> Manager::first_due() const {
-  std::shared_ptr<Entry> first;
-  for (const auto& entry : entries_)
-    if (!entry->runs && (!first || entry->due_ms < first->due_ms)) first = entry;
-  return first;
+void Manager::tell(Replaced replaced) const {
+  if (listener_.replaced) listener_.replaced(replaced);
+}
+
+void Manager::put_back(const std::shared_ptr<Entry>& entry) { due_.emplace(entry->due_ms, entry); }
+
+void Manager::take_out(const std::shared_ptr<Entry>& entry) {
+  for (auto [at, end] = due_.equal_range(entry->due_ms); at != end; ++at)
+    if (at->second == entry) {
+      due_.erase(at);
+      return;
+    }
+}
+
+void Manager::count(Entry& entry, const Group::Counts& counts) {
+  subtract(totals_, std::exchange(entry.counts, counts));
+  add(totals_, counts);
+  tell_totals();
 }
 
 void Manager::run() {
   name_thread("rules");
   Lock lock(mutex_);
   while (!stopping_) {
-    const auto entry = paused_ ? nullptr : first_due();
-    if (!entry) {
+    if (paused_ || due_.empty()) {
       changed_.wait(lock);
-    } else if (const std::int64_t wait = entry->due_ms - now_ms(); wait > 0) {
-      // A group may be due in centuries, which are no nanoseconds any more.
-      changed_.wait_for(lock, std::min<milliseconds>(milliseconds(wait), std::chrono::hours(1)));
-    } else {
-      evaluate(*entry, lock);
+      continue;
     }
+    const auto first = due_.begin();
+    if (const milliseconds wait(first->first - now_ms()); wait.count() > 0) {
+      changed_.wait_for(lock, std::min(wait, longest_rest));
+      continue;
+    }
+    const std::shared_ptr<Entry> entry = std::move(first->second);
+    due_.erase(first);
+    evaluate(*entry, lock);
+    put_back(entry);
+    changed_.notify_all();
   }
+}
+
+bool Manager::awaits_inputs(Entry& entry, std::int64_t at_ms) const {
+  if (entry.awaited == nullptr) return false;
+  const bool is_over = at_ms - began_ms_ >= 2 * entry.group->interval().count();
+  if (!is_over && !entry.awaited->reported(source_, began_ms_, at_ms)) return true;
+  entry.awaited.reset();
+  return false;
 }
 
 void Manager::evaluate(Entry& entry, Lock& lock) {
@@ -178,51 +246,35 @@ void Manager::evaluate(Entry& entry, Lock& lock) {
   const std::int64_t at_ms = entry.due_ms;
   lock.unlock();
   const Instant begin = clock_.now();
-  const auto happened = entry.group->evaluate(at_ms);
+  const bool awaits = awaits_inputs(entry, at_ms);
+  std::vector<Group::Happened> happened;
+  if (awaits)
+    entry.group->put_off(entry.group->interval());
+  else
+    happened = entry.group->evaluate(at_ms);
   const Duration took = clock_.now() - begin;
-  if (judged_) judged_(*entry.group, at_ms, happened);
-  const auto status = entry.group->status();
+  if (!awaits && listener_.judged) listener_.judged(*entry.group, at_ms, happened);
+  const Group::Counts counts = entry.group->counts();
   lock.lock();
   const Next next = after(at_ms, now_ms(), entry.group->interval().count());
   entry.due_ms = next.at_ms;
-  entry.evaluated_ms = entry.judged_ms = at_ms;
-  entry.took = took;
   entry.runs = false;
   probe_.missed.add(static_cast<std::uint64_t>(next.missed));
+  count(entry, counts);
+  if (awaits) return probe_.awaiting.add();
+  entry.evaluated_ms = entry.judged_ms = at_ms;
+  entry.took = took;
+  probe_.evaluations.add(entry.group->rules().rules.size());
+  probe_.failures.add(counts.failed);
   probe_.took.record(took);
-  count(entry, status);
-  tell_totals();
-  changed_.notify_all();
-}
-
-void Manager::count(Entry& entry, const std::vector<RuleStatus>& status) {
-  for (const RuleStatus& one : status) {
-    probe_.evaluations.add();
-    if (one.health == Health::err) probe_.failures.add();
-  }
-  count_alerts(entry, status);
-}
-
-void Manager::count_alerts(Entry& entry, const std::vector<RuleStatus>& status) {
-  entry.pending = entry.firing = 0;
-  for (const RuleStatus& one : status) {
-    for (const Alert& alert : one.alerts)
-      ++(alert.state == AlertState::firing ? entry.firing : entry.pending);
-  }
 }
 
 void Manager::tell_totals() {
-  std::size_t rules = 0;
-  std::size_t pending = 0;
-  std::size_t firing = 0;
-  for (const auto& entry : entries_) {
-    rules += entry->group->rules().rules.size();
-    pending += entry->pending;
-    firing += entry->firing;
-  }
-  probe_.rules.set(static_cast<double>(rules));
-  probe_.pending.set(static_cast<double>(pending));
-  probe_.firing.set(static_cast<double>(firing));
+  probe_.groups.set(static_cast<double>(entries_.size()));
+  probe_.rules.set(static_cast<double>(rules_));
+  probe_.nodata.set(static_cast<double>(totals_.nodata));
+  probe_.pending.set(static_cast<double>(totals_.pending));
+  probe_.firing.set(static_cast<double>(totals_.firing));
 }
 
 std::vector<GroupStatus> Manager::status() const {

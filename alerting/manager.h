@@ -6,11 +6,14 @@
 //
 // A reload is all or nothing: when a file is wrong the rules stay as they are. A group that is as
 // it was goes on untouched; one that changed takes over what is the same in it; of one that is gone
-// the series end.
+// the series end. Whoever keeps what became of alerts is told which ones nobody judges any more.
+//
+// With `own_bus` a group that asks for what comes over it (bus_inputs.h) is not judged before all
+// of that was reported since the start, or two of the group's intervals are over.
 //
 //   invariant: of a group no two evaluations run at once, and none after stop()
 //
-// Threads: load(), start(), stop() by its maker; the rest by any.
+// Threads: start(), stop() by its maker; the rest by any, also while it stops.
 // Source: Prometheus 2.42, rule manager.
 #pragma once
 
@@ -18,6 +21,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -27,6 +31,7 @@
 #include <vector>
 
 #include "alerting/arrivals.h"
+#include "alerting/bus_inputs.h"
 #include "alerting/group.h"
 #include "alerting/rules_json.h"
 #include "base/clock.h"
@@ -43,24 +48,42 @@ class Manager final : public collector::RuleSource {
     int shipped_percent = 0;              // times of the shipped rules; 0: without these
     Group::Options group = {};
     std::size_t threads = 2;
+    bool own_bus = false;
   };
   // What an evaluation did, on the thread that evaluated, before the group's next one.
   using Judged = std::function<void(Group& group, std::int64_t at_ms,
                                     std::span<const Group::Happened> happened)>;
+  // What a reload changed of one group, while nothing is evaluated.
+  struct Replaced {
+    Group& old;
+    Group* fresh;                   // null: it is gone
+    std::vector<std::size_t> left;  // the numbers of old rules that nothing took over
+    std::int64_t at_ms;
+  };
+  struct Listener {
+    Judged judged = {};
+    std::function<void(const Replaced& replaced)> replaced = {};
+  };
 
-  Manager(Options options, const collector::Source& source, SampleSink& sink, Judged judged,
+  Manager(Options options, const collector::Source& source, SampleSink& sink, Listener listener,
           metrics::Registry& registry, const Clock& clock);
   ~Manager() override;  // stops
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
 
-  // Reads the files. Errors as read_rule_files(); nothing has changed then. Before start() it makes
-  // the first groups, whose states may be restored then; later it is a reload.
+  // Reads the files. Errors as read_rule_files(), and cancelled: after stop(); nothing has changed
+  // then. Before start() it makes the first groups, whose states may be restored then; later it is
+  // a reload.
   [[nodiscard]] Status load();
-  // The groups, for whoever restores their states. REQUIRES: before start().
-  [[nodiscard]] std::vector<Group*> groups();
+  // The groups and when each is judged next, for whoever restores their states. REQUIRES: before
+  // start().
+  struct Scheduled {
+    Group* group;
+    std::int64_t next_ms;
+  };
+  [[nodiscard]] std::vector<Scheduled> groups();
   void start();
-  // Evaluations that run are waited for.
+  // Evaluations that run are waited for. There is no start after it.
   void stop();
 
   // The rules that are judged on arrival too, as they are now.
@@ -80,11 +103,11 @@ class Manager final : public collector::RuleSource {
  private:
   struct Entry {
     std::unique_ptr<Group> group;
+    std::unique_ptr<BusInputs> awaited;  // null: nothing is waited for
     std::int64_t due_ms = 0;
     std::int64_t evaluated_ms = 0;
     std::chrono::nanoseconds took{0};
-    std::size_t pending = 0;
-    std::size_t firing = 0;
+    Group::Counts counts;
     bool runs = false;
     std::int64_t judged_ms = 0;  // the last moment at which anything of it was
   };
@@ -93,10 +116,13 @@ class Manager final : public collector::RuleSource {
     metrics::Counter& evaluations;
     metrics::Counter& failures;
     metrics::Counter& missed;
+    metrics::Counter& awaiting;
     metrics::Counter& reloads;
     metrics::Counter& failed_reloads;
     metrics::Gauge& last_reload_ok;
+    metrics::Gauge& groups;
     metrics::Gauge& rules;
+    metrics::Gauge& nodata;
     metrics::Gauge& pending;
     metrics::Gauge& firing;
     metrics::Histogram& took;
@@ -106,12 +132,14 @@ class Manager final : public collector::RuleSource {
 
   [[nodiscard]] Result<std::vector<RuleGroup>> read() const;
   void run();
-  [[nodiscard]] std::shared_ptr<Entry> first_due() const;  // REQUIRES: the mutex is held
   void evaluate(Entry& entry, Lock& lock);
-  void replace(std::vector<RuleGroup> groups, Lock& lock);
-  [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules) const;
-  static void count_alerts(Entry& entry, const std::vector<RuleStatus>& status);
-  void count(Entry& entry, const std::vector<RuleStatus>& status);
+  void put_back(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
+  [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
+  void take_out(const std::shared_ptr<Entry>& entry);     // as above
+  void count(Entry& entry, const Group::Counts& counts);  // as above
+  void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
+  void tell(Replaced replaced) const;
+  [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules, std::int64_t from_ms) const;
   void tell_totals();  // REQUIRES: the mutex is held
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
   [[nodiscard]] std::vector<GroupStatus> status() const;  // REQUIRES: the mutex is held
@@ -119,16 +147,20 @@ class Manager final : public collector::RuleSource {
   const Options options_;
   const collector::Source& source_;
   SampleSink& sink_;
-  const Judged judged_;
+  const Listener listener_;
   const Clock& clock_;
+  const std::int64_t began_ms_;
 
   std::mutex load_mutex_;     // guards loading: one at a time
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   Probe probe_;
-  Entries entries_;
+  Entries entries_;  // by file and name, as Prometheus tells them
+  std::multimap<std::int64_t, std::shared_ptr<Entry>> due_;  // those that do not run, by due_ms
   std::uint64_t loads_ = 0;
-  bool paused_ = false;  // a reload waits for those that run
+  std::size_t rules_ = 0;
+  Group::Counts totals_;  // of all entries
+  bool paused_ = false;   // a reload waits for those that run
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -23,20 +23,16 @@ Tried Manager::begin(const OnArrivalRule& rule, const TakeArrivals& take) {
   if (paused_ || entry->runs || entry->due_ms <= at_ms || at_ms <= entry->judged_ms)
     return Tried::later;
   entry->runs = true;
+  take_out(entry);
   lock.unlock();
   const auto happened = entry->group->begin(at_ms, rule.rule, take());
-  std::vector<RuleStatus> status;
-  if (!happened.empty()) {
-    if (judged_) judged_(*entry->group, at_ms, happened);
-    status = entry->group->status();
-  }
+  if (!happened.empty() && listener_.judged) listener_.judged(*entry->group, at_ms, happened);
+  const Group::Counts counts = entry->group->counts();
   lock.lock();
   entry->judged_ms = at_ms;
   entry->runs = false;
-  if (!happened.empty()) {
-    count_alerts(*entry, status);
-    tell_totals();
-  }
+  put_back(entry);
+  count(*entry, counts);
   changed_.notify_all();
   return Tried::done;
 }

@@ -48,13 +48,15 @@ CREATE TABLE IF NOT EXISTS told(
   state TEXT NOT NULL, outcome TEXT NOT NULL, at_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
   why TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS told_alert ON told(alert, id);
+-- silences.cc reads and writes it.
 CREATE TABLE IF NOT EXISTS silences(
   id TEXT PRIMARY KEY, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL,
   updated_ms INTEGER NOT NULL, created_by TEXT NOT NULL, comment TEXT NOT NULL,
   matchers TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alerts_over ON alerts(resolved_ms) WHERE resolved_ms <> 0;
+CREATE INDEX IF NOT EXISTS letters_waiting ON letters(sink, notice) WHERE state = 0;
 )";
-// 2: silences, which silences.cc reads and writes.
-constexpr std::int64_t schema_version = 2;
+constexpr std::int64_t schema_version = 1;
 
 // The columns of an alert, in this order in both tables.
 constexpr std::string_view alert_columns =
@@ -66,6 +68,7 @@ constexpr std::string_view notice_columns =
     "active_ms, "
     "fired_ms, resolved_ms, matched_ms, last_sent_ms, valid_until_ms";
 constexpr int notice_column_count = 16;
+constexpr const char* set_judged = "INSERT OR REPLACE INTO judged(one, at_ms) VALUES(1, ?1)";
 // No earlier one of its alert waits.
 constexpr std::string_view is_first =
     "NOT EXISTS(SELECT 1 FROM letters b WHERE b.sink = a.sink AND b.alert = a.alert "
@@ -146,6 +149,7 @@ class SqliteOutbox final : public Outbox {
   Status prepare();
 
   Status commit(Commit commit) override;
+  Status judged(std::int64_t at_ms) override;
   Result<Stored> read() override;
   Status only(std::span<const std::string> sinks, std::int64_t now_ms) override;
   Result<std::vector<Due>> due(const std::string& sink, std::int64_t now_ms,
@@ -162,6 +166,7 @@ class SqliteOutbox final : public Outbox {
                const std::string& why) override;
   Status reminded(const std::string& sink, Ids ids, std::int64_t now_ms) override;
   Result<std::int64_t> waiting(const std::string& sink) override;
+  Result<std::optional<std::int64_t>> oldest(const std::string& sink) override;
   std::int64_t merged(const std::string& sink) override;
   Result<std::vector<Held>> held(const std::string& sink) override;
   Result<std::vector<Told>> told(const collector::Labels& alert) override;
@@ -195,12 +200,12 @@ class SqliteOutbox final : public Outbox {
   std::map<std::string, std::int64_t> merged_;
 
   // Of synced_.
-  Statement set_judged_, put_alert_, forget_alert_, put_notice_, put_letter_, last_unclaimed_,
-      move_letter_, drop_merged_;
+  Statement set_judged_, put_alert_, forget_alert_, forget_over_, put_notice_, put_letter_,
+      last_unclaimed_, move_letter_, drop_merged_;
   // Of quick_.
   Statement due_, message_, next_due_, claim_, hold_, again_, letter_, stand_, drop_letter_,
       drop_standing_, drop_notice_, note_, trim_told_, next_of_alert_, remind_, held_, told_,
-      waiting_of_;
+      waiting_of_, note_judged_, oldest_;
 };
 
 Status SqliteOutbox::prepare() {
@@ -218,12 +223,13 @@ Status SqliteOutbox::prepare() {
   if (done) done = quick_.exec("PRAGMA busy_timeout=5000; PRAGMA synchronous=NORMAL;");
   if (!done) return done;
   done = synced_.prepare_all({
-      {set_judged_, "INSERT OR REPLACE INTO judged(one, at_ms) VALUES(1, ?1)"},
+      {set_judged_, set_judged},
       {put_alert_, fmt::format("INSERT OR REPLACE INTO alerts(file, grp, rule, {}) "
                                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                                alert_columns)},
       {forget_alert_,
        "DELETE FROM alerts WHERE file = ?1 AND grp = ?2 AND rule = ?3 AND labels = ?4"},
+      {forget_over_, "DELETE FROM alerts WHERE resolved_ms <> 0 AND resolved_ms < ?1"},
       {put_notice_,
        fmt::format("INSERT INTO notices(key, at_ms, rule_group, expr, generator_url, {}) "
                    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) "
@@ -241,6 +247,10 @@ Status SqliteOutbox::prepare() {
   });
   if (!done) return done;
   done = quick_.prepare_all({
+      {note_judged_, set_judged},
+      {oldest_,
+       "SELECT n.at_ms FROM letters a JOIN notices n ON n.id = a.notice WHERE a.sink = ?1 "
+       "AND a.state = 0 ORDER BY a.notice LIMIT 1"},
       {due_, fmt::format("SELECT {}, a.message, a.tries, EXISTS(SELECT 1 FROM letters c WHERE "
                          "c.sink = a.sink AND c.alert = a.alert AND c.notice > a.notice) "
                          "FROM letters a JOIN notices n ON n.id = a.notice WHERE a.sink = ?1 "
@@ -338,13 +348,21 @@ Status SqliteOutbox::commit(Commit commit) {
 Status SqliteOutbox::store_all(const Commit& commit) {
   set_judged_.bind(1, commit.at_ms);
   if (auto done = run(synced_, set_judged_, "store when it was judged"); !done) return done;
-  for (const StoredAlert& one : commit.alerts)
-    if (auto done = store(one); !done) return done;
   for (const StoredAlert& one : commit.forgotten)
     if (auto done = forget(one); !done) return done;
+  for (const StoredAlert& one : commit.alerts)
+    if (auto done = store(one); !done) return done;
+  forget_over_.bind(1, commit.at_ms - limits::alertmanager_resolved.count());
+  if (auto done = run(synced_, forget_over_, "forget alerts that are over"); !done) return done;
   for (const Notice& one : commit.notices)
     if (auto done = post(one, commit.sinks); !done) return done;
   return {};
+}
+
+Status SqliteOutbox::judged(std::int64_t at_ms) {
+  const std::lock_guard lock(mutex_);
+  note_judged_.bind(1, at_ms);
+  return run(quick_, note_judged_, "store when it was judged");
 }
 
 Status SqliteOutbox::store(const StoredAlert& stored) {
@@ -499,6 +517,17 @@ Result<std::optional<std::int64_t>> SqliteOutbox::next_due(const std::string& si
 Result<std::int64_t> SqliteOutbox::waiting(const std::string& sink) {
   const std::lock_guard lock(mutex_);
   return waiting_[sink];
+}
+
+Result<std::optional<std::int64_t>> SqliteOutbox::oldest(const std::string& sink) {
+  const std::lock_guard lock(mutex_);
+  oldest_.bind_text(1, sink);
+  std::optional<std::int64_t> at_ms;
+  if (oldest_.step()) at_ms = oldest_.integer(0);
+  const bool well = oldest_.ok();
+  oldest_.reset();
+  if (!well) return std::unexpected(quick_.error("outbox: find what waits longest"));
+  return at_ms;
 }
 
 std::int64_t SqliteOutbox::merged(const std::string& sink) {

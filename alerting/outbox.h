@@ -36,7 +36,7 @@ namespace tallymill::alerting {
 struct StoredAlert {
   std::string file;
   std::string group;
-  std::string rule;  // name and expression: what makes it the same rule after a reload
+  std::string rule;  // its identity (rule_identity.h): no other's in the group
   Alert alert;
 };
 
@@ -55,8 +55,9 @@ class Outbox {
   }
   virtual ~Outbox() = default;
 
-  // One transaction: these alerts are as they say (those that are over and forgotten are removed),
-  // each notice waits for each of these sinks; `at_ms`: when this was judged.
+  // One transaction: the forgotten are removed, then these alerts are as they say, and each notice
+  // waits for each of these sinks; `at_ms`: when this was judged. An alert that is over is kept as
+  // long as an Alertmanager hears of its end.
   struct Commit {
     std::int64_t at_ms = 0;
     std::vector<StoredAlert> alerts = {};
@@ -67,9 +68,11 @@ class Outbox {
     std::vector<std::string> sinks = {};
   };
   [[nodiscard]] virtual Status commit(Commit commit) = 0;
+  // It was judged, and nothing happened. A power cut may take it.
+  [[nodiscard]] virtual Status judged(std::int64_t at_ms) = 0;
 
   struct Stored {
-    std::int64_t at_ms = 0;  // of the last commit; 0: none
+    std::int64_t at_ms = 0;  // when it was judged last; 0: never
     std::vector<StoredAlert> alerts;
   };
   [[nodiscard]] virtual Result<Stored> read() = 0;
@@ -106,6 +109,8 @@ class Outbox {
   // Sinks were reminded of these, which are standing.
   [[nodiscard]] virtual Status reminded(const std::string& sink, Ids ids, std::int64_t now_ms) = 0;
   [[nodiscard]] virtual Result<std::int64_t> waiting(const std::string& sink) = 0;
+  // When the one was judged that waits longest; nothing: none does.
+  [[nodiscard]] virtual Result<std::optional<std::int64_t>> oldest(const std::string& sink) = 0;
   // Notices that were merged with an earlier one, over the limit, since this was opened.
   [[nodiscard]] virtual std::int64_t merged(const std::string& sink) = 0;
 

@@ -38,6 +38,8 @@ class Overlay final : public collector::Source {
   [[nodiscard]] std::size_t series(const Labels& labels);
   // bad_params: there is another sample at this time, which stays. too_big: it is full.
   [[nodiscard]] Status add(std::size_t series, std::int64_t t_ms, double value);
+  // Whether a series that select() found is one that rules give.
+  [[nodiscard]] static bool is_given(SeriesId series) { return series.raw() >= own; }
   // What is older is not read any more.
   void drop_before(std::int64_t t_ms);
   [[nodiscard]] std::size_t samples() const { return samples_; }

@@ -76,12 +76,13 @@ class Conversation {
   Result<std::string> line() {
     for (;;) {
       if (!read_.empty() && read_.front() != '+' && read_.front() != '-') return no_redis();
-      if (const std::size_t end = read_.find("\r\n"); end != std::string::npos) {
+      const std::size_t end = read_.find("\r\n");
+      if (end != std::string::npos && end + 2 <= limits::probe_line_bytes) {
         std::string found = read_.substr(0, end + 2);
         read_.erase(0, end + 2);
         return found;
       }
-      if (read_.size() > limits::probe_line_bytes) return no_redis();
+      if (read_.size() >= limits::probe_line_bytes) return no_redis();
       char bytes[512];
       const ssize_t got = ::recv(fd_, bytes, sizeof(bytes), 0);
       if (got > 0) {

@@ -315,7 +315,7 @@ class Loader {
 };
 
 bool has_wildcard(std::string_view pattern) {
-  return pattern.find_first_of("*?[") != std::string_view::npos;
+  return pattern.find_first_of("*?[\\") != std::string_view::npos;
 }
 
 // The files that it names, into a set.

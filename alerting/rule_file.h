@@ -89,7 +89,7 @@ struct RuleGroup {
 // limit.
 [[nodiscard]] Result<std::vector<RuleGroup>> parse_rule_file(std::string_view text,
                                                              std::string_view name);
-// The groups of all files that the patterns (as of a shell: * ? [...]) match, by name of the file.
+// The groups of all files that the patterns (as of a shell: * ? [...] \) match, by the file's name.
 // not_found: one cannot be read, or a pattern without such letters names none.
 [[nodiscard]] Result<std::vector<RuleGroup>> read_rule_files(std::span<const std::string> patterns);
 // The files that a pattern names, by name; one without such letters names itself.

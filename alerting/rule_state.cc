@@ -392,6 +392,16 @@ const Alert* RuleState::find(const Labels& labels) const {
   return at == held_.end() ? nullptr : &at->second.alert;
 }
 
+RuleState::Counts RuleState::counts() const {
+  const std::lock_guard lock(mutex_);
+  Counts counts;
+  for (const auto& [labels, held] : held_) {
+    if (held.alert.state == AlertState::pending) ++counts.pending;
+    if (held.alert.state == AlertState::firing) ++counts.firing;
+  }
+  return counts;
+}
+
 AlertState RuleState::state() const {
   const std::lock_guard lock(mutex_);
   AlertState greatest = AlertState::inactive;
@@ -416,6 +426,12 @@ void RuleState::restore(Alert alert, std::int64_t away_ms, std::int64_t now_ms) 
   const std::lock_guard lock(mutex_);
   const Labels labels = held.alert.labels;
   held_.insert_or_assign(labels, std::move(held));
+}
+
+void RuleState::put_off(std::chrono::milliseconds by) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [labels, held] : held_)
+    if (held.alert.state == AlertState::pending) held.alert.active_ms += by.count();
 }
 
 void RuleState::sent(const Labels& labels, std::int64_t at_ms, std::int64_t valid_until_ms) {

@@ -15,7 +15,7 @@
 //   invariant: an evaluation that failed changes nothing (whoever evaluates does not call match())
 //   invariant: of alerts that are not over no two have the same labels
 //
-// Threads: one; alerts() and state() by any.
+// Threads: one; alerts(), counts() and state() by any.
 // Source: Prometheus 2.42, alerting rules.
 #pragma once
 
@@ -99,8 +99,14 @@ class RuleState {
 
   // Those that are not over and those that were resolved less than 15 minutes ago, by labels.
   [[nodiscard]] std::vector<Alert> alerts() const;
-  // One of them, until the next evaluation; null: there is none. REQUIRES: the thread that evaluates.
+  // One of them, until the next evaluation; null: there is none. REQUIRES: the thread that
+  // evaluates.
   [[nodiscard]] const Alert* find(const collector::Labels& labels) const;
+  struct Counts {
+    std::size_t pending = 0;
+    std::size_t firing = 0;
+  };
+  [[nodiscard]] Counts counts() const;
   // The greatest of its alerts' states.
   [[nodiscard]] AlertState state() const;
 
@@ -108,6 +114,8 @@ class RuleState {
   // `now_ms`, the moment of the next evaluation; it is added to the active time of one whose `for`
   // was not over, as Prometheus does.
   void restore(Alert alert, std::int64_t away_ms, std::int64_t now_ms);
+  // What is pending became so that much later: that time nobody looked.
+  void put_off(std::chrono::milliseconds by);
   // It was told to Alertmanager. Nothing happens when there is none of these labels any more.
   void sent(const collector::Labels& labels, std::int64_t at_ms, std::int64_t valid_until_ms);
   // The alerts of the rule that this one replaces. REQUIRES: both have the same name and labels.

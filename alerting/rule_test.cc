@@ -16,6 +16,7 @@
 #include "collector/promql/evaluate.h"
 #include "collector/promql/parser.h"
 #include "collector/promql/series_notation.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -26,25 +27,55 @@ std::string time_text(std::chrono::milliseconds at) { return duration_text(at.co
 
 // ---- the rules of a file ----
 
-// Go refuses it, glob(3) takes it for itself.
-bool is_open(std::string_view pattern) {
-  const auto bracket = pattern.find('[');
-  return bracket != std::string_view::npos &&
-         pattern.find(']', bracket + 1) == std::string_view::npos;
+// One letter of a class, maybe escaped, off the pattern; false: there is none.
+bool take_letter(std::string_view& rest) {
+  if (rest.empty() || rest.front() == '-' || rest.front() == ']') return false;
+  if (rest.front() == '\\') rest.remove_prefix(1);
+  if (rest.empty()) return false;
+  rest.remove_prefix(1);
+  return true;
+}
+
+// What stands behind '[', off the pattern; false: it is no class as Go has them.
+bool take_class(std::string_view& rest) {
+  if (rest.starts_with('^')) rest.remove_prefix(1);
+  do {
+    if (!take_letter(rest)) return false;
+    if (!rest.starts_with('-')) continue;
+    rest.remove_prefix(1);
+    if (!take_letter(rest)) return false;
+  } while (!rest.starts_with(']'));
+  rest.remove_prefix(1);
+  return true;
+}
+
+// glob(3) takes what is no pattern for itself; Go refuses it.
+bool is_pattern(std::string_view rest) {
+  while (!rest.empty()) {
+    const char c = rest.front();
+    rest.remove_prefix(1);
+    if (c == '[' && !take_class(rest)) return false;
+    if (c != '\\') continue;
+    if (rest.empty()) return false;
+    rest.remove_prefix(1);
+  }
+  return true;
 }
 
 // Of a relative one, beside the test file.
 std::string placed(const std::string& pattern, const std::string& test_file) {
   const std::filesystem::path folder = std::filesystem::path(test_file).parent_path();
-  return (folder / pattern).lexically_normal().string();  // an absolute one replaces the folder
+  std::string path = (folder / pattern).lexically_normal().string();  // an absolute one stays
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
 }
 
 Result<std::vector<RuleGroup>> rules_of(const RuleTestFile& file,
                                         std::vector<std::string>& warnings) {
   std::set<std::string> names;
   for (const std::string& pattern : file.rule_files) {
-    if (is_open(pattern))
-      return fail(Errc::bad_params, fmt::format("'{}' is no pattern: a ']' is missing", pattern));
+    if (!is_pattern(pattern))
+      return fail(Errc::bad_params, fmt::format("'{}' is no pattern of files", pattern));
     const std::string where = pattern.empty() ? pattern : placed(pattern, file.name);
     auto found = find_rule_files(where);
     if (!found) return std::unexpected(std::move(found).error());
@@ -79,7 +110,8 @@ void put_in_order(std::vector<RuleGroup>& groups, const std::vector<std::string>
     const auto at = std::ranges::find(order, group.name);
     return at == order.end() ? 0 : at - order.begin();
   };
-  std::ranges::stable_sort(groups, {}, place);
+  collector::stable_sort(
+      groups, [&](const RuleGroup& a, const RuleGroup& b) { return place(a) < place(b); });
 }
 
 // ---- one test ----
@@ -177,7 +209,8 @@ class Run {
       }
       cases_.push_back(&one);
     }
-    std::ranges::stable_sort(cases_, {}, [](const AlertCase* one) { return one->at; });
+    collector::stable_sort(cases_,
+                           [](const AlertCase* a, const AlertCase* b) { return a->at < b->at; });
     return true;
   }
 
@@ -346,7 +379,7 @@ std::vector<RuleCoverage::One> RuleCoverage::all() const {
   std::vector<One> found;
   for (const auto& of_group : rules_)
     for (const auto& of_rule : of_group.second) found.push_back(of_rule.second);
-  std::ranges::stable_sort(found, [](const One& a, const One& b) {
+  collector::stable_sort(found, [](const One& a, const One& b) {
     return a.file != b.file ? a.file < b.file : a.line < b.line;
   });
   return found;

@@ -7,9 +7,11 @@
 // description, an empty line in `values` ends the series of the test, a test without an interval
 // has all its samples at 0, an expected NaN never matches.
 //
-// Not there: native histograms. Two things are more lenient than promtool: the functions
-// externalURL and pathPrefix of templates give what external_url says, where promtool's crash; and
-// a query may take more than 10,000 samples.
+// Not there: native histograms. Otherwise than in promtool the functions externalURL and pathPrefix
+// of templates give what external_url says, where promtool's crash; a query may take more than
+// 10,000 samples; of YAML, binary is refused, and a map's own keys count before those that it
+// merges
+// (<<), also when they stand before it.
 //
 //   invariant: a run ends, and is small: limits::rule_test_*, and those of rules and queries
 //

@@ -72,6 +72,17 @@ RuleGroup scaled(RuleGroup group, int percent) {
   return group;
 }
 
+std::string shipped_text() {
+  constexpr std::string_view key = "\ngroups:\n";
+  std::string all;
+  for (const ShippedFile& file : shipped_files()) {
+    std::string text(file.text);
+    if (!all.empty()) text.replace(text.find(key), key.size(), "\n");  // it is there once
+    all += text;
+  }
+  return all;
+}
+
 Result<std::vector<RuleGroup>> shipped_rules(int window_percent) {
   std::vector<RuleGroup> all;
   for (const ShippedFile& file : shipped_files()) {

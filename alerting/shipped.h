@@ -7,6 +7,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ShippedFile {
   std::string_view text;
 };
 [[nodiscard]] std::span<const ShippedFile> shipped_files();
+// All of them as one file, for who wants to change it and use it instead.
+[[nodiscard]] std::string shipped_text();
 
 // The groups of all of them, their times at so many percent. bad_params: a file is none, which no
 // build that passes its tests has.

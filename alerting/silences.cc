@@ -248,7 +248,7 @@ std::vector<std::string> Silences::silencing(const collector::Labels& alert) con
 bool Silences::silences(const collector::Labels& alert) const { return !silencing(alert).empty(); }
 
 void Silences::tell() {
-  const std::lock_guard lock(write_mutex_);
+  const std::lock_guard lock(tell_mutex_);
   const auto known = all();
   const std::int64_t now = now_ms();
   const auto count = [&](SilenceState state) {

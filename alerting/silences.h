@@ -64,6 +64,8 @@ class Silences {
   store::Sqlite file_;
   store::Statement put_;
   store::Statement remove_;
+
+  std::mutex tell_mutex_;  // guards the gauges: who evaluates rules does not wait for the disk
   metrics::Gauge& active_;
   metrics::Gauge& pending_;
   metrics::Gauge& expired_;

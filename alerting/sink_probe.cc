@@ -12,6 +12,9 @@ SinkProbe::SinkProbe(metrics::Registry& registry, const std::string& sink) {
                                  "How long a sink took for a message.", {{"sink", sink}});
   waiting_ = &registry.gauge("tallymill_alert_sink_waiting_notices",
                              "Notices that a sink did not take yet.", {{"sink", sink}});
+  oldest_ = &registry.gauge("tallymill_alert_sink_oldest_notice_seconds",
+                            "How long the oldest notice waits that a sink did not take yet.",
+                            {{"sink", sink}});
   muted_ = &registry.counter(
       "tallymill_alert_sink_muted_total",
       "Alerts that were over before they were no longer silenced or inhibited.", {{"sink", sink}});

@@ -56,6 +56,7 @@ Result<std::unique_ptr<CollectorAlerting>> CollectorAlerting::open(
       .outage_tolerance = config.alerting.for_outage_tolerance,
       .grace = config.alerting.for_grace_period,
       .insecure = config.collector.insecure,
+      .own_bus = !config.collector.bus.empty(),
       .feed = [&collector](std::uint64_t sequence, std::string said) {
         collector.tell_alert(sequence, std::move(said));
       }};
@@ -82,7 +83,7 @@ Status CollectorAlerting::start() {
 void CollectorAlerting::stop() {
   if (prober_) prober_->stop();
   store_.listen(nullptr);
-  alerting_->stop();
+  if (alerting_) alerting_->stop();
 }
 
 collector::Companion CollectorAlerting::companion() {

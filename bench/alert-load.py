@@ -118,6 +118,11 @@ class Judge:
         said = answer.read()
         assert answer.status in (200, 204), (self.name, answer.status, said)
 
+    def processor_time(self):
+        """Of all its threads, to the nanosecond: a small form takes no more than some ticks."""
+        return sum(int(path.read_text().split()[0])
+                   for path in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")) / 1e9
+
     def disk_bytes(self):
         fields = dict(row.split(": ") for row in pathlib.Path(f"/proc/{self.process.pid}/io").read_text().splitlines())
         return int(fields["wchar"]), int(fields["write_bytes"])
@@ -185,8 +190,10 @@ class Bench:
         self.feed(server, live, self.seconds, True)
         time.sleep(0.5)
         took = time.monotonic() - begin
-        self.keep("processor time of a second", "s", kind.name, (server.processor_time() - used) / took)
-        self.keep("rules judged", "rules/s", kind.name, (server.evaluated() - judged) / took)
+        used, judged = server.processor_time() - used, server.evaluated() - judged
+        self.keep("processor time of a second", "s", kind.name, used / took)
+        self.keep("processor time of a rule that was judged", "us", kind.name, used / judged * 1e6)
+        self.keep("rules judged", "rules/s", kind.name, judged / took)
         self.keep("bytes that it wrote", "B/s", kind.name, (server.disk_bytes()[0] - said) / took)
         self.keep("bytes that went to the disk", "B/s", kind.name, (server.disk_bytes()[1] - written) / took)
         self.keep("RSS", "MB", kind.name, server.status("VmRSS"))

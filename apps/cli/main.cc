@@ -259,8 +259,8 @@ class Commands {
     ls->add_option("--state", alerts_.state, "only those in this state")
         ->check(CLI::IsMember({"pending", "firing", "silenced", "inhibited"}));
     CLI::App* explain = below(*group, "explain",
-                              "why a rule fires: its expression, the samples around\nthe moment, "
-                              "what changed, and who was told",
+                              "why a rule fires: its expression, the samples\naround the "
+                              "moment, what changed, who was told",
                               with(cli::alerts_explain));
     explain->add_option("name", alerts_.name, "the rule's name, as HighWait")->required();
     explain->add_option("matchers", alerts_.matchers, "only alerts of these labels");
@@ -298,7 +298,7 @@ class Commands {
     CLI::App* ls = below(*group, "ls", "those that are active or to come", with(cli::silence_ls));
     ls->add_option("matchers", silence_.matchers, "only with these matchers");
     ls->add_flag("--all", silence_.all, "those of the last five days that are\nover, too");
-    below(*group, "expire", "end them now", with(cli::silence_expire))
+    below(*group, "expire", "end silences now", with(cli::silence_expire))
         ->add_option("id", silence_.ids, "its id, or the begin of it")
         ->required();
   }
@@ -337,7 +337,7 @@ class Commands {
 
   void backtest_command(CLI::App& group) {
     CLI::App* backtest =
-        group.add_subcommand("backtest", "how often rules would have fired, over stored samples");
+        group.add_subcommand("backtest", "how often rules would have fired, over stored\nsamples");
     add_common(*backtest, false);
     add_collector(*backtest);
     backtest->add_option("rules", backtest_.rules, "rule files, as the collector takes them")
@@ -409,6 +409,8 @@ class Commands {
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
+    rules_command(*group, "shipped", "the rules that come with Tallymill, as one *.tm.yml",
+                  rules_shipped_, cli::rules_shipped);
     backtest_command(*group);
   }
 
@@ -513,6 +515,7 @@ class Commands {
   RulesCheckArgs rules_check_;
   RulesTestArgs rules_test_;
   RulesConvertArgs rules_convert_;
+  RulesShippedArgs rules_shipped_;
   std::string shell_;
   std::string kind_;
   std::string folder_;

@@ -14,6 +14,7 @@
 #include "alerting/rule_file.h"
 #include "alerting/rule_test.h"
 #include "alerting/rule_test_file.h"
+#include "alerting/shipped.h"
 #include "apps/cli/terminal.h"
 #include "base/duration.h"
 #include "base/utf8.h"
@@ -312,6 +313,14 @@ int rules_test(const RulesTestArgs& args) {
   else if (args.coverage || args.coverage_min > 0)
     tell_coverage(coverage);
   return verdict.exit_code();
+}
+
+int rules_shipped(const RulesShippedArgs& args) {
+  if (args.common.json)
+    print_json({{"yaml", alerting::shipped_text()}});
+  else
+    print(alerting::shipped_text());
+  return exit_ok;
 }
 
 int rules_convert(const RulesConvertArgs& args) {

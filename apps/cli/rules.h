@@ -38,4 +38,10 @@ struct RulesConvertArgs {
 };
 int rules_convert(const RulesConvertArgs& args);
 
+struct RulesShippedArgs {
+  Common common;
+};
+// Writes the rules that come with the program, as one *.tm.yml.
+int rules_shipped(const RulesShippedArgs& args);
+
 }  // namespace tallymill::cli

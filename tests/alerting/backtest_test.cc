@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 
+#include "alerting/backtest_notices.h"
 #include "alerting/memory_store.h"
 #include "alerting/schedule.h"
 #include "collector/stable_sort.h"
@@ -234,6 +235,178 @@ TEST(Backtest, WhatSamplesBeganBetweenTwoMomentsBeginsAgain) {
     EXPECT_EQ(text(told_of(*result)), text(told));
     EXPECT_GE(on_arrival, 5U);
   }
+}
+
+constexpr std::int64_t hour_ms = 60 * minute_ms;
+
+RuleGroup group_of(std::vector<Rule> rules) {
+  return {.file = "r.yml", .name = "g", .interval = seconds(15), .rules = std::move(rules)};
+}
+
+// One gauge, a sample each 15 s.
+MemoryStore line_of(const std::string& name, std::int64_t length_ms, auto value) {
+  MemoryStore store;
+  for (std::int64_t t = 0; t <= length_ms; t += 15'000)
+    store.add(labels_of({{"__name__", name}}), start_ms + t, value(t));
+  return store;
+}
+
+TEST(Backtest, TellsWhenAnAlertWasPendingFiredEndedAndItsPeak) {
+  const MemoryStore store = line_of("depth", hour_ms, [](std::int64_t t) {
+    return t < 10 * minute_ms || t >= 20 * minute_ms ? 1.0 : static_cast<double>(t / minute_ms);
+  });
+  const auto result = backtest({group_of({held(alerting_rule("Deep", "depth > 5"), seconds(60)),
+                                          alerting_rule("Shallow", "depth < 5")})},
+                               store, {.from_ms = start_ms, .to_ms = start_ms + hour_ms});
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  ASSERT_EQ(result->firings.size(), 3U);
+  const Firing& deep = result->firings[1];
+  EXPECT_EQ(result->rules[deep.rule].name, "Deep");
+  EXPECT_EQ(deep.fired_ms - deep.pending_ms, 60'000);
+  EXPECT_NEAR(static_cast<double>(deep.pending_ms - start_ms), 10 * minute_ms, 15'000);
+  EXPECT_NEAR(static_cast<double>(deep.ended_ms - start_ms), 20 * minute_ms, 15'000);
+  EXPECT_EQ(deep.value, 11);
+  EXPECT_EQ(deep.peak, 19);
+  EXPECT_EQ(result->firings[2].ended_ms, 0) << "it still fires";
+  EXPECT_EQ(result->rules[0].firings, 1U);
+  EXPECT_EQ(result->rules[0].longest_ms, deep.ended_ms - deep.fired_ms);
+  EXPECT_TRUE(result->warnings.empty());
+}
+
+TEST(Backtest, RefusesWhatCannotBeJudgedAndSaysTheNumbers) {
+  const MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 1.0; });
+  const auto rules = group_of({alerting_rule("Deep", "depth > 5")});
+  const BacktestOptions hour{.from_ms = start_ms, .to_ms = start_ms + hour_ms};
+  BacktestOptions backwards = hour;
+  std::swap(backwards.from_ms, backwards.to_ms);
+  EXPECT_EQ(backtest({rules}, store, backwards).error().code, Errc::bad_params);
+  EXPECT_EQ(backtest({}, store, hour).error().code, Errc::bad_params);
+  EXPECT_EQ(backtest({group_of({recording_rule("a", "depth")})}, store, hour).error().code,
+            Errc::bad_params);
+
+  const std::uint64_t needed = backtest({rules}, store, hour)->evaluations;
+  BacktestOptions few = hour;
+  few.evaluations = needed;
+  EXPECT_TRUE(backtest({rules}, store, few).has_value());
+  few.evaluations = needed - 1;
+  const auto refused = backtest({rules}, store, few);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::too_big);
+  EXPECT_NE(refused.error().message.find(
+                fmt::format("{} evaluations are more than the {}", needed, needed - 1)),
+            std::string::npos);
+}
+
+TEST(Backtest, HasAsManyFiringsAndSamplesOfRulesAsMayBeAndNotOneMore) {
+  const MemoryStore store = line_of(
+      "depth", hour_ms, [](std::int64_t t) { return static_cast<double>(t / minute_ms % 10); });
+  const auto alerts = group_of({alerting_rule("Deep", "depth > 5")});
+  BacktestOptions options{.from_ms = start_ms, .to_ms = start_ms + hour_ms};
+  options.firings = backtest({alerts}, store, options)->firings.size();
+  EXPECT_EQ(options.firings, 6U);
+  EXPECT_TRUE(backtest({alerts}, store, options).has_value());
+  --options.firings;
+  EXPECT_EQ(backtest({alerts}, store, options).error().code, Errc::too_big);
+
+  const auto chain = group_of({recording_rule("a", "depth"), alerting_rule("Deep", "a > 50")});
+  options.samples = 241;  // an hour of them, or one less
+  const auto at_it = backtest({chain}, store, options);
+  options.samples = 239;
+  const auto above = backtest({chain}, store, options);
+  EXPECT_TRUE(at_it.has_value());
+  ASSERT_FALSE(above.has_value());
+  EXPECT_EQ(above.error().code, Errc::too_big);
+}
+
+TEST(Backtest, SaysLoudlyThatThereAreNoSamples) {
+  const MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 1.0; });
+  const auto before = backtest({group_of({alerting_rule("Deep", "depth > 5")})}, store,
+                               {.from_ms = start_ms - 10 * hour_ms, .to_ms = start_ms - hour_ms});
+  ASSERT_TRUE(before.has_value());
+  ASSERT_FALSE(before->warnings.empty());
+  EXPECT_TRUE(before->warnings[0].starts_with("NO SAMPLES")) << before->warnings[0];
+  const auto around =
+      backtest({group_of({alerting_rule("Deep", "depth > 5"), alerting_rule("None", "width > 5")})},
+               store, {.from_ms = start_ms - hour_ms, .to_ms = start_ms + 3 * hour_ms});
+  ASSERT_TRUE(around.has_value());
+  ASSERT_EQ(around->warnings.size(), 3U);
+  EXPECT_NE(around->warnings[0].find("the first samples"), std::string::npos);
+  EXPECT_NE(around->warnings[1].find("the last samples"), std::string::npos);
+  EXPECT_NE(around->warnings[2].find("None: there are no samples"), std::string::npos);
+}
+
+TEST(Backtest, AnExpressionThatFailsAtSomeMomentsFailsAtThoseOnly) {
+  MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 9.0; });
+  for (std::int64_t t = 30 * minute_ms; t < 31 * minute_ms; t += 15'000)
+    for (const char* side : {"a", "b"})
+      store.add(labels_of({{"__name__", "width"}, {"side", side}}), start_ms + t, 1);
+  for (const char* side : {"a", "b"})
+    store.add(labels_of({{"__name__", "width"}, {"side", side}}), start_ms + 31 * minute_ms,
+              collector::stale_marker);
+  const auto result =
+      backtest({group_of({alerting_rule("Deep", "depth > 5 unless on () (depth == on () width)")})},
+               store, {.from_ms = start_ms, .to_ms = start_ms + hour_ms});
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->rules[0].failures, 4U) << result->rules[0].first_error;
+  ASSERT_EQ(result->firings.size(), 1U) << "a failure ends nothing";
+  EXPECT_EQ(result->firings[0].ended_ms, 0);
+}
+
+TEST(Backtest, EndsWhenWhoAskedIsGoneOrItsTimeIsOver) {
+  const MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 1.0; });
+  const std::atomic<bool> cancelled = true;
+  const auto rules = group_of({alerting_rule("Deep", "depth > 5")});
+  BacktestOptions options{.from_ms = start_ms, .to_ms = start_ms + hour_ms};
+  options.cancelled = &cancelled;
+  EXPECT_EQ(backtest({rules}, store, options).error().code, Errc::cancelled);
+  options.cancelled = nullptr;
+  options.until = std::chrono::steady_clock::now() - seconds(1);
+  EXPECT_EQ(backtest({rules}, store, options).error().code, Errc::deadline);
+}
+
+TEST(Backtest, SaysFromHowCoarseSamplesARuleWasJudged) {
+  class Thinned final : public collector::Source {
+   public:
+    explicit Thinned(const MemoryStore& store) : store_(store) {}
+    Result<std::vector<Found>> select(std::span<const collector::Matcher> matchers,
+                                      std::int64_t from, std::int64_t to) const override {
+      auto found = store_.select(matchers, from, to);
+      if (found && from < start_ms + 10 * minute_ms)
+        for (Found& one : *found) one.step_ms = 300'000;
+      return found;
+    }
+    Status read(collector::SeriesId series, std::int64_t from, std::int64_t to,
+                collector::Column& into) const override {
+      return store_.read(series, from, to, into);
+    }
+
+   private:
+    const MemoryStore& store_;
+  };
+  const MemoryStore store = line_of("depth", hour_ms, [](std::int64_t) { return 1.0; });
+  const auto result = backtest({group_of({alerting_rule("Deep", "depth > 5")})}, Thinned(store),
+                               {.from_ms = start_ms, .to_ms = start_ms + hour_ms});
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->rules[0].step_ms, 300'000);
+  ASSERT_EQ(result->warnings.size(), 1U);
+  EXPECT_NE(result->warnings[0].find("from one sample in 5m"), std::string::npos);
+}
+
+TEST(BacktestNotices, AreOneForEachFiringAndEndAndReminders) {
+  Backtest result{.from_ms = start_ms, .to_ms = start_ms + 24 * hour_ms};
+  for (int i = 0; i < 3; ++i)
+    result.firings.push_back({.labels = labels_of({{"alertname", "A"}, {"i", std::to_string(i)}}),
+                              .pending_ms = start_ms,
+                              .fired_ms = start_ms + i * 1'000,
+                              .ended_ms = i == 2 ? 0 : start_ms + 9 * hour_ms});
+  const auto alone = count_messages(result, nullptr);
+  ASSERT_EQ(alone.size(), 1U);
+  EXPECT_EQ(alone[0].messages, 5U);
+  EXPECT_EQ(alone[0].reminders, 2U + 2U + 5U) << "every 4 hours: two of 9 h each, and of 24 h less";
+  const auto grouped = count_messages(
+      result, "ops", {.by_all = false, .group_by = {"alertname"}, .wait = seconds(30)});
+  EXPECT_EQ(grouped.messages, 2U) << "the three begin together, the two end together";
+  EXPECT_EQ(grouped.reminders, 0U);
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 #include "alerting/prober.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 
+#include "alerting/prober_redis.h"
 #include "base/clock.h"
 #include "tests/http/raw_server.h"
 
@@ -108,6 +110,27 @@ TEST_F(ProberTest, WhatIsNoPongIsDown) {
         std::string("+PON"), std::string(1, '\0'), "+" + std::string(1 << 20, 'P'),
         std::string("+PONG\n")})
     EXPECT_EQ(redis(answer), 0) << answer.substr(0, 40);
+}
+
+// What a redis with one line of so many bytes is taken for.
+Errc line_of(std::size_t size) {
+  RawServer server([&](RawPeer& peer, int) {
+    peer.send("-ERR " + std::string(size - 7, 'x') + "\r\n");
+    peer.wait_for_end();
+  });
+  const SystemClock clock;
+  const store::File never(::eventfd(0, EFD_CLOEXEC));
+  ProbeConfig probe{.name = "r", .kind = Kind::redis, .host = "127.0.0.1"};
+  probe.port = static_cast<std::uint16_t>(std::stoi(server.url("").substr(17)));
+  const auto asked =
+      ping_redis(probe, ProberWait(never.fd(), clock.now() + std::chrono::seconds(20), clock));
+  return asked ? Errc::busy : asked.error().code;
+}
+
+TEST_F(ProberTest, AnAnswerOfARedisIsSoLongAndNoLonger) {
+  EXPECT_EQ(line_of(limits::probe_line_bytes), Errc::away);
+  EXPECT_EQ(line_of(limits::probe_line_bytes + 1), Errc::bad_frame);
+  EXPECT_EQ(line_of(limits::probe_line_bytes + 2), Errc::bad_frame);
 }
 
 TEST_F(ProberTest, APasswordThatIsNotTakenIsDown) {

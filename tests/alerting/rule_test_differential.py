@@ -1,7 +1,7 @@
 """Unit tests of rules, judged by promtool and by us. Goal: each file passes in both, or fails in both. Method: the cases of
 tests/rules/rule_tests.cases, which say what is to come of them; and files that are made with a seed: rules of many shapes over
 random series, whose expectations are what promtool says that there is, then with one thing in each changed. What is converted
-from our own form is taken by `promtool check rules`.
+from our own form is taken by `promtool check rules`; the unit tests of the shipped rules pass in both.
 
     rule_test_differential.py TALLYMILL [FILES [SEED]]
 """
@@ -289,8 +289,45 @@ def check_made(tallymill, folder, count, seed):
 
 # ---- converted, and checked ----
 
+def own_files(folder):
+    """Files in our own form: of the repository, and the cases that are taken."""
+    yield from sorted((ROOT / "tests/rules").glob("*.tm.yml"))
+    yield from sorted((ROOT / "alerting/shipped").glob("*.tm.yml"))
+    for number, case in enumerate((ROOT / "tests/rules/beyond.cases").read_text(encoding="utf-8").split("\n== ")[1:]):
+        text = re.match(r"[^\n]*\n(.*?)^-- ok$", case, re.S | re.M)
+        if text and "\n-- " not in text[1]:
+            path = folder / f"beyond{number}.tm.yml"
+            path.write_text(text[1], encoding="utf-8")
+            yield path
+    rng = random.Random(1)
+    for number in range(30):
+        path = folder / f"made{number}.tm.yml"
+        path.write_text(json.dumps({"groups": [{"name": "g", "rules": [made_own(rng, n) for n in range(5)]}]}), encoding="utf-8")
+        yield path
+
+
+def made_own(rng, number):
+    """A rule in our own form: `threshold:` or `slo:`."""
+    rule = {"alert": f"Own{number}", "labels": {"severity": "page"}, "annotations": {"text": "it's at {{ $value }}: \"so\""}}
+    if rng.random() < 0.3:
+        rule["slo"] = {"objective": rng.choice([99, 99.9, 95.5]), "window": rng.choice(["30d", "7d", "28d"]), "total": "t_total",
+                       "errors": 't_total{code=~"5.."}'} | rng.choice([{}, {"by": ["job"]}])
+        return rule
+    kind = rng.choice(["gauge", "counter", "histogram"])
+    threshold = {kind: "some_metric"} | rng.choice([{}, {"where": {"stage": "image \"x\""}}]) | rng.choice([{}, {"by": ["job"]}])
+    above = rng.random() < 0.6
+    threshold |= {"above": "200ms", "clear_below": "150ms"} if above else {"below": "10MiB"}
+    if kind == "histogram":
+        threshold["quantile"] = rng.choice([0.5, 0.99])
+    if kind != "gauge" and rng.random() < 0.5:
+        threshold["window"] = "10m"
+    rule["threshold"] = threshold
+    rule |= rng.choice([{}, {"no_data": rng.choice(["fire", "resolve"])}, {"for": "1m"}, {"keep_firing_for": "2m"}])
+    return rule
+
+
 def check_converted(tallymill, folder):
-    failed, files = 0, sorted((ROOT / "tests/rules").glob("*.tm.yml")) + sorted((ROOT / "alerting/shipped").glob("*.tm.yml"))
+    failed, files = 0, list(own_files(folder))
     for file in files:
         out = folder / f"{file.name}.plain.yml"
         ran = subprocess.run([tallymill, "rules", "convert", file, "-o", out], capture_output=True, text=True, check=False)
@@ -300,7 +337,21 @@ def check_converted(tallymill, folder):
             failed += 1
             print(f"{file} is not taken when it is converted: {ran.stderr}")
     print(f"{len(files)} files converted, {failed} wrong")
-    return failed + (not files)
+    return failed + (len(files) < 20)
+
+
+def check_shipped(tallymill, folder):
+    """The unit tests of the shipped rules: they pass in both, and each rule fires."""
+    subprocess.run([tallymill, "rules", "convert", *sorted((ROOT / "alerting/shipped").glob("*.tm.yml")), "-o", folder / "shipped.yml"],
+                   capture_output=True, check=True)
+    shutil.copy(ROOT / "tests/rules/shipped_test.yml", folder)
+    passes, _ = promtool_passes(["shipped_test.yml"], folder)
+    ran = subprocess.run([tallymill, "rules", "test", "--coverage-min", "100", "shipped_test.yml"], cwd=folder, capture_output=True,
+                         text=True, check=False)
+    if passes != [True] or ran.returncode != 0:
+        print(f"promtool {passes}, we say {ran.stdout + ran.stderr}")
+    print("shipped rules:", ran.stdout.strip().split("\n")[-1])
+    return int(passes != [True]) + int(ran.returncode != 0)
 
 
 def check_checked(tallymill, folder):
@@ -330,7 +381,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         failed = (check_cases(tallymill, folder) + check_made(tallymill, folder, count, seed) + check_converted(tallymill, folder)
-                  + check_checked(tallymill, folder))
+                  + check_shipped(tallymill, folder) + check_checked(tallymill, folder))
     return 1 if failed else 0
 
 

@@ -110,6 +110,12 @@ TEST(Shipped, EachSaysWhatIsWrongHowMuchAndWhatToDo) {
   }
 }
 
+TEST(Shipped, AsOneFileTheyAreTheSameRules) {
+  const auto read = parse_rule_file(shipped_text(), "one.tm.yml");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(to_prometheus(*read).yaml, to_prometheus(all()).yaml);
+}
+
 TEST(Shipped, NamesOfGroupsAndAlertsAreDistinct) {
   std::set<std::string> groups;
   for (const RuleGroup& group : all()) EXPECT_TRUE(groups.insert(group.name).second) << group.name;

@@ -250,6 +250,20 @@ TEST_F(UpTest, ADrainTellsTheFrontFirstAndTheStagesWhenItIsGone) {
   EXPECT_EQ(count(text, "end "), 3) << text;
 }
 
+TEST_F(UpTest, ShippedRulesAreJudgedWhereNobodySaidThatTheyAreNot) {
+  script("tallymill-collector", waits("collector"));
+  start_up({"--collector.http", "127.0.0.1:0"});
+  ASSERT_TRUE(eventually([&] { return newest("collector") > 0; }));
+  EXPECT_NE(happened().find("--shipped-rules"), std::string::npos) << happened();
+}
+
+TEST_F(UpTest, ShippedRulesAreNotJudgedWhenSomebodySaidSo) {
+  script("tallymill-collector", waits("collector"));
+  start_up({"--collector.http", "127.0.0.1:0", "--alerting.shipped_rules", "false"});
+  ASSERT_TRUE(eventually([&] { return newest("collector") > 0; }));
+  EXPECT_EQ(happened().find("--shipped-rules"), std::string::npos) << happened();
+}
+
 TEST_F(UpTest, EverybodyTellsTheCollectorWhichIsToldToEndWhenAllOthersHave) {
   script("tallymill-collector", waits("collector"));
   start_up({"--collector.http", "127.0.0.1:0"});

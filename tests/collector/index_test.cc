@@ -82,6 +82,26 @@ TEST_F(IndexTest, ASeriesIsFoundByItsLabels) {
   EXPECT_EQ(index_.find(Labels::of({{"job", "a"}}).packed()), std::nullopt);
 }
 
+TEST(Index, AFewOfManyThatShareALabelAreSelectedHoweverFewTheyAre) {
+  Index index;
+  // Of 5,000 that share a label, the first `few` share another one.
+  for (const std::uint32_t few : {1U, 2U, 155U, 156U, 157U, 158U, 2'500U, 5'000U}) {
+    std::vector<std::uint32_t> expected;
+    const std::string size = std::to_string(few);
+    for (std::uint32_t i = 0; i < 5'000; ++i) {
+      Labels::Pairs pairs{{"all", size}, {"i", std::to_string(i)}};
+      if (i % (5'000 / few) == 0 && expected.size() < few) pairs.emplace_back("few", size);
+      const SeriesId id = index.add(Labels::of(pairs));
+      if (pairs.size() == 3) expected.push_back(id.raw());
+    }
+    EXPECT_EQ(select(index, {matcher(Kind::equal, "few", size), matcher(Kind::equal, "all", size)}),
+              expected)
+        << few;
+    EXPECT_TRUE(select(index, {matcher(Kind::equal, "few", size), matcher(Kind::equal, "all", "x")})
+                    .empty());
+  }
+}
+
 TEST(Index, SelectsWhatAskingEverySeriesSelects) {
   const auto seed = std::random_device()();
   std::printf("seed %u\n", seed);

@@ -17,14 +17,17 @@ TEST(LiveAsk, TopicsAreSubscribedAndLeft) {
   EXPECT_EQ(ask->subscribe[0].query, "up");
   EXPECT_EQ(ask->unsubscribe, (std::vector<std::string>{"b", "c"}));
   EXPECT_TRUE(parse_live_ask(R"({"unsubscribe": []})"));
+  EXPECT_FALSE(ask->alerts);
+  EXPECT_EQ(parse_live_ask(R"({"alerts": true})")->alerts, true);
+  EXPECT_EQ(parse_live_ask(R"({"alerts": false, "subscribe": []})")->alerts, false);
 }
 
 TEST(LiveAsk, AnythingElseIsRefused) {
-  for (const char* text :
-       {"", "x", "[]", "null", "{}", R"({"subscribe": {}})", R"({"subscribe": [1]})",
-        R"({"subscribe": [{"topic": "a"}]})", R"({"subscribe": [{"topic": 1, "query": "up"}]})",
-        R"({"subscribe": [], "unsubscribe": [1]})", "{\"unsubscribe\": [\"\xff\"]}",
-        R"({"unsubscribe": ["a"]} x)"}) {
+  for (const char* text : {"", "x", "[]", "null", "{}", R"({"subscribe": {}})", R"({"alerts": 1})",
+                           R"({"subscribe": [1]})", R"({"subscribe": [{"topic": "a"}]})",
+                           R"({"subscribe": [{"topic": 1, "query": "up"}]})",
+                           R"({"subscribe": [], "unsubscribe": [1]})",
+                           "{\"unsubscribe\": [\"\xff\"]}", R"({"unsubscribe": ["a"]} x)"}) {
     const auto ask = parse_live_ask(text);
     ASSERT_FALSE(ask) << text;
     EXPECT_EQ(ask.error().code, Errc::bad_frame) << text;

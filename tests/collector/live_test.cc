@@ -180,6 +180,85 @@ TEST(Live, AValueComesOnceAndAgainWhenItChanged) {
   EXPECT_EQ(client.value("n"), "2");
 }
 
+// The alerts' numbers in the messages up to this one, and gaps as "1-3".
+std::vector<std::string> alerts_up_to(Follower& client, std::uint64_t last) {
+  std::vector<std::string> all;
+  while (all.empty() || all.back() != std::to_string(last)) {
+    const json said = client.next();
+    if (!said.is_object() || !said.contains("alerts")) return all;
+    if (said.contains("alerts_gap"))
+      all.push_back(
+          fmt::format("{}-{}", said["alerts_gap"][0].get<int>(), said["alerts_gap"][1].get<int>()));
+    for (const json& one : said["alerts"])
+      all.push_back(std::to_string(one["sequence"].get<int>()));
+  }
+  return all;
+}
+
+TEST(Live, AlertsAreToldToThoseWhoAskFromThenOnInTheirOrder) {
+  Feeding feeding({.tick = milliseconds(30), .budget = milliseconds(20)});
+  std::uint64_t sequence = 0;
+  const auto changes = [&](int times) {
+    feeding.served.on_thread([&] {
+      for (int i = 0; i < times; ++i) {
+        ++sequence;
+        feeding.live.tell_alert(sequence, fmt::format("{{\"sequence\":{}}}", sequence));
+      }
+    });
+  };
+  changes(2);
+  Follower client(feeding);
+  Follower other(feeding);
+  client.say(json{{"alerts", true}});
+  feeding.source.set("up", 1);
+  client.follow("up", "up");  // heard behind it
+  other.follow("up", "up");
+  EXPECT_EQ(client.value("up"), "1");
+  EXPECT_EQ(other.value("up"), "1");
+  changes(3);
+  EXPECT_EQ(alerts_up_to(client, 5), (std::vector<std::string>{"3", "4", "5"}));
+  client.say(json{{"alerts", false}});
+  client.follow("two", "up + 1");
+  EXPECT_EQ(client.value("two"), "2");
+  changes(1);
+  feeding.source.set("up", 4);
+  EXPECT_EQ(client.value("two"), "5");
+  EXPECT_EQ(other.value("up"), "4");
+  EXPECT_EQ(client.waiting(), 0U);
+  EXPECT_EQ(other.waiting(), 0U);
+}
+
+TEST(Live, SoManyAlertsAreRememberedAndWhoIsFurtherBehindIsToldTheGap) {
+  Feeding feeding(
+      {.tick = milliseconds(30), .budget = milliseconds(20), .alerts = 3, .alerts_bytes = 3 * 40});
+  feeding.source.set("up", 1);
+  Follower client(feeding);
+  client.say(json{{"alerts", true}});
+  client.follow("up", "up");
+  EXPECT_EQ(client.value("up"), "1");
+  // All of it in one go: the first is on its way while the others come.
+  const auto changes = [&](std::uint64_t from, std::uint64_t to, const std::string& more = "") {
+    feeding.served.on_thread([&] {
+      for (std::uint64_t i = from; i <= to; ++i)
+        feeding.live.tell_alert(i, fmt::format("{{\"sequence\":{}{}}}", i, more));
+    });
+  };
+  changes(1, 4);
+  EXPECT_EQ(alerts_up_to(client, 4), (std::vector<std::string>{"1", "2", "3", "4"}));
+  changes(5, 9);
+  EXPECT_EQ(alerts_up_to(client, 9), (std::vector<std::string>{"5", "6-6", "7", "8", "9"}));
+  EXPECT_EQ(feeding.metric("alert_gaps_total"), 1);
+  // Over the bytes one of the three goes; and what was lost before it came here is a gap, too.
+  const std::string wide = ",\"x\":\"" + std::string(26, 'x') + "\"";
+  changes(10, 10);
+  EXPECT_EQ(alerts_up_to(client, 10), (std::vector<std::string>{"10"}));
+  changes(12, 15, wide);
+  EXPECT_EQ(alerts_up_to(client, 15).back(), "15");
+  EXPECT_TRUE(feeding.served.becomes(
+      [&] { return feeding.metric("alerts_bytes") > 0 && feeding.metric("alerts_bytes") <= 120; }));
+  EXPECT_EQ(feeding.metric("alert_gaps_total"), 3);
+}
+
 TEST(Live, ADistinctQueryIsEvaluatedOnceHoweverManyFollowIt) {
   Feeding feeding({.tick = milliseconds(200), .budget = milliseconds(100)});
   feeding.source.set("up", 1);

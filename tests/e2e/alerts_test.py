@@ -20,6 +20,7 @@ import time
 import unittest
 import urllib.parse
 
+import http_client
 from collector_process import CollectorProcess
 from mill import until
 
@@ -44,6 +45,13 @@ sinks:
 inhibit_rules:
   - {{source_matchers: ['alertname="Down"'], target_matchers: ['alertname="HighWait"'], equal: [stage]}}
 """
+
+
+class Feed(http_client.Socket):
+    def say(self, value):
+        data = json.dumps(value).encode()
+        assert len(data) < 126
+        self.send(bytes((0x81, 0x80 | len(data))) + bytes(4) + data)  # masked with zeros
 
 
 class Webhook:
@@ -226,21 +234,24 @@ class Alerts(unittest.TestCase):
         now = int(time.time() * 1000)
         push(f'many{{n="{n:02}"}} 1 {now}' for n in range(20))
         push(f'each{{n="{n:02}"}} 1 {now}' for n in range(20))
-        # States of a minute each: firing, pending, firing ... of a hundred minutes.
-        push(f'ALERTS{{alertname="Total",alertstate="{("firing", "pending")[i % 2]}"}} 1 {now - (200 - i) * 60_000}'
-             for i in range(99))
+        # States of a minute each: pending, firing, pending ... of a hundred minutes; the last goes on.
+        push(f'ALERTS{{alertname="Total",alertstate="{("pending", "firing")[i % 2]}"}} 1 {now - (200 - i) * 60_000}'
+             for i in range(100))
         until(lambda: len(self.firing()) == 21, 20, "all fire")
         until(lambda: len(self.collector.query('ALERTS{alertname=~"Each|Total",alertstate="firing"}')) == 21, 20,
               "their states are stored")
         each, total = self.explained("Each"), self.explained("Total")["alerts"][0]
         self.assertEqual((len(each["alerts"]), each["leftOut"]), (20, 0))
         self.assertEqual((len(total["samples"][0]["series"]), total["seriesLeftOut"]), (20, 0))
-        self.assertEqual((len(total["changes"]), total["changesLeftOut"]), (99, 0))  # the last one goes on
-        push([f'many{{n="20"}} 1 {now}', f'each{{n="20"}} 1 {now}'])
+        self.assertEqual((len(total["changes"]), total["changesLeftOut"]), (100, 0))
+        push([f'ALERTS{{alertname="Total",alertstate="firing"}} 1 {now - 201 * 60_000}',
+              f'many{{n="20"}} 1 {now}', f'each{{n="20"}} 1 {now}'])
         until(lambda: len(self.firing(filter="alertname=Each")) == 21, 20, "one more fires")
         each, total = self.explained("Each"), self.explained("Total")["alerts"][0]
         self.assertEqual((len(each["alerts"]), each["leftOut"]), (20, 1))
         self.assertEqual((len(total["samples"][0]["series"]), total["seriesLeftOut"]), (20, 1))
+        self.assertEqual((len(total["changes"]), total["changesLeftOut"]), (100, 1))
+        self.assertIn("1 earlier ones are not shown", self.command("explain", "Total"))
         self.assertEqual(total["samples"][0]["series"][0]["metric"], {"__name__": "many", "n": "00"})
         self.assertIn("1 more series are not shown", self.command("explain", "Total"))
         self.assertIn("1 more alert", self.command("explain", "Each"))
@@ -263,6 +274,22 @@ class Alerts(unittest.TestCase):
         self.assertEqual(times, sorted(times))
         active = round(datetime.datetime.fromisoformat(alert["activeAt"].replace("Z", "+00:00")).timestamp() * 1000)
         self.assertEqual(sum(t < active for t in times), 20)
+
+    def test_the_live_feed_tells_changes_with_their_numbers(self):
+        with Feed(self.collector.port, "/ws") as feed:
+            feed.say({"alerts": True, "subscribe": [{"topic": "ready", "query": "1"}]})
+            messages = iter(feed)
+            next(one for one in messages if "ready" in one.get("topics", {}))  # it is heard
+            self.push("wait_seconds", 0.5, stage="image")
+            told = []
+            for one in messages:
+                told += one.get("alerts", [])
+                if len(told) == 2:
+                    break
+            self.assertEqual(sorted((one["labels"]["alertname"], one["state"]) for one in told),
+                             [("HighWait", "firing"), ("Slow", "pending")])
+            self.assertEqual([one["sequence"] for one in told], [1, 2])
+            self.assertEqual(told[0]["epoch"], told[1]["epoch"])
 
     def test_ls_tells_what_is_pending_and_what_fires(self):
         self.push("wait_seconds", 0.5, stage="image")

@@ -41,7 +41,10 @@ class Help(unittest.TestCase):
         commands = re.findall(r"^  ([a-z]+)  ", help_of().split("Subcommands:")[1], re.MULTILINE)
         self.assertGreater(len(commands), 10)
         asked = [(), ("up",), ("demo",), ("front",), ("stage", "compute"), ("stage", "image"), ("ledger", "check"),
-                 ("config", "check"), ("config", "show"), *((command,) for command in commands)]
+                 ("config", "check"), ("config", "show"), ("alerts", "ls"), ("alerts", "explain"), ("alerts", "silence"),
+                 ("alerts", "silence", "add"), ("alerts", "silence", "ls"), ("alerts", "silence", "expire"),
+                 ("rules", "check"), ("rules", "test"), ("rules", "convert"), ("rules", "backtest"),
+                 *((command,) for command in commands)]
         for words in asked:
             text = help_of(*words)
             with self.subTest(" ".join(words)):

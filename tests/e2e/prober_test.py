@@ -12,6 +12,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,27 @@ class Prober(unittest.TestCase):
                 self.becomes(collector, name, up)
         self.assertIn("is down: it answers with status 500", self.log(collector))
         self.end_of(collector)
+
+    def test_https_by_who_vouches_for_it(self):
+        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
+        web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        web.socket = context.wrap_socket(web.socket, server_side=True)
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(web.server_close)
+        self.addCleanup(web.shutdown)
+        Web.says = (200, b"all is well")
+        url = f"https://127.0.0.1:{web.server_port}/"
+        collector = self.collector(f"name: known, kind: http, url: '{url}', ca_file: {certificate}",
+                                   f"name: unknown, kind: http, url: '{url}'")
+        self.becomes(collector, "known", 1)
+        self.becomes(collector, "unknown", 0)
 
     def test_a_file_that_is_none(self):
         (port,) = free_ports(1)
