@@ -76,6 +76,10 @@ class Runner {
       if (auto judged = slice(at, end); !judged) return std::unexpected(std::move(judged).error());
       if (options_.progress) options_.progress(static_cast<double>(end - options_.from_ms) / whole);
     }
+    for (const auto& rule : judged_)
+      if (rule)
+        if (auto ended = rule->begin_last(); !ended)
+          return std::unexpected(std::move(ended).error());
     finish();
     return std::move(result_);
   }

@@ -46,7 +46,8 @@ JudgedRule::JudgedRule(const PlannedRule& planned, const RuleGroup& group, std::
       number_(number),
       lowest_is_peak_(looks_for_the_lowest(*rule_.node)),
       told_(told),
-      shared_(shared) {
+      shared_(shared),
+      arrivals_(group, rule_) {
   if (rule_.kind == Rule::Kind::recording)
     recording_.emplace(rule_);
   else
@@ -61,6 +62,10 @@ void JudgedRule::begin(const promql::Grid& grid) {
     resolve_.emplace(*rule_.resolve_node, grid, shared_.overlay, planned_.at_once, limits);
   if (input_node_ != nullptr)
     input_.emplace(*input_node_, grid, shared_.overlay, planned_.at_once, limits);
+  if (grid.count == 0) return;
+  const std::int64_t last_ms = grid.at(grid.count - 1);
+  if (auto read = arrivals_.read(shared_.overlay, shared_.options.from_ms, last_ms); !read)
+    (void)failed(std::move(read).error(), last_ms);
 }
 
 std::uint64_t JudgedRule::end() {
@@ -90,7 +95,9 @@ Status JudgedRule::judge() {
   for (std::size_t step = 0; step < count;) {
     if (planned_.at_once) {
       const Answers::Part& part = main_->part(step);
-      bool is_done = part.has.empty() && state_ && is_quiet();
+      const std::int64_t last_ms = grid().at(part.first + part.count - 1);
+      bool is_done =
+          part.has.empty() && state_ && is_quiet() && arrivals_.before(last_ms) == nullptr;
       if (recording_) {
         auto recorded = record_at_once(part);
         if (!recorded) return std::unexpected(std::move(recorded).error());
@@ -121,6 +128,7 @@ Status JudgedRule::failed(Error error, std::int64_t at_ms) {
 // ---- alerts ----
 
 Status JudgedRule::judge_alerts(std::size_t step) {
+  if (auto begun = begin_again(grid().at(step)); !begun) return begun;
   const auto has = main_->has(step);
   if (!has) return std::unexpected(has.error());
   if (!*has && is_quiet()) return {};
@@ -138,6 +146,39 @@ Status JudgedRule::judge_alerts(std::size_t step) {
   if (auto taken = take(*happened, at_ms); !taken) return taken;
   follow_peaks(at_ms);
   return planned_.is_read ? store(state_->samples(), at_ms) : Status();
+}
+
+Status JudgedRule::begin_last() {
+  const BacktestOptions& all = shared_.options;
+  if (auto read = arrivals_.read(shared_.overlay, all.from_ms, all.to_ms); !read)
+    return failed(std::move(read).error(), all.to_ms);
+  return begin_again(all.to_ms + 1);
+}
+
+Status JudgedRule::begin_again(std::int64_t before_ms) {
+  for (; const auto* arrival = arrivals_.before(before_ms); arrivals_.pop()) {
+    const std::int64_t at_ms = arrival->t_ms;
+    const Evaluation evaluation{
+        .at_ms = at_ms, .matches = {arrival->match}, .query = [this, at_ms](std::string_view text) {
+          return query(text, at_ms);
+        }};
+    const auto always = [](std::size_t, std::int64_t) { return true; };
+    for (const RuleState::Begun& begun : state_->begin(evaluation, limit_, always)) {
+      is_active_ = true;
+      const std::vector<Transition> happened{begun.transition};
+      if (auto taken = take(happened, at_ms); !taken) return taken;
+      if (!planned_.is_read) continue;
+      for (const RuleState::Sample& sample : state_->samples_of(begun.transition.alert.labels)) {
+        const std::size_t series = shared_.overlay.series(sample.labels);
+        if (collector::is_stale(sample.value))
+          given_.erase(series);
+        else
+          given_.insert(series);
+        if (auto put_in = put(series, at_ms, sample.value); !put_in) return put_in;
+      }
+    }
+  }
+  return {};
 }
 
 // As Group does it.

@@ -1,5 +1,8 @@
 // JudgedRule: one rule in a backtest, from slice to slice.
 //
+// What samples began between two moments (on_arrival) was stored when it did (stored_arrivals.h),
+// and begins so again.
+//
 //   invariant: of moments at which nothing matches and no alert is held, only that is done which
 //              finds this out
 //
@@ -20,6 +23,7 @@
 #include "alerting/overlay.h"
 #include "alerting/recording_state.h"
 #include "alerting/rule_state.h"
+#include "alerting/stored_arrivals.h"
 
 namespace tallymill::alerting {
 
@@ -45,9 +49,13 @@ class JudgedRule {
   [[nodiscard]] Status judge(std::size_t step);
   // The slice is over; how many samples were read for it.
   std::uint64_t end();
+  // After the last slice: what samples began since its last moment. Errors as judge().
+  [[nodiscard]] Status begin_last();
 
  private:
   [[nodiscard]] Status judge_alerts(std::size_t step);
+  // What samples began before then, as it was stored.
+  [[nodiscard]] Status begin_again(std::int64_t before_ms);
   [[nodiscard]] Result<Evaluation> asked(std::size_t step);
   [[nodiscard]] Result<std::vector<TemplateSample>> query(std::string_view text,
                                                           std::int64_t at_ms) const;
@@ -72,6 +80,7 @@ class JudgedRule {
   promql::NodePtr input_node_;
   std::optional<RuleState> state_;
   std::optional<RecordingState> recording_;
+  StoredArrivals arrivals_;
   bool is_active_ = false;  // it has an alert that is not over
   std::unordered_map<collector::Labels, std::size_t, collector::LabelsHash> open_;  // firings
   std::unordered_set<std::size_t> given_;  // series of the last time

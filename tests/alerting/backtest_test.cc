@@ -181,6 +181,62 @@ TEST(Backtest, TellsWhatGroupsDidWhenTheyWereEvaluatedMomentByMoment) {
   }
 }
 
+TEST(Backtest, WhatSamplesBeganBetweenTwoMomentsBeginsAgain) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    constexpr std::int64_t length_ms = 2 * 60 * minute_ms;
+    RuleGroup rules{.file = "r.tm.yml", .name = "arrivals", .interval = seconds(150)};
+    rules.rules.push_back(alerting_rule("Deep", "depth > 70", {{"v", "{{ $labels.job }}"}}));
+    rules.rules.push_back(held(alerting_rule("Long", "40 > depth"), seconds(40)));
+    rules.rules.push_back(alerting_rule("AtTheTimer", "depth > 70"));
+    rules.rules.push_back(alerting_rule("Reads", R"(ALERTS{alertname="Deep"} == 1)"));
+    rules.rules[0].on_arrival = rules.rules[1].on_arrival = true;
+    MemoryStore store;
+    Group group(rules, Group::Options(), store, store);
+    const std::int64_t every = group.interval().count();
+    std::int64_t due = moment_from(start_ms, every, offset_of(rules.file, rules.name, every));
+    std::map<std::string, Told> open;
+    std::set<Told> told;
+    std::size_t on_arrival = 0;
+    const auto note = [&](const std::vector<Group::Happened>& happened, std::int64_t t) {
+      for (const auto& [number, one] : happened) {
+        const std::string& name = rules.rules[number].name;
+        const std::string key = name + one.alert.labels.text();
+        if (one.what == Transition::What::fired) {
+          open[key] = {name, one.alert.labels.text(), one.alert.active_ms, t, 0};
+        } else if (open.contains(key) && one.what != Transition::What::pending) {
+          std::get<4>(open[key]) = t;
+          told.insert(open[key]);
+          open.erase(key);
+        }
+      }
+    };
+    for (const Point& point : made_points(random, length_ms)) {
+      for (; due < point.t_ms; due += every) note(group.evaluate(due), due);
+      store.add(point.labels, point.t_ms, point.value);
+      // Some of them, and none at a moment of the timer: as Manager has it.
+      if ((point.t_ms - start_ms) % 15'000 != 1 || point.t_ms == due) continue;
+      const auto found = store.select({}, 0, 0);
+      for (const auto& one : *found)
+        for (const std::size_t rule : {0, 1})
+          if (one.labels == point.labels && one.labels.metric() == "depth") {
+            const std::vector<Group::Arrival> arrivals{{one.series, one.labels}};
+            const auto begun = group.begin(point.t_ms, rule, arrivals);
+            on_arrival += begun.size();
+            note(begun, point.t_ms);
+          }
+    }
+    for (; due <= start_ms + length_ms; due += every) note(group.evaluate(due), due);
+    for (const auto& [key, one] : open) told.insert(one);
+    const auto result =
+        backtest({rules}, store, {.from_ms = start_ms, .to_ms = start_ms + length_ms});
+    ASSERT_TRUE(result.has_value()) << result.error().message;
+    EXPECT_EQ(text(told_of(*result)), text(told));
+    EXPECT_GE(on_arrival, 5U);
+  }
+}
+
 constexpr std::int64_t hour_ms = 60 * minute_ms;
 
 RuleGroup group_of(std::vector<Rule> rules) {
