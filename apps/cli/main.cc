@@ -409,8 +409,8 @@ class Commands {
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");
-    rules_command(*group, "shipped", "the rules that come with Tallymill, as one *.tm.yml",
-                  rules_shipped_, cli::rules_shipped);
+    rules_command(*group, "shipped", "the rules that come with it, as one *.tm.yml", rules_shipped_,
+                  cli::rules_shipped);
     backtest_command(*group);
   }
 

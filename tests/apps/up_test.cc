@@ -259,7 +259,7 @@ TEST_F(UpTest, ShippedRulesAreJudgedWhereNobodySaidThatTheyAreNot) {
 
 TEST_F(UpTest, ShippedRulesAreNotJudgedWhenSomebodySaidSo) {
   script("tallymill-collector", waits("collector"));
-  start_up({"--collector.http", "127.0.0.1:0", "--alerting.shipped_rules", "false"});
+  start_up({"--collector.http", "127.0.0.1:0", "--alerting.shipped_rules=false"});
   ASSERT_TRUE(eventually([&] { return newest("collector") > 0; }));
   EXPECT_EQ(happened().find("--shipped-rules"), std::string::npos) << happened();
 }
