@@ -83,7 +83,7 @@ Status CollectorAlerting::start() {
 void CollectorAlerting::stop() {
   if (prober_) prober_->stop();
   store_.listen(nullptr);
-  alerting_->stop();
+  if (alerting_) alerting_->stop();
 }
 
 collector::Companion CollectorAlerting::companion() {
