@@ -134,7 +134,7 @@ class Manager final : public collector::RuleSource {
   void run();
   void evaluate(Entry& entry, Lock& lock);
   void take_out(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
-  void put_back(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
+  void put_back(const std::shared_ptr<Entry>& entry);  // as above
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
   void tell(Replaced replaced) const;
