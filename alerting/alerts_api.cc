@@ -70,9 +70,10 @@ bool fits(const std::vector<Matcher>& filter, const collector::Labels& labels) {
                              [&](const Matcher& one) { return one.fits(labels.get(one.name())); });
 }
 
-Result<bool> flag_of(const http::Request& request, std::string_view name) {
+Result<bool> flag_of(const http::Request& request, std::string_view name, bool unsaid) {
   const auto said = http::find(request.query, name);
-  if (!said || *said == "true" || *said == "1") return true;
+  if (!said) return unsaid;
+  if (*said == "true" || *said == "1") return true;
   if (*said == "false" || *said == "0") return false;
   return in_parameter(name, "expected true or false");
 }
@@ -83,7 +84,7 @@ struct AlertsAsked {
   bool active = true;
   bool silenced = true;
   bool inhibited = true;
-  bool pending = false;
+  bool pending = false;  // ours: also those that do not fire yet, each with what it is to the rule
 };
 Result<AlertsAsked> alerts_asked(const http::Request& request) {
   AlertsAsked asked;
@@ -92,14 +93,12 @@ Result<AlertsAsked> alerts_asked(const http::Request& request) {
   asked.filter = std::move(*filter);
   for (auto [name, into] : {std::pair{"active", &asked.active},
                             {"silenced", &asked.silenced},
-                            {"inhibited", &asked.inhibited}}) {
-    const auto flag = flag_of(request, name);
+                            {"inhibited", &asked.inhibited},
+                            {"pending", &asked.pending}}) {
+    const auto flag = flag_of(request, name, *into);
     if (!flag) return std::unexpected(flag.error());
     *into = *flag;
   }
-  // Ours: also those that do not fire yet, each with what it is to the rule.
-  const auto pending = http::find(request.query, "pending");
-  asked.pending = pending && (*pending == "true" || *pending == "1");
   return asked;
 }
 
@@ -199,7 +198,9 @@ void AlertsApi::add_routes(http::Router& router, collector::Api& api) {
                 http::Role::operate,
                 {.whole = [this, &api](http::Request&&,
                                        http::Answer answer) { reload(api, std::move(answer)); }},
-                {}});
+                {},
+                {},
+                {.type = "application/x-www-form-urlencoded"}});  // as curl -d '' says of nothing
 }
 
 Result<http::Response> AlertsApi::alerts(const Request& request, const Gone&) {
@@ -322,8 +323,10 @@ Result<http::Response> AlertsApi::explain(const Request& request, const Gone& go
 
 void AlertsApi::reload(collector::Api& api, http::Answer answer) {
   api.run(std::move(answer), [this](const std::atomic<bool>&) {
+    // Also of a file that is not there: 404 would say that nothing is served here.
     if (auto reloaded = alerting_.reload(); !reloaded)
-      return collector::failure(reloaded.error(), collector::Fault::execution);
+      return collector::failure({Errc::bad_params, reloaded.error().message},
+                                collector::Fault::execution);
     return http::Response{.status = 200};
   });
 }

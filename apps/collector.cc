@@ -106,14 +106,14 @@ sigset_t block_signals() {
   return signals;
 }
 
-void wait_for_the_end(const sigset_t& signals, tallymill::alerting::Alerting* alerting) {
+void wait_for_the_end(const sigset_t& signals, tallymill::apps::CollectorAlerting* alerting) {
   for (int signal = 0; ::sigwait(&signals, &signal) == 0 && signal == SIGHUP;) {
     if (alerting == nullptr)
       log::info("SIGHUP: there are no rules to read again");
-    else if (auto reloaded = alerting->reload(); !reloaded)
+    else if (auto reloaded = alerting->alerting().reload(); !reloaded)
       log::error("the rules stay as they were: " + reloaded.error().message);
     else
-      log::info("the rules were read again");
+      alerting->say_what_is_judged();
   }
 }
 
@@ -152,11 +152,15 @@ int run(const Config& config, tallymill::collector::CollectorOptions options) {
     if (of_alerting) of_alerting(router, api);
     backtests.add_routes(router, api);
   };
-  auto started = collector.start(std::move(companion));
-  if (started && alerting) started = alerting->start();
+  const auto started = collector.start(std::move(companion));
   if (!started) return stopped(fail(started.error(), tallymill::exit_cannot_run));
+  if (alerting) {
+    if (auto judges = alerting->start(); !judges)
+      return stopped(fail(judges.error(), tallymill::info(judges.error().code).exit));
+    alerting->say_what_is_judged();
+  }
   log::info("ready");
-  wait_for_the_end(signals, alerting ? &alerting->alerting() : nullptr);
+  wait_for_the_end(signals, alerting.get());
   return stopped(0);
 }
 

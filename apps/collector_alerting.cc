@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
+
+#include "base/log.h"
 
 namespace tallymill::apps {
 namespace {
@@ -84,6 +87,24 @@ void CollectorAlerting::stop() {
   if (prober_) prober_->stop();
   store_.listen(nullptr);
   if (alerting_) alerting_->stop();
+}
+
+void CollectorAlerting::say_what_is_judged() const {
+  std::size_t groups = 0;
+  std::size_t rules = 0;
+  alerting_->look([&](std::span<const alerting::GroupStatus> all) {
+    groups = all.size();
+    for (const alerting::GroupStatus& one : all) rules += one.rules->rules.size();
+  });
+  std::string told;
+  for (const alerting::SinkConfig& sink : alerting_->options().sinks.sinks)
+    told += (told.empty() ? "" : ", ") + sink.name;
+  const std::string said = fmt::format("rules: {} in groups: {}, told to: {}", rules, groups,
+                                       told.empty() ? "nobody" : told);
+  if (rules == 0)
+    log::warn(said + ": say --rules FILE, or --shipped-rules");
+  else
+    log::info(said);
 }
 
 collector::Companion CollectorAlerting::companion() {

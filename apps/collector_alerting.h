@@ -35,6 +35,8 @@ class CollectorAlerting {
   // Errors as Alerting::start and Prober::start.
   [[nodiscard]] Status start();
   void stop();
+  // Logs how many rules there are, for patterns of files may name none, and who is told.
+  void say_what_is_judged() const;
   [[nodiscard]] alerting::Alerting& alerting() { return *alerting_; }
 
  private:

@@ -160,6 +160,7 @@ Result<std::vector<std::string>> whole_ids(const SilenceArgs& args) {
   std::vector<std::string> ids;
   for (const std::string& said : args.ids) {
     std::vector<std::string> found;
+    if (said.empty()) return fail(Errc::bad_params, "an id is empty: it would be the begin of any");
     for (const json& one : *all)
       if (std::string id = text_at(one, "id"); id.starts_with(said))
         if (id == said || text_at(one.value("status", json::object()), "state") != "expired")

@@ -1,6 +1,7 @@
 // What `tallymill alerts explain` prints.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -50,6 +51,8 @@ std::string series_of(const json& labels) {
 }
 
 std::string title(std::string_view words) { return "\n  " + coloured(words, Colour::bold) + "\n"; }
+
+constexpr std::size_t value_column = 14;  // of append_row
 
 void append_row(std::string& to, std::string_view name, const std::string& value) {
   if (!value.empty()) to += fmt::format("  {:<11} {}\n", name, value);
@@ -138,7 +141,9 @@ std::string alert_text(const json& alert) {
   const json annotations = object_at(alert, "annotations");
   for (const auto& [name, value] : annotations.items())
     if (value.is_string())
-      append_row(text, printable(name), printable_lines(value.get_ref<const std::string&>()));
+      append_row(text, printable(name),
+                 printable_lines(value.get_ref<const std::string&>(),
+                                 std::max(value_column, columns_of(printable(name)) + 3)));
   const json silences = list_at(alert, "silencedBy");
   for (const json& id : silences)
     if (id.is_string())

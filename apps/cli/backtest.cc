@@ -92,6 +92,9 @@ Result<json> asked_of_collector(const BacktestArgs& args, const Period& period,
                {"to", static_cast<double>(period.to_ms) / 1000}};
   if (!args.interval.empty()) body["interval"] = args.interval;
   if (!args.sinks.empty()) {
+    // The collector knows no name of the file to tell with what is wrong in it.
+    if (auto read = alerting::read_sinks(args.sinks); !read)
+      return std::unexpected(std::move(read).error());
     auto sinks = text_of_file(args.sinks, limits::sink_file_bytes);
     if (!sinks) return std::unexpected(std::move(sinks).error());
     body["sinks"] = std::move(*sinks);

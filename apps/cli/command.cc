@@ -147,8 +147,22 @@ int tell(const Common& common, const Error& error) {
   return about.exit;
 }
 
+// JSON escapes of the control characters those below 0x20 only; a terminal heeds the others, too.
 void print_json(const json& value) {
-  print(value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  const std::string text = value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == 0x7f)
+      out += "\\u007f";
+    else if (byte == 0xc2 && next >= 0x80 && next < 0xa0)
+      out += fmt::format("\\u{:04x}", next), ++i;
+    else
+      out += text[i];
+  }
+  print(out);
 }
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }

@@ -283,7 +283,7 @@ class Commands {
         return does(silence_);
       };
     };
-    CLI::App* add = below(*group, "add", "a new one; prints its id", with(cli::silence_add));
+    CLI::App* add = below(*group, "add", "makes a silence; prints its id", with(cli::silence_add));
     add->add_option("matchers", silence_.matchers,
                     "labels of the alerts, as stage=\"image\",\nor with !=, =~, !~; a word alone "
                     "is the\nalert's name")
@@ -295,7 +295,8 @@ class Commands {
     add->add_option("--from", silence_.from, "not before this time (default: now)");
     add->add_option("--comment", silence_.comment, "why, for the others");
     add->add_option("--by", silence_.by, "who says so (default: USER)");
-    CLI::App* ls = below(*group, "ls", "those that are active or to come", with(cli::silence_ls));
+    CLI::App* ls =
+        below(*group, "ls", "silences that are active or to come", with(cli::silence_ls));
     ls->add_option("matchers", silence_.matchers, "only with these matchers");
     ls->add_flag("--all", silence_.all, "those of the last five days that are\nover, too");
     below(*group, "expire", "end silences now", with(cli::silence_expire))
@@ -392,8 +393,9 @@ class Commands {
                                     rules_check_, cli::rules_check);
     check->add_option("files", rules_check_.files, "rule files, or *.tm.yml")->required();
     check
-        ->add_option("--lint", rules_check_.lint,
-                     "warn of rules that are twice in a file\n(default)")
+        ->add_option(
+            "--lint", rules_check_.lint,
+            "what to warn of: rules that are twice in\na file (all, duplicate-rules; default: all)")
         ->check(CLI::IsMember({"all", "duplicate-rules", "none"}));
     check->add_flag("--lint-fatal", rules_check_.lint_fatal, "exit 1 when there is a warning");
     check->add_flag("--expand", rules_check_.expand, "also what `threshold:` and `slo:` became");
@@ -404,8 +406,9 @@ class Commands {
     test->add_option("--coverage-min", rules_test_.coverage_min,
                      "exit 1 when less percent of the\nalerting rules fired in any test")
         ->check(CLI::Range(0.0, 100.0));
-    CLI::App* convert = rules_command(*group, "convert", "as plain rules of Prometheus",
-                                      rules_convert_, cli::rules_convert);
+    CLI::App* convert =
+        rules_command(*group, "convert", "writes files as plain rules of Prometheus",
+                      rules_convert_, cli::rules_convert);
     convert->add_option("files", rules_convert_.files, "rule files, or *.tm.yml")->required();
     convert->add_option("-o,--out", rules_convert_.out, "file for them (default: stdout)");
     convert->add_flag("-f,--force", rules_convert_.force, "write over a file that is there");

@@ -325,7 +325,12 @@ int rules_shipped(const RulesShippedArgs& args) {
 
 int rules_convert(const RulesConvertArgs& args) {
   const auto groups = groups_of(args.files);
-  if (!groups) return tell(args.common, groups.error());
+  if (!groups) {
+    Verdict verdict;  // as check and test end
+    verdict.add(groups.error());
+    tell(args.common, groups.error());
+    return verdict.exit_code();
+  }
   const alerting::Converted converted = alerting::to_prometheus(*groups);
   if (!args.out.empty())
     if (auto written = write_text(args.out, converted.yaml, args.force); !written)

@@ -45,6 +45,18 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
   return right ? space + text : text + space;
 }
 
+// Of the three bytes of a character that ends a line or turns the direction of writing, its number;
+// 0: it is none. They are U+200E, U+200F, U+2028 to U+202E and U+2066 to U+2069.
+unsigned turning(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2' || (text[1] != '\x80' && text[1] != '\x81')) return 0;
+  const unsigned number = 0x2000 + ((static_cast<unsigned char>(text[1]) & 0x3fU) << 6) +
+                          (static_cast<unsigned char>(text[2]) & 0x3fU);
+  const bool turns = number == 0x200e || number == 0x200f ||
+                     (number >= 0x2028 && number <= 0x202e) ||
+                     (number >= 0x2066 && number <= 0x2069);
+  return turns ? number : 0;
+}
+
 }  // namespace
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
@@ -89,19 +101,21 @@ std::string printable(std::string_view text) {
       out += fmt::format("\\x{:02x}", byte);
     else if (byte == 0xc2 && next >= 0x80 && next < 0xa0)  // U+0080 to U+009F: controls too
       out += fmt::format("\\x{:02x}", next), ++i;
+    else if (const unsigned number = turning(text.substr(i)); number != 0)
+      out += fmt::format("\\u{:04x}", number), i += 2;
     else
       out += text[i];
   }
   return out;
 }
 
-std::string printable_lines(std::string_view text) {
+std::string printable_lines(std::string_view text, std::size_t indent) {
   std::string out;
   while (true) {
     const std::size_t end = text.find('\n');
     out += printable(text.substr(0, end));
     if (end == std::string_view::npos) return out;
-    out += "\n  ";
+    out += '\n' + std::string(indent, ' ');
     text.remove_prefix(end + 1);
   }
 }

@@ -26,9 +26,11 @@ enum class Colour : std::uint8_t { plain, dim, bold, red, green, yellow, blue, c
 [[nodiscard]] bool is_terminal(int fd);
 [[nodiscard]] bool speaks_utf8();
 
+// Control characters as \x1b, and those that turn the direction of writing as \u202e: what is
+// printed stands where it belongs.
 [[nodiscard]] std::string printable(std::string_view text);
-// Of several lines: each printable, all but the first indented.
-[[nodiscard]] std::string printable_lines(std::string_view text);  // control characters as \x1b
+// Of several lines: each printable, all but the first indented by so many columns.
+[[nodiscard]] std::string printable_lines(std::string_view text, std::size_t indent = 2);
 [[nodiscard]] std::size_t columns_of(std::string_view text);  // code points; escapes do not count
 
 [[nodiscard]] std::string human(Duration length);  // "18 µs", "3.42 ms", "1.25 s", "2 h 05 min"

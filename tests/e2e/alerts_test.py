@@ -18,7 +18,9 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import http_client
 from collector_process import CollectorProcess
@@ -38,6 +40,7 @@ groups:
       - {alert: Down, expr: 'down > 0'}
       - {alert: Total, expr: 'sum(many) > 0'}
       - {alert: Each, expr: 'each > 0'}
+      - {alert: Odd, expr: 'odd > 0', annotations: {summary: "one\\n  state       over {{ $labels.a }}"}}
 """
 SINKS = """
 sinks:
@@ -303,6 +306,77 @@ class Alerts(unittest.TestCase):
         self.assertEqual(json.loads(self.command("ls", "stage!=image", "--json")), [])
         self.assertEqual(self.firing(), [("HighWait", "image", "active")])
 
+    def test_labels_and_annotations_neither_drive_a_terminal_nor_write_lines_of_their_own(self):
+        self.push("odd", 1, a="\x1b[2J\x9b\x7f\u202e", b="ä")
+        until(lambda: self.firing(), 20, "it fires")
+        for words in (("ls",), ("ls", "--json"), ("explain", "Odd"), ("explain", "Odd", "--json")):
+            text = self.command(*words)
+            self.assertIn("ä", text)
+            self.assertEqual([c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)], [], text)
+        self.assertNotIn("\u202e", self.command("ls") + self.command("explain", "Odd"))
+        self.assertEqual(json.loads(self.command("ls", "--json"))[0]["labels"]["a"], "\x1b[2J\x9b\x7f\u202e")
+        self.assertEqual(len([line for line in self.command("explain", "Odd").splitlines()
+                              if line.startswith("  state ")]), 1)
+
+    def test_who_may_only_read_neither_silences_nor_reloads(self):
+        file = self.collector.folder / "tokens"
+        tokens = {role: subprocess.run([PROGRAMS / "tallymill", "token", role, "--role", role, "--file", file],
+                                       check=True, capture_output=True, text=True).stdout.strip()
+                  for role in ("read", "submit", "operate")}
+        with CollectorProcess(PROGRAMS, self.collector.folder / "held",
+                              flags=[*self.collector.flags, "--http-token-file", file]) as held:
+            def ask(method, path, role, body=None):
+                request = urllib.request.Request(held.url + path, body, method=method)
+                if role:
+                    request.add_header("Authorization", f"Bearer {tokens[role]}")
+                if body:
+                    request.add_header("Content-Type", "application/json")
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as answer:
+                        return answer.status, answer.read()
+                except urllib.error.HTTPError as error:
+                    return error.code, error.read()
+
+            silence = json.dumps(self.silence()).encode()
+            status, made = ask("POST", "/api/v2/silences", "operate", silence)
+            self.assertEqual(status, 200, made)
+            identity = json.loads(made)["silenceID"]
+            changes = (("POST", "/api/v2/silences", silence), ("DELETE", f"/api/v2/silence/{identity}", None),
+                       ("POST", "/-/reload", b""), ("PUT", "/-/reload", b""))
+            for method, path, body in changes:
+                for role, expected in ((None, 401), ("read", 403), ("submit", 403)):
+                    self.assertEqual(ask(method, path, role, body)[0], expected, (method, path, role))
+            [one] = json.loads(ask("GET", "/api/v2/silences", "read")[1])
+            self.assertEqual((one["id"], one["status"]["state"]), (identity, "active"))
+            for path in ("/api/v1/rules", "/api/v1/alerts", "/api/v2/alerts", "/api/v2/status", "/api/v2/receivers",
+                         f"/api/v2/silence/{identity}", "/api/v1/alerts/explain?name=Slow"):
+                self.assertEqual([ask("GET", path, role)[0] for role in (None, "read")], [401, 200], path)
+            for method, path, body in changes[1:]:
+                self.assertEqual(ask(method, path, "operate", body)[0], 200, (method, path))
+            # The command, with its token in a file.
+            (self.collector.folder / "token").write_text(tokens["read"])
+            words = ("--collector", held.url, "--token-file", self.collector.folder / "token")
+            self.assertIn("0 alerts", self.command("ls", *words))
+            self.assertIn("E_DENIED", self.command("silence", "add", "Slow", *words, code=6))
+            self.assertIn("E_AUTH", self.command("ls", "--collector", held.url, code=6))
+            log = (held.folder / "collector.log").read_text()
+            self.assertEqual([role for role, token in tokens.items() if token in log], [])
+
+    def test_a_start_says_what_is_judged_and_a_wrong_flag_of_alerting_is_a_usage_error(self):
+        def log_of(flags):
+            with CollectorProcess(PROGRAMS, self.collector.folder / "said", flags=flags) as said:
+                said.end()
+                return (said.folder / "collector.log").read_text()
+
+        self.assertIn("info  collector: rules: 6 in groups: 1, told to: ops", log_of(self.collector.flags))
+        self.assertIn("warning collector: rules: 0 in groups: 0, told to: nobody",
+                      log_of(["--rules", self.collector.folder / "none*.yml"]))
+        for flags in (("--alertmanager", "no url"), ("--sinks", self.collector.folder / "../rules.yml"),
+                      ("--probes", self.collector.folder / "../rules.yml")):
+            ran = subprocess.run([PROGRAMS / "tallymill-collector", "--data", self.collector.folder / "wrong", "--http",
+                                  "127.0.0.1:0", *flags], capture_output=True, text=True, timeout=30, check=False)
+            self.assertEqual(ran.returncode, 2, ran.stderr)
+
     def test_silences_are_made_longer_listed_and_ended(self):
         status, made = self.post(self.silence())
         self.assertEqual(status, 200)
@@ -324,6 +398,10 @@ class Alerts(unittest.TestCase):
         self.assertIn("E_NOT_FOUND", self.command("silence", "expire", identity[:6], code=5))
         self.assertIn("E_STATE", self.command("silence", "expire", identity, code=1))
         self.assertIn("E_NOT_FOUND", self.command("silence", "expire", "nonsense", code=5))
+        # As of a variable that is not set; it would be the begin of the only one.
+        self.command("silence", "add", "Slow")
+        self.assertIn("E_PARAMS", self.command("silence", "expire", "", code=2))
+        self.assertIn("1 silence", self.command("silence", "ls"))
 
     def test_what_is_wrong_is_refused_with_its_code_and_its_field(self):
         def refused(body, field, status=400, code="E_PARAMS"):
@@ -343,7 +421,8 @@ class Alerts(unittest.TestCase):
         self.assertEqual(status, 400)
         self.assertTrue(text.startswith("E_PARAMS /matchers/0/value: "), text)
         for path, status in (("/api/v2/silence/nonsense", 404), ("/api/v2/alerts?filter=nonsense", 400),
-                             ("/api/v2/alerts?active=perhaps", 400), ("/api/v1/alerts/explain", 400),
+                             ("/api/v2/alerts?active=perhaps", 400), ("/api/v2/alerts?pending=perhaps", 400),
+                             ("/api/v1/alerts/explain", 400),
                              ("/api/v1/alerts/explain?name=Nobody", 404),
                              ("/api/v1/alerts/explain?name=Slow&last=soon", 400)):
             self.assertEqual(self.collector.ask(path)[0], status, path)

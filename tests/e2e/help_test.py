@@ -44,6 +44,7 @@ class Help(unittest.TestCase):
                  ("config", "check"), ("config", "show"), ("alerts", "ls"), ("alerts", "explain"), ("alerts", "silence"),
                  ("alerts", "silence", "add"), ("alerts", "silence", "ls"), ("alerts", "silence", "expire"),
                  ("rules", "check"), ("rules", "test"), ("rules", "convert"), ("rules", "backtest"),
+                 ("rules", "shipped"), ("collector", "snapshot"),
                  *((command,) for command in commands)]
         for words in asked:
             text = help_of(*words)

@@ -192,8 +192,10 @@ class Rules(unittest.TestCase):
     def test_convert_refuses_files_that_have_a_group_of_one_name(self):
         self.write("other.yml", RULES)
         code, _, err = self.rules("convert", "rules.yml", "other.yml")
-        self.assertEqual(code, 2)
+        self.assertEqual(code, 1)
         self.assertIn("a group 'g' is in rules.yml and in other.yml", err)
+        self.write("bad.yml", "groups: [\n")
+        self.assertEqual(self.rules("convert", "bad.yml")[0], 1)
 
 
 if __name__ == "__main__":

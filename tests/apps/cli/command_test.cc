@@ -134,6 +134,14 @@ TEST(Terminal, NumbersReadWell) {
   ::unsetenv("LC_ALL");
 }
 
+TEST(Terminal, WhatIsPrintedNeitherDrivesItNorTurnsItsLine) {
+  EXPECT_EQ(printable("a\x1b[31mb\x7f\xc2\x9b"), "a\\x1b[31mb\\x7f\\x9b");
+  EXPECT_EQ(printable("x\xe2\x80\xae y\xe2\x81\xa6z\xe2\x80\xa8"), "x\\u202e y\\u2066z\\u2028");
+  EXPECT_EQ(printable("ä µ – … € 日本"), "ä µ – … € 日本");
+  EXPECT_EQ(printable("cut \xe2\x80"), "cut \xe2\x80");
+  EXPECT_EQ(printable_lines("a\nb\n", 4), "a\n    b\n    ");
+}
+
 TEST(Terminal, TablesAlignWhateverStandsInThem) {
   Table table({{"NAME"}, {"N", true}, {"LAST"}});
   table.row({"ä", "1", "x"});
