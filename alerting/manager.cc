@@ -192,7 +192,7 @@ void Manager::replace(std::vector<RuleGroup> groups) {
   }
 }
 
-void Manager::tell(Replaced replaced) const {
+void Manager::tell(const Replaced& replaced) const {
   if (listener_.replaced) listener_.replaced(replaced);
 }
 

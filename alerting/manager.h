@@ -137,7 +137,7 @@ class Manager final : public collector::RuleSource {
   void put_back(const std::shared_ptr<Entry>& entry);  // as above
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
-  void tell(Replaced replaced) const;
+  void tell(const Replaced& replaced) const;
   [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules, std::int64_t from_ms) const;
   void count(Entry& entry);  // REQUIRES: the mutex is held
   void tell_totals();        // as above
