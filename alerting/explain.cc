@@ -435,8 +435,10 @@ Status Explanation::selector(const promql::Node& node, const Labels& from_expr,
   if (auto still = check(); !still) return still;
   const auto& selector = std::get<promql::Selector>(node.is);
   const std::int64_t back = std::max(selector.range_ms, lookback.count());
-  if (selector.shift.at && selector.shift.at->kind == promql::At::Kind::time)
-    when = {selector.shift.at->t_ms, selector.shift.at->t_ms};
+  if (selector.shift.at && selector.shift.at->kind == promql::At::Kind::time) {
+    active_ms = selector.shift.at->t_ms;
+    when = {active_ms, active_ms};
+  }
   when.from_ms -= selector.shift.offset_ms + back;
   when.to_ms -= selector.shift.offset_ms;
   std::vector<Matcher> matchers = selector.matchers;
