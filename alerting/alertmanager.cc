@@ -149,13 +149,13 @@ void Alertmanager::run() {
       continue;
     }
     lock.unlock();
-    send_batch(std::move(batch), std::move(body));
+    send_batch(batch, std::move(body));
     probe_.waiting(static_cast<std::int64_t>(waiting()));
     lock.lock();
   }
 }
 
-void Alertmanager::send_batch(std::vector<Sending> batch, std::string body) {
+void Alertmanager::send_batch(const std::vector<Sending>& batch, std::string body) {
   http::Headers headers;
   headers.add("Content-Type", "application/json");
   headers.add("User-Agent", "tallymill");

@@ -95,7 +95,7 @@ class Alertmanager {
   [[nodiscard]] bool needs_sending(const Entry& entry, std::int64_t at_ms) const;
   void run();
   [[nodiscard]] std::string take_batch(std::vector<Sending>& batch, std::int64_t now_ms) const;
-  void send_batch(std::vector<Sending> batch, std::string body);
+  void send_batch(const std::vector<Sending>& batch, std::string body);
   void mark_sent(const std::vector<Sending>& batch);
 
   const Options options_;

@@ -13,6 +13,7 @@
 #include "alerting/limits.h"
 #include "collector/answers.h"
 #include "collector/parameters.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -159,7 +160,7 @@ void sort_as_told(std::vector<Silence>& all, std::int64_t now_ms) {
                              : state == SilenceState::pending ? one.starts_ms
                                                               : -one.ends_ms);
   };
-  std::ranges::stable_sort(all, {}, key);
+  collector::stable_sort(all, [&](const Silence& a, const Silence& b) { return key(a) < key(b); });
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ bool looks_for_the_lowest(const promql::Node& node) {
                      : binary->op == less || binary->op == less_equal;
 }
 
-std::vector<Labels> labels_of(std::vector<Match> rows) {
+std::vector<Labels> labels_of(const std::vector<Match>& rows) {
   std::vector<Labels> all;
   all.reserve(rows.size());
   for (const Match& row : rows) all.push_back(promql::without_name(row.labels));
@@ -193,7 +193,7 @@ Result<Evaluation> JudgedRule::asked(std::size_t step) {
     if (const auto has = answers.has(step); !has) return std::unexpected(has.error());
     auto rows = answers.at(step);
     if (!rows) return std::unexpected(std::move(rows).error());
-    return labels_of(std::move(*rows));
+    return labels_of(*rows);
   };
   const bool may_end = resolve_ && state_->state() == AlertState::firing;
   if (may_end) {

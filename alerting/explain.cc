@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "alerting/limits.h"
 #include "collector/promql/evaluate.h"
 #include "collector/promql/print.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -73,6 +75,13 @@ struct Change {
   friend bool operator==(const Change&, const Change&) = default;
 };
 
+Json told_changes(std::span<const Change> changes) {
+  Json told = Json::array();
+  for (const Change& one : changes)
+    told.push_back({{"at", rfc3339(one.t_ms)}, {"state", name_of(one.state)}});
+  return told;
+}
+
 class Explanation {
  public:
   Explanation(const Alerting& alerting, const ExplainAsk& ask)
@@ -94,6 +103,7 @@ class Explanation {
   [[nodiscard]] Result<Json> rule(const Seen& seen);
   [[nodiscard]] Result<Json> alert(const Seen& seen, const Subject& subject);
   [[nodiscard]] Result<std::vector<Change>> changes_of(const Labels& alert);
+  [[nodiscard]] Range active_last(const Subject& subject, std::span<const Change> changes) const;
   [[nodiscard]] Result<Json> values(const Seen& seen, const Labels& from_expr,
                                     std::int64_t active_ms);
   [[nodiscard]] Status samples(const promql::Node& node, const Labels& from_expr,
@@ -197,8 +207,8 @@ Result<Json> Explanation::rule(const Seen& seen) {
   std::vector<Subject> all;
   for (const Alert& one : seen.status.alerts)
     if (fits(ask_.filter, one.labels)) all.push_back({.alert = one});
-  std::ranges::stable_sort(all, std::greater<>(),
-                           [](const Subject& one) { return one.alert.state; });
+  collector::stable_sort(
+      all, [](const Subject& a, const Subject& b) { return a.alert.state > b.alert.state; });
   if (auto done = find_past(seen, all); !done) return std::unexpected(std::move(done).error());
   Json alerts = Json::array();
   std::size_t left_out = 0;
@@ -266,31 +276,29 @@ Result<std::vector<Change>> Explanation::changes_of(const Labels& alert) {
   return changes;
 }
 
+// When it was active last, and until when: until now where no end is known.
+Explanation::Range Explanation::active_last(const Subject& subject,
+                                            std::span<const Change> changes) const {
+  Range active{subject.alert.active_ms, now_ms_};
+  for (const Change& one : changes) {
+    if (subject.is_there) break;
+    const bool begins = active.from_ms == 0 || active.to_ms != now_ms_;
+    if (one.state == AlertState::inactive) {
+      active.to_ms = one.t_ms;
+    } else if (begins) {
+      active = {one.t_ms, now_ms_};
+    }
+  }
+  if (active.from_ms == 0) active.from_ms = now_ms_;  // nothing is known of it but its end
+  return active;
+}
+
 Result<Json> Explanation::alert(const Seen& seen, const Subject& subject) {
   if (auto still = check(); !still) return std::unexpected(std::move(still).error());
   const Alert& alert = subject.alert;
   auto changes = changes_of(alert.labels);
   if (!changes) return std::unexpected(std::move(changes).error());
-  // When it was active last, and until when.
-  std::int64_t active_ms = alert.active_ms;
-  std::int64_t end_ms = now_ms_;
-  for (const Change& one : *changes) {
-    if (subject.is_there) break;
-    const bool begins = active_ms == 0 || end_ms != now_ms_;
-    if (one.state == AlertState::inactive) {
-      end_ms = one.t_ms;
-    } else if (begins) {
-      active_ms = one.t_ms;
-      end_ms = now_ms_;
-    }
-  }
-  if (active_ms == 0) active_ms = now_ms_;  // nothing is known of it but its end
-  Json told_changes = Json::array();
-  const std::size_t skip = changes->size() - std::min(changes->size(), limits::explain_changes);
-  for (std::size_t i = skip; i < changes->size(); ++i)
-    told_changes.push_back(
-        {{"at", rfc3339((*changes)[i].t_ms)}, {"state", name_of((*changes)[i].state)}});
-
+  const auto [active_ms, end_ms] = active_last(subject, *changes);
   const Labels from_expr = alert.labels.only([&](const collector::Label& label) {
     return label.name != "alertname" &&
            std::ranges::find(seen.rule.labels, label.name, &Templated::name) ==
@@ -318,7 +326,8 @@ Result<Json> Explanation::alert(const Seen& seen, const Subject& subject) {
   if (subject.is_there) json["value"] = exponent_text(alert.value);
   json["silencedBy"] = alerting_.silences().silencing(alert.labels);
   json["inhibitedBy"] = inhibitor ? Json::array({object_of(*inhibitor)}) : Json::array();
-  json["changes"] = std::move(told_changes);
+  const std::size_t skip = changes->size() - std::min(changes->size(), limits::explain_changes);
+  json["changes"] = told_changes(std::span(*changes).subspan(skip));
   json["changesLeftOut"] = skip;
   json["values"] = std::move(*crossing);
   json["samples"] = std::move(selectors);
@@ -426,8 +435,10 @@ Status Explanation::selector(const promql::Node& node, const Labels& from_expr,
   if (auto still = check(); !still) return still;
   const auto& selector = std::get<promql::Selector>(node.is);
   const std::int64_t back = std::max(selector.range_ms, lookback.count());
-  if (selector.shift.at && selector.shift.at->kind == promql::At::Kind::time)
-    when = {selector.shift.at->t_ms, selector.shift.at->t_ms};
+  if (selector.shift.at && selector.shift.at->kind == promql::At::Kind::time) {
+    active_ms = selector.shift.at->t_ms;
+    when = {active_ms, active_ms};
+  }
   when.from_ms -= selector.shift.offset_ms + back;
   when.to_ms -= selector.shift.offset_ms;
   std::vector<Matcher> matchers = selector.matchers;

@@ -29,7 +29,9 @@ inline constexpr std::size_t rule_nodes = 1'000'000;
 inline constexpr std::int64_t rule_program = 4'000'000;
 // Rows that one rule may give, whatever its group's own limit says: each is a series, and an alert.
 inline constexpr std::size_t rule_rows = 10'000;
-inline constexpr std::size_t alerts = 100'000;  // of all rules
+// Of all rules, pending or firing; 1 to 2 KB each with its series. Of alerts that are over each
+// rule keeps rule_rows more for a while.
+inline constexpr std::size_t alerts = 100'000;
 // What the last sample of a rule's series was is remembered for so long.
 inline constexpr std::chrono::milliseconds rule_series_forgotten{15 * 60'000};
 // Series that are watched for rules that are judged on arrival, a series once for each of its

@@ -51,6 +51,22 @@ void subtract(Group::Counts& from, const Group::Counts& less) {
   from.firing -= less.firing;
 }
 
+void add(Size& to, const Rule& rule) {
+  for (const auto& node : {rule.node, rule.resolve_node}) {
+    if (node == nullptr) continue;
+    const Size size = size_of(*node);
+    to.nodes += size.nodes;
+    to.program += size.program;
+  }
+  for (const auto* texts : {&rule.labels, &rule.annotations})
+    for (const Templated& one : *texts) to.nodes += one.compiled.nodes();
+}
+
+Manager::Options counted(Manager::Options options, AlertCount& count) {
+  options.group.rules.all = &count;
+  return options;
+}
+
 }  // namespace
 
 Manager::Probe::Probe(metrics::Registry& registry)
@@ -73,6 +89,10 @@ Manager::Probe::Probe(metrics::Registry& registry)
                                     "1 when the files of rules were right as they were read last, "
                                     "else 0.")),
       rules(registry.gauge("tallymill_alerting_rules", "Rules that are evaluated.")),
+      rule_nodes(registry.gauge("tallymill_alerting_rule_nodes",
+                                "What expressions and templates of all rules are made of.")),
+      rule_program(registry.gauge("tallymill_alerting_rule_program",
+                                  "Instructions of the regular expressions of all rules.")),
       nodata(registry.gauge("tallymill_alerting_nodata_rules",
                             "Rules whose input has no row at all.")),
       pending(registry.gauge("tallymill_alerting_pending_alerts", "Alerts that are pending.")),
@@ -82,7 +102,8 @@ Manager::Probe::Probe(metrics::Registry& registry)
 
 Manager::Manager(Options options, const collector::Source& source, SampleSink& sink,
                  Listener listener, metrics::Registry& registry, const Clock& clock)
-    : options_(std::move(options)),
+    : alert_count_(options.alerts),
+      options_(counted(std::move(options), alert_count_)),
       source_(source),
       sink_(sink),
       listener_(std::move(listener)),
@@ -185,14 +206,16 @@ void Manager::replace(std::vector<RuleGroup> groups) {
   }
   std::ranges::sort(entries_, {}, [](const auto& entry) { return name_of(*entry->group); });
   rules_ = 0;
+  size_ = {};
   totals_ = {};
   for (const auto& entry : entries_) {
     rules_ += entry->group->rules().rules.size();
+    for (const Rule& rule : entry->group->rules().rules) add(size_, rule);
     add(totals_, entry->counts);
   }
 }
 
-void Manager::tell(Replaced replaced) const {
+void Manager::tell(const Replaced& replaced) const {
   if (listener_.replaced) listener_.replaced(replaced);
 }
 
@@ -273,6 +296,8 @@ void Manager::count(Entry& entry) {
 void Manager::tell_totals() {
   probe_.groups.set(static_cast<double>(entries_.size()));
   probe_.rules.set(static_cast<double>(rules_));
+  probe_.rule_nodes.set(static_cast<double>(size_.nodes));
+  probe_.rule_program.set(static_cast<double>(size_.program));
   probe_.nodata.set(static_cast<double>(totals_.nodata));
   probe_.pending.set(static_cast<double>(totals_.pending));
   probe_.firing.set(static_cast<double>(totals_.firing));

@@ -32,6 +32,7 @@
 
 #include "alerting/arrivals.h"
 #include "alerting/bus_inputs.h"
+#include "alerting/expression.h"
 #include "alerting/group.h"
 #include "alerting/rules_json.h"
 #include "base/clock.h"
@@ -49,6 +50,7 @@ class Manager final : public collector::RuleSource {
     Group::Options group = {};
     std::size_t threads = 2;
     bool own_bus = false;
+    std::size_t alerts = limits::alerts;  // of all rules that may be pending or firing
   };
   // What an evaluation did, on the thread that evaluated, before the group's next one.
   using Judged = std::function<void(Group& group, std::int64_t at_ms,
@@ -122,6 +124,8 @@ class Manager final : public collector::RuleSource {
     metrics::Gauge& groups;
     metrics::Gauge& last_reload_ok;
     metrics::Gauge& rules;
+    metrics::Gauge& rule_nodes;
+    metrics::Gauge& rule_program;
     metrics::Gauge& nodata;
     metrics::Gauge& pending;
     metrics::Gauge& firing;
@@ -137,13 +141,14 @@ class Manager final : public collector::RuleSource {
   void put_back(const std::shared_ptr<Entry>& entry);  // as above
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
-  void tell(Replaced replaced) const;
+  void tell(const Replaced& replaced) const;
   [[nodiscard]] std::shared_ptr<Entry> made_from(RuleGroup rules, std::int64_t from_ms) const;
   void count(Entry& entry);  // REQUIRES: the mutex is held
   void tell_totals();        // as above
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
   [[nodiscard]] std::vector<GroupStatus> status() const;  // REQUIRES: the mutex is held
 
+  AlertCount alert_count_;  // of all groups
   const Options options_;
   const collector::Source& source_;
   SampleSink& sink_;
@@ -159,6 +164,7 @@ class Manager final : public collector::RuleSource {
   std::multimap<std::int64_t, std::shared_ptr<Entry>> due_;  // those that do not run, by due_ms
   std::uint64_t loads_ = 0;
   std::size_t rules_ = 0;
+  Size size_;             // of all rules
   Group::Counts totals_;  // of all entries
   bool paused_ = false;   // a reload waits for those that run
   bool stopping_ = false;

@@ -4,12 +4,12 @@
 
 #include <fmt/format.h>
 
-#include <bit>
 #include <map>
 #include <mutex>
 #include <set>
 #include <utility>
 
+#include "alerting/outbox_rows.h"
 #include "alerting/packed_labels.h"
 #include "base/sha256.h"
 #include "store/sqlite.h"
@@ -20,54 +20,6 @@ namespace {
 using store::Sqlite;
 using store::Statement;
 
-// letters.state: 0 waits, 1 is standing.
-constexpr const char* schema = R"(
-CREATE TABLE IF NOT EXISTS judged(one INTEGER PRIMARY KEY CHECK(one = 1), at_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS alerts(
-  file TEXT NOT NULL, grp TEXT NOT NULL, rule TEXT NOT NULL, labels BLOB NOT NULL,
-  annotations BLOB NOT NULL, state INTEGER NOT NULL, value INTEGER NOT NULL,
-  active_ms INTEGER NOT NULL, fired_ms INTEGER NOT NULL, resolved_ms INTEGER NOT NULL,
-  matched_ms INTEGER NOT NULL, last_sent_ms INTEGER NOT NULL, valid_until_ms INTEGER NOT NULL,
-  PRIMARY KEY(file, grp, rule, labels)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notices(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at_ms INTEGER NOT NULL,
-  rule_group TEXT NOT NULL, expr TEXT NOT NULL, generator_url TEXT NOT NULL, labels BLOB NOT NULL,
-  annotations BLOB NOT NULL, state INTEGER NOT NULL, value INTEGER NOT NULL,
-  active_ms INTEGER NOT NULL, fired_ms INTEGER NOT NULL, resolved_ms INTEGER NOT NULL,
-  matched_ms INTEGER NOT NULL, last_sent_ms INTEGER NOT NULL, valid_until_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS letters(
-  sink TEXT NOT NULL, notice INTEGER NOT NULL, alert TEXT NOT NULL, state INTEGER NOT NULL,
-  due_ms INTEGER NOT NULL, tries INTEGER NOT NULL, message TEXT NOT NULL, told_ms INTEGER NOT NULL,
-  why TEXT NOT NULL, PRIMARY KEY(sink, notice)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS letters_alert ON letters(sink, alert, notice);
-CREATE INDEX IF NOT EXISTS letters_due ON letters(sink, due_ms) WHERE state = 0;
-CREATE INDEX IF NOT EXISTS letters_notice ON letters(notice);
-CREATE INDEX IF NOT EXISTS letters_message ON letters(sink, message) WHERE message <> '';
-CREATE TABLE IF NOT EXISTS told(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, key TEXT NOT NULL, alert TEXT NOT NULL,
-  state TEXT NOT NULL, outcome TEXT NOT NULL, at_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
-  why TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS told_alert ON told(alert, id);
--- silences.cc reads and writes it.
-CREATE TABLE IF NOT EXISTS silences(
-  id TEXT PRIMARY KEY, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL,
-  updated_ms INTEGER NOT NULL, created_by TEXT NOT NULL, comment TEXT NOT NULL,
-  matchers TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS alerts_over ON alerts(resolved_ms) WHERE resolved_ms <> 0;
-CREATE INDEX IF NOT EXISTS letters_waiting ON letters(sink, notice) WHERE state = 0;
-)";
-constexpr std::int64_t schema_version = 1;
-
-// The columns of an alert, in this order in both tables.
-constexpr std::string_view alert_columns =
-    "labels, annotations, state, value, active_ms, fired_ms, resolved_ms, matched_ms, "
-    "last_sent_ms, "
-    "valid_until_ms";
-constexpr std::string_view notice_columns =
-    "id, key, at_ms, rule_group, expr, generator_url, labels, annotations, state, value, "
-    "active_ms, "
-    "fired_ms, resolved_ms, matched_ms, last_sent_ms, valid_until_ms";
-constexpr int notice_column_count = 16;
 constexpr const char* set_judged = "INSERT OR REPLACE INTO judged(one, at_ms) VALUES(1, ?1)";
 // No earlier one of its alert waits.
 constexpr std::string_view is_first =
@@ -77,69 +29,6 @@ constexpr std::string_view is_first =
 // What tells an alert from all others: short, whatever its labels are.
 std::string name_of_alert(std::string_view packed_labels) {
   return sha256_hex(packed_labels).substr(0, 32);
-}
-
-// Binds an alert from parameter `at` on; the blobs are borrowed.
-struct PackedAlert {
-  explicit PackedAlert(const Alert& from)
-      : labels(pack_labels(from.labels)), annotations(pack_labels(from.annotations)), alert(from) {}
-  void bind(Statement& to, int at) const {
-    to.bind_blob(at, labels);
-    to.bind_blob(at + 1, annotations);
-    to.bind(at + 2, static_cast<std::int64_t>(alert.state));
-    to.bind(at + 3, std::bit_cast<std::int64_t>(alert.value));  // a NaN is NULL in SQL
-    to.bind(at + 4, alert.active_ms);
-    to.bind(at + 5, alert.fired_ms);
-    to.bind(at + 6, alert.resolved_ms);
-    to.bind(at + 7, alert.matched_ms);
-    to.bind(at + 8, alert.last_sent_ms);
-    to.bind(at + 9, alert.valid_until_ms);
-  }
-  std::string labels;
-  std::string annotations;
-  const Alert& alert;
-};
-
-Result<Alert> read_alert(const Statement& row, int at) {
-  auto labels = unpack_labels(row.blob(at));
-  auto annotations = unpack_labels(row.blob(at + 1));
-  if (!labels) return std::unexpected(std::move(labels).error());
-  if (!annotations) return std::unexpected(std::move(annotations).error());
-  const std::int64_t state = row.integer(at + 2);
-  if (state < 0 || state > static_cast<std::int64_t>(AlertState::firing))
-    return fail(Errc::corrupt, "an alert in the outbox is in no state");
-  return Alert{.state = static_cast<AlertState>(state),
-               .labels = std::move(*labels),
-               .annotations = std::move(*annotations),
-               .value = std::bit_cast<double>(row.integer(at + 3)),
-               .active_ms = row.integer(at + 4),
-               .fired_ms = row.integer(at + 5),
-               .resolved_ms = row.integer(at + 6),
-               .matched_ms = row.integer(at + 7),
-               .last_sent_ms = row.integer(at + 8),
-               .valid_until_ms = row.integer(at + 9)};
-}
-
-Result<Notice> read_notice(const Statement& row, int at) {
-  auto alert = read_alert(row, at + 6);
-  if (!alert) return std::unexpected(std::move(alert).error());
-  return Notice{.id = row.integer(at),
-                .key = std::string(row.text(at + 1)),
-                .alert = std::move(*alert),
-                .rule_group = std::string(row.text(at + 3)),
-                .expr = std::string(row.text(at + 4)),
-                .generator_url = std::string(row.text(at + 5)),
-                .at_ms = row.integer(at + 2)};
-}
-
-// notice_columns with "n." before each.
-std::string notice_columns_of_n() {
-  std::string text = "n.";
-  for (const char c : notice_columns) {
-    text += c;
-    if (c == ' ') text += "n.";
-  }
-  return text;
 }
 
 class SqliteOutbox final : public Outbox {
@@ -172,6 +61,9 @@ class SqliteOutbox final : public Outbox {
   Result<std::vector<Told>> told(const collector::Labels& alert) override;
 
  private:
+  Status prepare_synced();
+  Status prepare_quick();
+  Status count_waiting();
   // `work` in one transaction: whole, or not there.
   template <class Work>
   Status whole(Sqlite& file, Work work);
@@ -209,20 +101,25 @@ class SqliteOutbox final : public Outbox {
 };
 
 Status SqliteOutbox::prepare() {
-  const std::string every = notice_columns_of_n();
   const auto version = synced_.number("PRAGMA user_version");
   if (!version) return std::unexpected(version.error());
-  if (*version > schema_version)
+  if (*version > outbox_schema_version)
     return fail(Errc::version, "the outbox was written by a newer version");
   Status done = synced_.exec(
       "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
       "PRAGMA journal_size_limit=67108864;");
-  if (done && *version < schema_version)
-    done = synced_.exec(
-        fmt::format("BEGIN;{} PRAGMA user_version={}; COMMIT", schema, schema_version));
+  if (done && *version < outbox_schema_version)
+    done = synced_.exec(fmt::format("BEGIN;{} PRAGMA user_version={}; COMMIT", outbox_schema(),
+                                    outbox_schema_version));
   if (done) done = quick_.exec("PRAGMA busy_timeout=5000; PRAGMA synchronous=NORMAL;");
-  if (!done) return done;
-  done = synced_.prepare_all({
+  if (done) done = prepare_synced();
+  if (done) done = prepare_quick();
+  if (done) done = count_waiting();
+  return done;
+}
+
+Status SqliteOutbox::prepare_synced() {
+  return synced_.prepare_all({
       {set_judged_, set_judged},
       {put_alert_, fmt::format("INSERT OR REPLACE INTO alerts(file, grp, rule, {}) "
                                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -245,8 +142,11 @@ Status SqliteOutbox::prepare() {
       {drop_merged_,
        "DELETE FROM notices WHERE id = ?1 AND NOT EXISTS(SELECT 1 FROM letters WHERE notice = ?1)"},
   });
-  if (!done) return done;
-  done = quick_.prepare_all({
+}
+
+Status SqliteOutbox::prepare_quick() {
+  const std::string every = notice_columns_of_n();
+  return quick_.prepare_all({
       {note_judged_, set_judged},
       {oldest_,
        "SELECT n.at_ms FROM letters a JOIN notices n ON n.id = a.notice WHERE a.sink = ?1 "
@@ -298,7 +198,9 @@ Status SqliteOutbox::prepare() {
        "SELECT a.sink, n.key, n.state, n.resolved_ms, n.at_ms, a.tries, a.why FROM letters a "
        "JOIN notices n ON n.id = a.notice WHERE a.alert = ?1 AND a.state = 0 ORDER BY a.notice"},
   });
-  if (!done) return done;
+}
+
+Status SqliteOutbox::count_waiting() {
   auto counts = quick_.prepare("SELECT sink, count(*) FROM letters WHERE state = 0 GROUP BY sink");
   if (!counts) return std::unexpected(std::move(counts).error());
   while (counts->step()) waiting_[std::string(counts->text(0))] = counts->integer(1);

@@ -134,6 +134,25 @@ RuleState::RuleState(const Rule& rule, const Options& options)
   if (const auto input = input_of(*rule.node)) absent_labels_ = absent_labels(*input);
 }
 
+RuleState::~RuleState() { set_active(0); }
+
+// Its even share a rule has in any case: who tells of a flood of alerts is not drowned in it.
+bool RuleState::try_set_active(std::size_t active) {
+  AlertCount* const all = options_.all;
+  const bool asks = all != nullptr && active > all->most() / limits::rules;
+  if (asks && !all->try_change(active_, active)) return false;
+  if (asks)
+    active_ = active;
+  else
+    set_active(active);
+  return true;
+}
+
+void RuleState::set_active(std::size_t active) {
+  if (options_.all != nullptr) options_.all->set(active_, active);
+  active_ = active;
+}
+
 RuleState::Dependence RuleState::dependence_of(std::span<const Templated> texts) {
   Dependence all;
   for (const Templated& one : texts) {
@@ -161,6 +180,11 @@ Result<std::vector<Transition>> RuleState::match(const Evaluation& evaluation, s
     known_.clear();
     return over_limit(most, active);
   }
+  if (!try_set_active(active)) {
+    known_.clear();
+    return fail(Errc::busy,
+                fmt::format("exceeded limit of {} alerts of all rules", options_.all->most()));
+  }
 
   std::vector<Transition> happened;
   const std::lock_guard lock(mutex_);
@@ -168,6 +192,7 @@ Result<std::vector<Transition>> RuleState::match(const Evaluation& evaluation, s
   for (auto at = held_.begin(); at != held_.end();)
     at = settle(at->second, evaluation.at_ms, happened) ? std::next(at) : held_.erase(at);
   forget_unseen();
+  forget_oldest(active);
   return happened;
 }
 
@@ -317,13 +342,23 @@ void RuleState::forget_unseen() {
   std::erase_if(known_, [&](const auto& one) { return one.second.round != round_; });
 }
 
+// Of those that are over, as an expression whose labels are always others leaves behind.
+void RuleState::forget_oldest(std::size_t active) {
+  if (held_.size() - active <= limits::rule_rows) return;
+  std::vector<decltype(held_)::iterator> over;
+  for (auto at = held_.begin(); at != held_.end(); ++at)
+    if (at->second.alert.state == AlertState::inactive) over.push_back(at);
+  const auto kept = over.end() - static_cast<std::ptrdiff_t>(limits::rule_rows);
+  std::ranges::nth_element(over, kept, {},
+                           [](const auto& at) { return at->second.alert.resolved_ms; });
+  std::for_each(over.begin(), kept, [&](const auto& at) { held_.erase(at); });
+}
+
 std::vector<RuleState::Begun> RuleState::begin(const Evaluation& evaluation, std::size_t limit,
                                                const HeldSince& held_since) {
   using What = Transition::What;
   const std::int64_t at_ms = evaluation.at_ms;
   const std::size_t most = limit == 0 ? limits::rule_rows : std::min(limit, limits::rule_rows);
-  auto active = static_cast<std::size_t>(std::ranges::count_if(
-      held_, [](const auto& one) { return one.second.alert.state != AlertState::inactive; }));
   std::vector<Begun> begun;
   Expander expander(*this, evaluation);
   for (std::size_t i = 0; i < evaluation.matches.size(); ++i) {
@@ -340,8 +375,7 @@ std::vector<RuleState::Begun> RuleState::begin(const Evaluation& evaluation, std
       alert.fired_ms = alert.matched_ms = at_ms;
       alert.value = match.value;
       begun.push_back({i, {What::fired, alert}});
-    } else if (active < most) {
-      ++active;
+    } else if (active_ < most && try_set_active(active_ + 1)) {
       Held fresh = begun_by(match, labels, expander.annotations(match), at_ms);
       const bool fires = fresh.alert.state == AlertState::firing;
       begun.push_back({i, {fires ? What::fired : What::pending, fresh.alert}});
@@ -376,6 +410,7 @@ std::vector<Transition> RuleState::give_up() {
     if (held.alert.state != AlertState::inactive)
       happened.push_back({Transition::What::dropped, held.alert});
   held_.clear();
+  set_active(0);
   return happened;
 }
 
@@ -425,7 +460,11 @@ void RuleState::restore(Alert alert, std::int64_t away_ms, std::int64_t now_ms) 
   known_.clear();
   const std::lock_guard lock(mutex_);
   const Labels labels = held.alert.labels;
+  const auto known = held_.find(labels);
+  const bool was_active = known != held_.end() && known->second.alert.state != AlertState::inactive;
+  const bool is_active = held.alert.state != AlertState::inactive;
   held_.insert_or_assign(labels, std::move(held));
+  set_active(active_ + (is_active ? 1 : 0) - (was_active ? 1 : 0));
 }
 
 void RuleState::put_off(std::chrono::milliseconds by) {
@@ -446,6 +485,7 @@ void RuleState::take_over(const RuleState& old) {
   known_.clear();
   const std::scoped_lock lock(mutex_, old.mutex_);
   held_ = old.held_;
+  set_active(old.active_);
   for (auto& [labels, held] : held_) held.begun = held.matched = held.went_on = 0;
 }
 

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "alerting/alert.h"
+#include "alerting/alert_count.h"
 #include "alerting/rule_file.h"
 #include "base/result.h"
 
@@ -69,15 +70,18 @@ class RuleState {
     // After a restart an alert does not fire sooner than so long, and what has a shorter `for`
     // begins anew.
     std::chrono::milliseconds for_grace{10 * 60'000};
+    AlertCount* all = nullptr;  // of all rules; null: nobody counts
   };
   // REQUIRES: `rule` is an alerting one; both outlive this.
   RuleState(const Rule& rule, const Options& options);
+  ~RuleState();
   RuleState(const RuleState&) = delete;
   RuleState& operator=(const RuleState&) = delete;
 
   // bad_params: two matches have the same labels in the end. too_big: over limits::rule_rows, or
   // more alerts than `limit` (0: none) would be pending or firing; whoever evaluates calls
-  // give_up() then. Nothing has changed after an error.
+  // give_up() then. busy: it would have more than before, and there is no room among those of all
+  // rules. Nothing has changed after an error.
   [[nodiscard]] Result<std::vector<Transition>> match(const Evaluation& evaluation,
                                                       std::size_t limit);
   // What began between two evaluations, by one of its matches.
@@ -97,7 +101,8 @@ class RuleState {
   // over are told as dropped, in the state in which they were.
   std::vector<Transition> give_up();
 
-  // Those that are not over and those that were resolved less than 15 minutes ago, by labels.
+  // Those that are not over and those that were resolved less than 15 minutes ago, of which the
+  // last limits::rule_rows are kept, by labels.
   [[nodiscard]] std::vector<Alert> alerts() const;
   struct Counts {
     std::size_t pending = 0;
@@ -177,6 +182,9 @@ class RuleState {
   // False: it is to be forgotten.
   [[nodiscard]] bool settle(Held& held, std::int64_t at_ms, std::vector<Transition>& happened);
   void forget_unseen();
+  void forget_oldest(std::size_t active);  // REQUIRES: the mutex is held
+  [[nodiscard]] bool try_set_active(std::size_t active);
+  void set_active(std::size_t active);
   [[nodiscard]] Held begun_by(const Match& match, const collector::Labels& labels,
                               collector::Labels annotations, std::int64_t at_ms) const;
   void name_series(Held& held);
@@ -193,6 +201,7 @@ class RuleState {
   std::uint64_t round_ = 0;
   std::unordered_map<collector::Labels, Known, collector::LabelsHash> known_;  // by the match's
   std::vector<Known*> matched_;                                                // in this round
+  std::size_t active_ = 0;  // of held_, as the count of all rules knows it
 
   // That thread alone writes it, holding the mutex; who reads on another holds it, too.
   mutable std::mutex mutex_;

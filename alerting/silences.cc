@@ -10,6 +10,7 @@
 
 #include "alerting/limits.h"
 #include "base/check.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 namespace {
@@ -190,7 +191,8 @@ Status Silences::replace(All changed, const std::vector<std::string>& forgotten)
     if (!is_old) next.push_back(one);
   }
   for (Silence& one : changed) next.push_back(std::move(one));
-  std::ranges::stable_sort(next, std::greater<>(), &Silence::ends_ms);
+  collector::stable_sort(next,
+                         [](const Silence& a, const Silence& b) { return a.ends_ms > b.ends_ms; });
   const std::lock_guard lock(mutex_);
   all_ = std::make_shared<const All>(std::move(next));
   return {};

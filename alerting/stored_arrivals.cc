@@ -1,12 +1,14 @@
 #include "alerting/stored_arrivals.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "alerting/arrival_series.h"
 #include "alerting/expression.h"
+#include "collector/stable_sort.h"
 
 namespace tallymill::alerting {
 
@@ -27,14 +29,16 @@ Status StoredArrivals::read(const collector::Source& source, std::int64_t from_m
   const auto found = source.select(matchers, from_ms, to_ms);
   if (!found) return std::unexpected(found.error());
   collector::Column column;
-  const auto first = static_cast<std::ptrdiff_t>(waiting_.size());
+  std::vector<Arrival> arrived;
   for (const collector::Source::Found& one : *found) {
     if (auto got = source.read(one.series, from_ms, to_ms, column); !got) return got;
     for (std::size_t i = 0; i < column.size(); ++i)
       if (threshold && threshold->holds(column.value[i]))
-        waiting_.push_back({column.t_ms[i], {match_of(one.labels), column.value[i]}});
+        arrived.push_back({column.t_ms[i], {match_of(one.labels), column.value[i]}});
   }
-  std::ranges::stable_sort(waiting_.begin() + first, waiting_.end(), {}, &Arrival::t_ms);
+  collector::stable_sort(arrived,
+                         [](const Arrival& a, const Arrival& b) { return a.t_ms < b.t_ms; });
+  std::ranges::move(arrived, std::back_inserter(waiting_));
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/terminal.h"
 #include "base/clock.h"
+#include "collector/stable_sort.h"
 #include "http/client.h"
 
 namespace tallymill::cli {
@@ -206,8 +207,8 @@ int alerts_ls(const AlertsArgs& args) {
   const auto key = [](const json& one) {
     return std::pair(state_of(one) != "firing", text_at(one, "activeAt"));
   };
-  std::stable_sort(some.begin(), some.end(),
-                   [&](const json& a, const json& b) { return key(a) < key(b); });
+  collector::stable_sort(some.get_ref<json::array_t&>(),
+                         [&](const json& a, const json& b) { return key(a) < key(b); });
   if (args.common.json)
     print_json(some);
   else

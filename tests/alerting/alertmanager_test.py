@@ -17,6 +17,9 @@ import time
 import unittest
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "e2e"))
+from mill import run_side_by_side, until  # noqa: E402
+
 SENDER = sys.argv.pop(1) if len(sys.argv) > 1 else ""
 ALERTMANAGER = shutil.which("prometheus-alertmanager")
 
@@ -25,15 +28,6 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def until(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
-    return found
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -177,4 +171,5 @@ class RealAlertmanager(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_side_by_side(["RealAlertmanager.test_receives_groups_and_resolves"],
+                     ["RealAlertmanager.test_resolves_by_itself_when_nobody_judges_any_more"])

@@ -16,7 +16,6 @@ namespace tallymill::alerting {
 namespace {
 
 using namespace std::chrono_literals;
-using collector::Labels;
 using collector::Point;
 using collector::SeriesId;
 

@@ -15,7 +15,6 @@ namespace tallymill::alerting {
 namespace {
 
 using namespace std::chrono_literals;
-using collector::Labels;
 using What = Transition::What;
 
 constexpr std::int64_t minute = 60'000;

@@ -46,7 +46,7 @@ class ManagerTest : public testing::Test {
   }
 
   void make(bool own_bus = false) {
-    Manager::Options options{.files = {file()}, .own_bus = own_bus};
+    Manager::Options options{.files = {file()}, .own_bus = own_bus, .alerts = most_alerts};
     options.group.interval = 20ms;
     manager = std::make_unique<Manager>(
         options, store, store,
@@ -108,6 +108,7 @@ class ManagerTest : public testing::Test {
   std::vector<Judged> judged;
   std::vector<Change> changes;
   bool held = false;
+  std::size_t most_alerts = limits::alerts;
   int inside = 0;
   std::unique_ptr<Manager> manager;
 };
@@ -146,6 +147,51 @@ TEST_F(ManagerTest, WhatIsOverTheIntervalIsMissedAndCounted) {
   ASSERT_TRUE(is_judged("a", 2));
   EXPECT_EQ(moments("a")[1] - moments("a")[0], 6 * 3'600'000);
   EXPECT_EQ(missed(), 5);
+}
+
+TEST_F(ManagerTest, AllGroupsTogetherHaveAsManyAlertsAsMayBeAlsoAfterReloads) {
+  most_alerts = 2;
+  const std::string first = group("a", "20ms", hot());
+  rules("groups:\n" + first + group("b", "20ms", hot()));
+  store.put(hot_input, clock.ms(), 2);
+  begin();
+  const auto firing = [&] { return metric("tallymill_alerting_firing_alerts"); };
+  const auto failures = [&] { return metric("tallymill_alerting_evaluation_failures_total"); };
+  ASSERT_TRUE(eventually([&] { return firing() == 2; }));
+  EXPECT_EQ(failures(), 0) << "at the bound";
+  const std::string third = group("c", "20ms", hot());
+  rules("groups:\n" + first + group("b", "20ms", hot("    for: 1s\n")) + third);
+  ASSERT_TRUE(manager->load());
+  ASSERT_TRUE(eventually([&] { return failures() >= 2; })) << "one above it";
+  EXPECT_EQ(firing(), 2);
+  EXPECT_NE(manager->groups(collector::RuleSource::Kind::all)
+                .find("exceeded limit of 2 alerts of all rules"),
+            std::string::npos);
+  rules("groups:\n" + first + third);
+  ASSERT_TRUE(manager->load());
+  const double before = failures();
+  ASSERT_TRUE(is_judged("c", moments("c").size() + 2));
+  ASSERT_TRUE(eventually([&] { return firing() == 2; }))
+      << "of the group that is gone none is left";
+  EXPECT_EQ(failures(), before);
+}
+
+TEST_F(ManagerTest, WhatRulesAreMadeOfIsToldAndIsThatOfTheFilesThatWereReadLast) {
+  const std::string some =
+      "  - {alert: A, expr: 'm{i=~\"a.*\"} > 1', annotations: {t: '{{ . }}'}}\n";
+  rules("groups:\n" + group("a", "1h", some));
+  begin();
+  const double nodes = metric("tallymill_alerting_rule_nodes");
+  const double program = metric("tallymill_alerting_rule_program");
+  EXPECT_GE(nodes, 5) << "a selector, its two matchers, an operator, an action";
+  EXPECT_GE(program, 1);
+  rules("groups:\n" + group("a", "1h", some + some) + group("b", "1h", some));
+  ASSERT_TRUE(manager->load());
+  EXPECT_EQ(metric("tallymill_alerting_rule_nodes"), 3 * nodes);
+  EXPECT_EQ(metric("tallymill_alerting_rule_program"), 3 * program);
+  rules("groups: []\n");
+  ASSERT_TRUE(manager->load());
+  EXPECT_EQ(metric("tallymill_alerting_rule_nodes"), 0);
 }
 
 TEST_F(ManagerTest, ABadFileKeepsTheOldRulesAndSaysWhere) {

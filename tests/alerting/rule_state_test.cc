@@ -226,6 +226,86 @@ TEST_F(RuleStateTest, ARuleMayGiveAsManyRowsAsItMayAndNoneMore) {
   EXPECT_EQ(state().alerts().size(), limits::rule_rows);
 }
 
+TEST_F(RuleStateTest, AboveTheBoundOfAllRulesARuleThatWouldHaveMoreFailsAndKeepsWhatItHas) {
+  AlertCount count(3);
+  options.all = &count;
+  RuleState other(rule, options);
+  const Evaluation one{.at_ms = minute, .matches = {match("x")}};
+  ASSERT_TRUE(other.match(one, 0));
+  (void)at(1, {match("a"), match("b")});
+  EXPECT_EQ(error_, "") << "at the bound";
+  EXPECT_EQ(count.all(), 3U);
+  (void)at(2, {match("a"), match("b"), match("c")});
+  EXPECT_EQ(error_, "exceeded limit of 3 alerts of all rules");
+  EXPECT_EQ(state().alerts().size(), 2U);
+  EXPECT_EQ(count.all(), 3U);
+  EXPECT_TRUE(other.match(one, 0)) << "who has no more than before is not held up";
+  EXPECT_TRUE(state()
+                  .begin({.at_ms = 2 * minute, .matches = {match("c")}}, 0,
+                         [](std::size_t, std::int64_t) { return true; })
+                  .empty());
+  (void)at(3, {match("a")});
+  EXPECT_EQ(count.all(), 2U);
+  (void)at(4, {match("a"), match("c")});
+  EXPECT_EQ(error_, "") << "there is room again";
+}
+
+TEST_F(RuleStateTest, ItsEvenShareARuleHasHoweverManyAlertsThereAre) {
+  AlertCount count(2 * limits::rules);
+  count.set(0, 3 * limits::rules);
+  options.all = &count;
+  (void)at(1, {match("a"), match("b")});
+  EXPECT_EQ(error_, "");
+  EXPECT_EQ(count.all(), 3 * limits::rules + 2);
+  (void)at(2, {match("a"), match("b"), match("c")});
+  EXPECT_EQ(error_, "exceeded limit of 40000 alerts of all rules");
+  (void)at(3, {match("a")});
+  EXPECT_EQ(count.all(), 3 * limits::rules + 1);
+}
+
+TEST_F(RuleStateTest, TheCountOfAllRulesIsThatOfTheirAlertsWhateverBecomesOfThem) {
+  AlertCount count;
+  options.all = &count;
+  (void)at(1, {match("a"), match("b"), match("c")});
+  (void)at(2, {match("a")});
+  EXPECT_EQ(count.all(), 1U) << "what is over does not count";
+  (void)state().begin({.at_ms = 2 * minute, .matches = {match("a"), match("d")}}, 0,
+                      [](std::size_t, std::int64_t) { return true; });
+  EXPECT_EQ(count.all(), 2U);
+  Alert stored = state().alerts()[0];
+  state().restore(stored, 0, 3 * minute);
+  EXPECT_EQ(count.all(), 2U) << "it was there";
+  stored.labels = alert("e");
+  state().restore(stored, 0, 3 * minute);
+  EXPECT_EQ(count.all(), 3U);
+  {
+    RuleState fresh(rule, options);
+    fresh.take_over(state());
+    EXPECT_EQ(count.all(), 6U) << "until the old one is gone";
+  }
+  EXPECT_EQ(count.all(), 3U);
+  (void)state().give_up();
+  EXPECT_EQ(count.all(), 0U);
+}
+
+TEST_F(RuleStateTest, OfThoseThatAreOverTheLastAreKeptAsManyAsARuleMayGive) {
+  const auto matches = [](const std::string& prefix, std::size_t count) {
+    std::vector<Match> all;
+    for (std::size_t i = 0; i < count; ++i) all.push_back(match(prefix + std::to_string(i)));
+    return all;
+  };
+  (void)at(1, {match("oldest")});
+  (void)at(2, matches("a", limits::rule_rows - 1));
+  (void)at(3, {match("now")});
+  EXPECT_EQ(state().alerts().size(), limits::rule_rows + 1);
+  EXPECT_NE(state().find(alert("oldest")), nullptr) << "at the bound";
+  (void)at(4, {});
+  EXPECT_EQ(state().alerts().size(), limits::rule_rows);
+  EXPECT_EQ(state().find(alert("oldest")), nullptr);
+  EXPECT_NE(state().find(alert("now")), nullptr);
+  EXPECT_NE(state().find(alert("a0")), nullptr);
+}
+
 TEST_F(RuleStateTest, AlertsOfDifferentLabelsLiveApart) {
   rule.hold = 1min;
   EXPECT_EQ(at(1, {match("b"), match("a")}), (std::vector{What::pending, What::pending}));

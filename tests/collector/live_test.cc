@@ -4,6 +4,7 @@
 #include "collector/live.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -236,7 +237,7 @@ TEST(Live, SoManyAlertsAreRememberedAndWhoIsFurtherBehindIsToldTheGap) {
   client.say(json{{"alerts", true}});
   client.follow("up", "up");
   EXPECT_EQ(client.value("up"), "1");
-  // All of it in one go: the first is on its way while the others come.
+  // All of it in one go.
   const auto changes = [&](std::uint64_t from, std::uint64_t to, const std::string& more = "") {
     feeding.served.on_thread([&] {
       for (std::uint64_t i = from; i <= to; ++i)
@@ -246,7 +247,11 @@ TEST(Live, SoManyAlertsAreRememberedAndWhoIsFurtherBehindIsToldTheGap) {
   changes(1, 4);
   EXPECT_EQ(alerts_up_to(client, 4), (std::vector<std::string>{"1", "2", "3", "4"}));
   changes(5, 9);
-  EXPECT_EQ(alerts_up_to(client, 9), (std::vector<std::string>{"5", "6-6", "7", "8", "9"}));
+  // The first is on its way, or waits behind what was before it and is one of those that are lost.
+  using Told = std::vector<std::string>;
+  const Told told = alerts_up_to(client, 9);
+  EXPECT_TRUE(told == (Told{"5", "6-6", "7", "8", "9"}) || told == (Told{"5-6", "7", "8", "9"}))
+      << fmt::format("{}", fmt::join(told, " "));
   EXPECT_EQ(feeding.metric("alert_gaps_total"), 1);
   // Over the bytes one of the three goes; and what was lost before it came here is a gap, too.
   const std::string wide = ",\"x\":\"" + std::string(26, 'x') + "\"";

@@ -16,7 +16,7 @@ import time
 import unittest
 
 from collector_process import CollectorProcess
-from mill import is_sanitized, until
+from mill import is_sanitized, run_side_by_side, until
 from prometheus import field, varint
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).absolute()
@@ -224,4 +224,7 @@ class Hostile(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_side_by_side(
+        ["Hostile.test_a_rule_that_gives_a_million_series_fails_alone_and_what_it_takes_is_bounded"],
+        ["Hostile.test_an_expression_of_seven_megabytes_is_refused_at_once_and_so_are_many_that_hold_as_much",
+         "Hostile.test_a_syntax_error_stops_a_start_and_says_where_and_leaves_a_running_one_as_it_was"])

@@ -6,6 +6,7 @@ they would also test. Every wait has a deadline and a condition; nothing sleeps 
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -14,8 +15,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import unittest
 
 import msgpack
 import zmq
@@ -48,6 +51,29 @@ def until(condition, seconds, what):
             return value
         time.sleep(0.01)
     raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def run_side_by_side(*lanes):
+    """unittest.main() for tests that mostly wait: each lane, names of classes or tests, runs in a process of its own, and
+    what is in none in one more. With names on the command line: those alone."""
+    if len(sys.argv) > 1:
+        unittest.main(verbosity=2)
+
+    def flat(suite):
+        return [one for part in suite for one in (flat(part) if isinstance(part, unittest.TestSuite) else [part])]
+    tests = [one.id().removeprefix("__main__.") for one in
+             flat(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))]
+    named = {name for lane in lanes for name in lane}
+    rest = [test for test in tests if not {test, test.split(".")[0]} & named]
+    lanes = [*lanes, *([rest] if rest else [])]
+
+    def run(lane):
+        return subprocess.run([*sys.orig_argv, *lane], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+        results = list(pool.map(run, lanes))
+    for result in results:
+        print(result.stdout, flush=True)
+    sys.exit(any(result.returncode for result in results))
 
 
 class Mill:

@@ -25,7 +25,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from mill import Client, Mill, free_ports, run_job, until
+from mill import Client, Mill, free_ports, run_job, run_side_by_side, until
 from servers import Redis
 
 PROGRAMS, MUTANTS = sys.argv.pop(1), pathlib.Path(sys.argv.pop(1)).absolute()
@@ -514,4 +514,4 @@ class Command(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_side_by_side(["Pipeline"], ["Away"])

@@ -11,7 +11,6 @@
 namespace tallymill::apps {
 namespace {
 
-using collector::Labels;
 using collector::labels;
 using Sample = alerting::SampleSink::Sample;
 
