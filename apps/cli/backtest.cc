@@ -179,6 +179,7 @@ Result<json> judged_here(const BacktestArgs& args, const Period& period,
 // ---- how it is told ----
 
 std::string length(double seconds) {
+  if (seconds <= 0) return "-";
   return human(Duration(static_cast<std::int64_t>(seconds * 1e9)));
 }
 
