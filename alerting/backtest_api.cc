@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "alerting/backtest_json.h"
 #include "alerting/yaml_reader.h"
 #include "collector/answers.h"
 #include "collector/parameters.h"
@@ -64,23 +63,20 @@ void BacktestApi::add_routes(http::Router& router, collector::Api& api) {
               .role = http::Role::read,
               .handler = {.whole =
                               [this, &api](http::Request&& request, http::Answer answer) {
-                                ask(api, request, std::move(answer));
+                                ask(api, std::move(request), std::move(answer));
                               }},
               .operation = {},
               .body_bytes = Bytes(static_cast<std::int64_t>(limits::rule_file_bytes)),
               .accepts = {.type = "application/json, text/yaml, application/yaml"}});
 }
 
-void BacktestApi::ask(collector::Api& api, const http::Request& request, http::Answer answer) {
-  auto asked = asked_of(request);
-  if (!asked) return answer.send(collector::failure(asked.error(), collector::Fault::request));
+void BacktestApi::ask(collector::Api& api, http::Request&& request, http::Answer answer) {
   if (is_running_.exchange(true)) {
     refused_.add();
     return answer.send(
         collector::failure({Errc::busy, "another backtest is running: come again later"},
                            collector::Fault::execution));
   }
-  started_.add();
   // Whatever becomes of the work, also when nobody does it.
   running_.set(1);
   const std::shared_ptr<void> running(this, [](void* kept_by) {
@@ -88,21 +84,30 @@ void BacktestApi::ask(collector::Api& api, const http::Request& request, http::A
     self->running_.set(0);
     self->is_running_ = false;
   });
-  const auto kept = std::make_shared<BacktestAsked>(std::move(*asked));
+  // Rules of some MB take a second to read: not the server's.
+  const auto kept = std::make_shared<http::Request>(std::move(request));
   api.run(std::move(answer), [this, kept, running](const std::atomic<bool>& cancelled) {
-    BacktestOptions options{.from_ms = kept->from_ms,
-                            .to_ms = kept->to_ms,
-                            .interval = options_.interval,
-                            .rules = options_.rules,
-                            .evaluations = options_.evaluations,
-                            .until = std::chrono::steady_clock::now() + options_.time,
-                            .cancelled = &cancelled};
-    if (kept->interval_ms) options.interval = std::chrono::milliseconds(*kept->interval_ms);
-    const auto result = backtest(kept->groups, source_, options);
-    if (!result) return collector::failure(result.error(), collector::Fault::execution);
-    return collector::answered(collector::bounded(
-        backtest_json(*result, count_messages(*result, kept->sinks ? &*kept->sinks : nullptr))));
+    const auto asked = asked_of(*kept);
+    if (!asked) return collector::failure(asked.error(), collector::Fault::request);
+    started_.add();
+    return judge(*asked, cancelled);
   });
+}
+
+http::Response BacktestApi::judge(const BacktestAsked& asked,
+                                  const std::atomic<bool>& cancelled) const {
+  BacktestOptions options{.from_ms = asked.from_ms,
+                          .to_ms = asked.to_ms,
+                          .interval = options_.interval,
+                          .rules = options_.rules,
+                          .evaluations = options_.evaluations,
+                          .until = std::chrono::steady_clock::now() + options_.time,
+                          .cancelled = &cancelled};
+  if (asked.interval_ms) options.interval = std::chrono::milliseconds(*asked.interval_ms);
+  const auto result = backtest(asked.groups, source_, options);
+  if (!result) return collector::failure(result.error(), collector::Fault::execution);
+  return collector::answered(collector::bounded(
+      backtest_json(*result, count_messages(*result, asked.sinks ? &*asked.sinks : nullptr))));
 }
 
 }  // namespace tallymill::alerting

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "alerting/backtest.h"
+#include "alerting/backtest_json.h"
 #include "base/metrics.h"
 #include "collector/api.h"
 #include "http/router.h"
@@ -35,7 +36,9 @@ class BacktestApi {
   void add_routes(http::Router& router, collector::Api& api);
 
  private:
-  void ask(collector::Api& api, const http::Request& request, http::Answer answer);
+  void ask(collector::Api& api, http::Request&& request, http::Answer answer);
+  [[nodiscard]] http::Response judge(const BacktestAsked& asked,
+                                     const std::atomic<bool>& cancelled) const;
 
   const collector::Source& source_;
   const Options options_;

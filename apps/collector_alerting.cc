@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/url.h"
 
 namespace tallymill::apps {
 namespace {
@@ -22,6 +23,12 @@ Result<alerting::SinksConfig> sinks_of(const Config& config) {
   }
   for (const std::string& said : config.alerting.alertmanager) {
     const std::string url = said.find("://") == std::string::npos ? "http://" + said : said;
+    // Before it is anybody's name in logs and metrics: a secret may stand in it.
+    const auto parsed = http::parse_url(url);
+    if (!parsed) return fail(Errc::bad_params, "alerting.alertmanager: " + parsed.error().message);
+    if (parsed->socket || parsed->target.find('?') != std::string::npos)
+      return fail(Errc::bad_params,
+                  "alerting.alertmanager: expected host:port, or http(s)://host:port/path");
     sinks.sinks.push_back({.name = url, .kind = alerting::SinkConfig::Kind::alertmanager});
     sinks.sinks.back().url = url;
   }

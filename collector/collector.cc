@@ -187,7 +187,7 @@ void Collector::tell_alert(std::uint64_t sequence, std::string said) {
   ++alerts_waiting_;
   server_->post([this, sequence, said = std::move(said)]() mutable {
     --alerts_waiting_;
-    live_->tell_alert(sequence, std::move(said));
+    if (live_) live_->tell_alert(sequence, std::move(said));
   });
 }
 

@@ -84,7 +84,8 @@ class Collector {
   void drain(std::function<void()> done);
   void stop();
   // An alert changed: JSON with a number that rises, for the live feed. Lost while too many wait:
-  // who follows finds the gap. REQUIRES: after start(). Threads: any.
+  // who follows finds the gap; and before start(), when nobody can follow. REQUIRES: after open().
+  // Threads: any.
   void tell_alert(std::uint64_t sequence, std::string said);
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
   [[nodiscard]] metrics::Registry& registry() { return registry_; }

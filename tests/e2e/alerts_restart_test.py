@@ -97,6 +97,16 @@ class Restarts(unittest.TestCase):
             if one[0] == "Held" and told and told[-1] == "firing":
                 self.assertGreaterEqual(events[one][-1][2] - began[one], HOLD, f"kill {n}: {one} fires too soon")
 
+    def test_of_a_rule_that_went_while_it_was_down_the_end_is_told_and_it_starts(self):
+        collector = self.collector(RULES)
+        collector.import_text('m{i="a"} 1\n')
+        until(self.receiver.firing, 30, "it fires")
+        collector.end(signal.SIGKILL)
+        (self.folder / "rules.yml").write_text(RULES.replace("Now", "Other"))
+        collector.start()
+        until(lambda: not any(dict(one)["alertname"] == "Now" for one in self.receiver.firing()), 30, "its end is told")
+        self.assertIsNone(collector.process.poll())
+
     def test_for_goes_on_after_a_kill_with_the_time_added_that_nobody_looked(self):
         hold, before = 14, 9
         collector = self.collector(

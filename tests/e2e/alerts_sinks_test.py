@@ -214,6 +214,15 @@ class Alertmanager(WithCollector):
         until(lambda: not manager.alerts(), 30, "when nobody judges any more it finds out by itself")
         until(lambda: hook.groups("resolved"), 20, "and tells it")
 
+    def test_one_whose_url_names_a_user_is_refused_and_its_secret_is_not_told(self):
+        for url in ("http://me:s3cret@127.0.0.1:1", "http://127.0.0.1:1/?token=s3cret"):
+            collector = CollectorProcess(PROGRAMS, self.folder, flags=["--alertmanager", url])
+            collector.start(wait=False)
+            self.assertEqual(collector.process.wait(30), 2, url)
+        log = (self.folder / "collector.log").read_text()
+        self.assertIn("alerting.alertmanager", log)
+        self.assertNotIn("s3cret", log)
+
     def test_the_end_of_one_is_told_also_after_a_restart(self):
         played = Receiver()
         self.addCleanup(played.stop)
