@@ -226,7 +226,7 @@ TEST(Backtest, WhatSamplesBeganBetweenTwoMomentsBeginsAgain) {
       if ((point.t_ms - start_ms) % 15'000 != 1 || point.t_ms == due) continue;
       const auto found = store.select({}, 0, 0);
       for (const auto& one : *found)
-        for (const std::size_t rule : {0, 1})
+        for (const std::size_t rule : {0U, 1U})
           if (one.labels == point.labels && one.labels.metric() == "depth") {
             const std::vector<Group::Arrival> arrivals{{one.series, one.labels}};
             const auto begun = group.begin(point.t_ms, rule, arrivals);

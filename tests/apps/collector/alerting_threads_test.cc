@@ -27,7 +27,7 @@ using collector::labels;
 using collector::Matcher;
 
 // `round`: each is another content, and each third has a group less.
-std::string rules_of(int round) {
+std::string rules_of(std::size_t round) {
   std::string text =
       "groups:\n- name: timers\n  interval: 10ms\n  rules:\n"
       "  - {alert: Waits, expr: m > 1, for: 10ms, labels: {round: r" +
@@ -85,17 +85,16 @@ class AlertingThreadsTest : public collector::StoreTest {
   }
 
   // Each is called on one thread.
-  void put(int round) {
+  void put(std::size_t round) {
     const std::int64_t t_ms = to_ns(system_.wall()) / 1'000'000;
     std::vector<collector::Point> points;
     for (std::size_t i = 0; i < 5; ++i)
-      if (const auto series =
-              store_->series(labels(i + static_cast<std::size_t>(round / 50 % 4 * 5))))
+      if (const auto series = store_->series(labels(i + round / 50 % 4 * 5)))
         points.push_back({*series, t_ms, static_cast<double>((round / 7 + i) % 3)});
     if (t_ms > last_put_ms_) check(store_->append(points), "append");
     last_put_ms_ = t_ms;
   }
-  void reload(int round) {
+  void reload(std::size_t round) {
     write_file(root_ / "rules.new", rules_of(round));
     std::filesystem::rename(root_ / "rules.new", root_ / "rules.yml");
     if (!alerting_) return;
@@ -166,11 +165,11 @@ class AlertingThreadsTest : public collector::StoreTest {
 };
 
 TEST_F(AlertingThreadsTest, AllThatHappensAtOnceIsDoneAndToldInOrderAlsoWhileItStops) {
-  const std::vector<std::function<void(int)>> parts = {
-      [&](int round) { put(round); }, [&](int round) { reload(round); }, [&](int) { ask(); },
-      [&](int) { silence(); }, [&](int) { keep(); }};
-  constexpr int least = 10;
-  std::vector<std::atomic<int>> rounds(parts.size());
+  const std::vector<std::function<void(std::size_t)>> parts = {
+      [&](std::size_t round) { put(round); }, [&](std::size_t round) { reload(round); },
+      [&](std::size_t) { ask(); }, [&](std::size_t) { silence(); }, [&](std::size_t) { keep(); }};
+  constexpr std::size_t least = 10;
+  std::vector<std::atomic<std::size_t>> rounds(parts.size());
   std::atomic<bool> ended = false;
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < parts.size(); ++i)
@@ -184,9 +183,9 @@ TEST_F(AlertingThreadsTest, AllThatHappensAtOnceIsDoneAndToldInOrderAlsoWhileItS
       },
       60s);
   alerting_->stop();
-  const std::atomic<int>& asked = rounds[2];
+  const std::atomic<std::size_t>& asked = rounds[2];
   const std::uint64_t heard = heard_;
-  const int until = asked + 3;
+  const std::size_t until = asked + 3;
   EXPECT_TRUE(eventually([&] { return asked >= until; })) << "it is asked after its end, too";
   ended = true;
   for (std::thread& thread : threads) thread.join();
