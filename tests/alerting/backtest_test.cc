@@ -28,7 +28,7 @@ constexpr std::int64_t minute_ms = 60'000;
 
 // Under ThreadSanitizer a seed takes 25 times as long, and two have all the threads there are.
 #ifdef __SANITIZE_THREAD__
-constexpr unsigned seeds = 4;
+constexpr unsigned seeds = 2;
 #else
 constexpr unsigned seeds = 20;
 #endif

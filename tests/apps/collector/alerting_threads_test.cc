@@ -29,13 +29,13 @@ using collector::Matcher;
 // `round`: each is another content, and each third has a group less.
 std::string rules_of(std::size_t round) {
   std::string text =
-      "groups:\n- name: timers\n  interval: 10ms\n  rules:\n"
+      "groups:\n- name: timers\n  interval: 25ms\n  rules:\n"
       "  - {alert: Waits, expr: m > 1, for: 10ms, labels: {round: r" +
       std::to_string(round % 5) + "}}\n" +
       "  - {alert: Stays, expr: m > 1}\n"
       "  - {record: of_all, expr: sum(m)}\n";
   if (round % 3 != 0)
-    text += "- name: gone\n  interval: 15ms\n  rules:\n  - {alert: Goes, expr: m > 1}\n";
+    text += "- name: gone\n  interval: 40ms\n  rules:\n  - {alert: Goes, expr: m > 1}\n";
   return text;
 }
 
@@ -168,7 +168,7 @@ TEST_F(AlertingThreadsTest, AllThatHappensAtOnceIsDoneAndToldInOrderAlsoWhileItS
   const std::vector<std::function<void(std::size_t)>> parts = {
       [&](std::size_t round) { put(round); }, [&](std::size_t round) { reload(round); },
       [&](std::size_t) { ask(); }, [&](std::size_t) { silence(); }, [&](std::size_t) { keep(); }};
-  constexpr std::size_t least = 10;
+  constexpr std::size_t least = 5;
   std::vector<std::atomic<std::size_t>> rounds(parts.size());
   std::atomic<bool> ended = false;
   std::vector<std::thread> threads;
@@ -178,7 +178,7 @@ TEST_F(AlertingThreadsTest, AllThatHappensAtOnceIsDoneAndToldInOrderAlsoWhileItS
     });
   const bool all_did = eventually(
       [&] {
-        return heard_ >= 200 &&
+        return heard_ >= 100 &&
                std::ranges::all_of(rounds, [](const auto& done) { return done >= least; });
       },
       60s);
