@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -102,6 +103,7 @@ class Delivery::Worker {
   Backoff backoff_;
   log::Limited log_;
   std::map<std::string, std::int64_t> tries_;  // of messages under way, by key
+  std::set<std::string> unnoted_;              // that were taken, which the disk does not know
   std::int64_t failures_ = 0;                  // of the sink, in a row
   std::int64_t not_before_ms_ = 0;
   mutable std::mutex wake_mutex_;  // guards what follows
@@ -212,17 +214,21 @@ Status Delivery::Worker::tell(const Message& message, bool claimed) {
     if (auto done = all_.outbox_.claim(name(), ids, message.key); !done) return done;
   grouping_.under_way(message, now_ms());
   const std::int64_t tries = claimed ? tries_[message.key] : 0;
-  const Instant began = all_.clock_.now();
-  const Status sent = sink_->send(message);
-  const Duration took = all_.clock_.now() - began;
-  if (is_stopping() && !sent && sent.error().code == Errc::cancelled) return {};
-  if (!sent) return note_failure(message, sent.error(), tries + 1, took);
+  if (!unnoted_.contains(message.key)) {
+    const Instant began = all_.clock_.now();
+    const Status sent = sink_->send(message);
+    const Duration took = all_.clock_.now() - began;
+    if (is_stopping() && !sent && sent.error().code == Errc::cancelled) return {};
+    if (!sent) return note_failure(message, sent.error(), tries + 1, took);
+    probe_.sent(SinkProbe::Outcome::taken, took);
+    failures_ = 0;
+    unnoted_.insert(message.key);
+  }
   if (auto done = all_.outbox_.taken(name(), ids, now_ms()); !done) return done;
+  unnoted_.erase(message.key);
   grouping_.taken(message, now_ms());
   for (const Notice& notice : message.notices) believe(notice);
   tries_.erase(message.key);
-  probe_.sent(SinkProbe::Outcome::taken, took);
-  failures_ = 0;
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "alerting/alert_json.h"
 #include "alerting/webhook.h"
 #include "tests/alerting/sink_fixture.h"
+#include "tests/fakes/failing_vfs.h"
 #include "tests/http/raw_server.h"
 
 namespace tallymill::alerting {
@@ -139,6 +140,28 @@ class DeliveryTest : public ::testing::Test {
   SystemClock clock_;
   std::unique_ptr<Delivery> delivery_;
 };
+
+TEST_F(DeliveryTest, WhatTheDiskDoesNotNoteIsNotToldAgain) {
+  fakes::FailingVfs::install();
+  fakes::FailingVfs::reset();
+  outbox_ = open_outbox(folder_.path(), {.vfs = fakes::FailingVfs::name});
+  start(these(kept("ops", [](const Message&) -> Status {
+    fakes::FailingVfs::writes_left = 0;
+    return {};
+  })));
+  post({alert_of("Hot", "a", 10)});
+  int woken = 0;
+  ASSERT_TRUE(eventually([&] {
+    delivery_->wake();
+    return !tries("ops").empty() && ++woken > 50;
+  }));
+  EXPECT_EQ(tries("ops").size(), 1U);
+  fakes::FailingVfs::reset();
+  ASSERT_TRUE(all_told("ops"));
+  EXPECT_EQ(tries("ops").size(), 1U);
+  delivery_.reset();
+  outbox_.reset();
+}
 
 TEST_F(DeliveryTest, NoticeIsToldToEachSink) {
   start(these(kept("a"), kept("b")));
