@@ -82,7 +82,7 @@ Manager::Probe::Probe(metrics::Registry& registry)
 
 Manager::Manager(Options options, const collector::Source& source, SampleSink& sink,
                  Listener listener, metrics::Registry& registry, const Clock& clock)
-    : options_(std::move(options)),
+    : options_(with_stop(std::move(options))),
       source_(source),
       sink_(sink),
       listener_(std::move(listener)),
@@ -91,6 +91,11 @@ Manager::Manager(Options options, const collector::Source& source, SampleSink& s
       probe_(registry) {}
 
 Manager::~Manager() { stop(); }
+
+Manager::Options Manager::with_stop(Options options) const {
+  options.group.evaluate.cancelled = &cancelled_;
+  return options;
+}
 
 Result<std::vector<RuleGroup>> Manager::read() const {
   auto groups = read_rule_files(options_.files);
@@ -139,6 +144,7 @@ void Manager::stop() {
   {
     const Lock lock(mutex_);
     stopping_ = true;
+    cancelled_ = true;
     changed_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
@@ -207,6 +213,16 @@ void Manager::take_out(const std::shared_ptr<Entry>& entry) {
     }
 }
 
+// Time was put back: what would be due long after its interval is due at the next of its moments,
+// as after() has it.
+void Manager::follow_time(std::int64_t at_ms) {
+  for (const auto& [due_ms, entry] : std::exchange(due_, {})) {
+    const std::int64_t interval = entry->group->interval().count();
+    if (due_ms - at_ms > 2 * interval) entry->due_ms = moment_from(at_ms, interval, due_ms);
+    put_back(entry);
+  }
+}
+
 void Manager::run() {
   name_thread("rules");
   Lock lock(mutex_);
@@ -215,8 +231,11 @@ void Manager::run() {
       changed_.wait(lock);
       continue;
     }
+    const std::int64_t now = now_ms();
+    if (now < looked_ms_) follow_time(now);
+    looked_ms_ = now;
     const auto first = due_.begin();
-    if (const milliseconds wait(first->first - now_ms()); wait.count() > 0) {
+    if (const milliseconds wait(first->first - now); wait.count() > 0) {
       changed_.wait_for(lock, std::min(wait, longest_rest));
       continue;
     }
