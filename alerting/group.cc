@@ -76,7 +76,7 @@ std::chrono::milliseconds Group::interval() const {
 
 std::vector<Group::Happened> Group::evaluate(std::int64_t at_ms) {
   std::vector<Happened> happened;
-  for (std::size_t i = 0; i < state_->slots.size(); ++i) {
+  for (std::size_t i = 0; i < state_->slots.size() && !is_cancelled(); ++i) {
     Slot& slot = state_->slots[i];
     const auto began = Stopwatch::now();
     auto health = slot.recording ? record(slot, at_ms) : judge(i, at_ms, happened);
@@ -91,10 +91,16 @@ std::vector<Group::Happened> Group::evaluate(std::int64_t at_ms) {
   return happened;
 }
 
-Result<std::vector<Match>> Group::ask(const promql::Node& node, std::int64_t at_ms) const {
+bool Group::is_cancelled() const {
+  return options_.evaluate.cancelled != nullptr && *options_.evaluate.cancelled;
+}
+
+Result<std::vector<Match>> Group::ask(const promql::Node& node, std::int64_t at_ms,
+                                      bool to_its_end) const {
   if (node.type == promql::Type::matrix)
     return fail(Errc::bad_params, "rule result is not a vector or scalar");
   promql::EvaluateOptions options = options_.evaluate;
+  if (to_its_end) options.cancelled = nullptr;
   options.until = std::min(options.until, Stopwatch::now() + limits::query_time);
   auto value = promql::evaluate(node, {.start_ms = at_ms}, source_, options);
   if (!value) return std::unexpected(std::move(value).error());
@@ -122,7 +128,7 @@ Result<std::vector<Labels>> Group::ask_labels(const promql::Node& node, std::int
 Result<std::vector<TemplateSample>> Group::query(std::string_view text, std::int64_t at_ms) const {
   const auto node = promql::parse(text);
   if (!node) return std::unexpected(node.error());
-  auto rows = ask(**node, at_ms);
+  auto rows = ask(**node, at_ms, true);
   if (!rows) return std::unexpected(std::move(rows).error());
   std::vector<TemplateSample> samples;
   samples.reserve(rows->size());

@@ -69,7 +69,8 @@ class Group {
   [[nodiscard]] const std::string& identity(std::size_t rule) const { return identities_[rule]; }
   [[nodiscard]] std::chrono::milliseconds interval() const;
 
-  // What happened to its alerts, in the order of the rules. `rule`: its number in the group.
+  // What happened to its alerts, in the order of the rules; when it is cancelled by the options, of
+  // those that were judged until then. `rule`: its number in the group.
   struct Happened {
     std::size_t rule;
     Transition transition;
@@ -115,7 +116,10 @@ class Group {
   struct Slot;
   using Stopwatch = std::chrono::steady_clock;
 
-  [[nodiscard]] Result<std::vector<Match>> ask(const promql::Node& node, std::int64_t at_ms) const;
+  [[nodiscard]] bool is_cancelled() const;
+  // `to_its_end`: a template's, for what it becomes when it is cancelled would be told.
+  [[nodiscard]] Result<std::vector<Match>> ask(const promql::Node& node, std::int64_t at_ms,
+                                               bool to_its_end = false) const;
   [[nodiscard]] Result<std::vector<collector::Labels>> ask_labels(const promql::Node& node,
                                                                   std::int64_t at_ms) const;
   [[nodiscard]] Result<std::vector<TemplateSample>> query(std::string_view text,

@@ -62,11 +62,6 @@ void add(Size& to, const Rule& rule) {
     for (const Templated& one : *texts) to.nodes += one.compiled.nodes();
 }
 
-Manager::Options counted(Manager::Options options, AlertCount& count) {
-  options.group.rules.all = &count;
-  return options;
-}
-
 }  // namespace
 
 Manager::Probe::Probe(metrics::Registry& registry)
@@ -103,7 +98,7 @@ Manager::Probe::Probe(metrics::Registry& registry)
 Manager::Manager(Options options, const collector::Source& source, SampleSink& sink,
                  Listener listener, metrics::Registry& registry, const Clock& clock)
     : alert_count_(options.alerts),
-      options_(counted(std::move(options), alert_count_)),
+      options_(shared_by_all(std::move(options))),
       source_(source),
       sink_(sink),
       listener_(std::move(listener)),
@@ -112,6 +107,12 @@ Manager::Manager(Options options, const collector::Source& source, SampleSink& s
       probe_(registry) {}
 
 Manager::~Manager() { stop(); }
+
+Manager::Options Manager::shared_by_all(Options options) {
+  options.group.evaluate.cancelled = &cancelled_;
+  options.group.rules.all = &alert_count_;
+  return options;
+}
 
 Result<std::vector<RuleGroup>> Manager::read() const {
   auto groups = read_rule_files(options_.files);
@@ -160,6 +161,7 @@ void Manager::stop() {
   {
     const Lock lock(mutex_);
     stopping_ = true;
+    cancelled_ = true;
     changed_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
@@ -230,6 +232,16 @@ void Manager::take_out(const std::shared_ptr<Entry>& entry) {
     }
 }
 
+// Time was put back: what would be due long after its interval is due at the next of its moments,
+// as after() has it.
+void Manager::follow_time(std::int64_t at_ms) {
+  for (const auto& [due_ms, entry] : std::exchange(due_, {})) {
+    const std::int64_t interval = entry->group->interval().count();
+    if (due_ms - at_ms > 2 * interval) entry->due_ms = moment_from(at_ms, interval, due_ms);
+    put_back(entry);
+  }
+}
+
 void Manager::run() {
   name_thread("rules");
   Lock lock(mutex_);
@@ -238,8 +250,11 @@ void Manager::run() {
       changed_.wait(lock);
       continue;
     }
+    const std::int64_t now = now_ms();
+    if (now < looked_ms_) follow_time(now);
+    looked_ms_ = now;
     const auto first = due_.begin();
-    if (const milliseconds wait(first->first - now_ms()); wait.count() > 0) {
+    if (const milliseconds wait(first->first - now); wait.count() > 0) {
       changed_.wait_for(lock, std::min(wait, longest_rest));
       continue;
     }

@@ -17,6 +17,7 @@
 // Source: Prometheus 2.42, rule manager.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -85,7 +86,8 @@ class Manager final : public collector::RuleSource {
   };
   [[nodiscard]] std::vector<Scheduled> groups();
   void start();
-  // Evaluations that run are waited for. There is no start after it.
+  // Evaluations that run are waited for: a rule that is being asked fails, and those after it are
+  // not asked any more. There is no start after it.
   void stop();
 
   // The rules that are judged on arrival too, as they are now.
@@ -139,6 +141,8 @@ class Manager final : public collector::RuleSource {
   void evaluate(Entry& entry, Lock& lock);
   void take_out(const std::shared_ptr<Entry>& entry);  // REQUIRES: the mutex is held
   void put_back(const std::shared_ptr<Entry>& entry);  // as above
+  void follow_time(std::int64_t at_ms);                // as above
+  [[nodiscard]] Options shared_by_all(Options options);
   [[nodiscard]] bool awaits_inputs(Entry& entry, std::int64_t at_ms) const;
   void replace(std::vector<RuleGroup> groups);  // REQUIRES: the mutex is held, nothing runs
   void tell(const Replaced& replaced) const;
@@ -148,7 +152,8 @@ class Manager final : public collector::RuleSource {
   [[nodiscard]] std::int64_t now_ms() const { return to_ns(clock_.wall()) / 1'000'000; }
   [[nodiscard]] std::vector<GroupStatus> status() const;  // REQUIRES: the mutex is held
 
-  AlertCount alert_count_;  // of all groups
+  AlertCount alert_count_;               // of all groups
+  std::atomic<bool> cancelled_ = false;  // what the options' expressions look at
   const Options options_;
   const collector::Source& source_;
   SampleSink& sink_;
@@ -164,9 +169,10 @@ class Manager final : public collector::RuleSource {
   std::multimap<std::int64_t, std::shared_ptr<Entry>> due_;  // those that do not run, by due_ms
   std::uint64_t loads_ = 0;
   std::size_t rules_ = 0;
-  Size size_;             // of all rules
-  Group::Counts totals_;  // of all entries
-  bool paused_ = false;   // a reload waits for those that run
+  Size size_;                   // of all rules
+  Group::Counts totals_;        // of all entries
+  std::int64_t looked_ms_ = 0;  // the time that it was last
+  bool paused_ = false;         // a reload waits for those that run
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

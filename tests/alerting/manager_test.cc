@@ -287,6 +287,36 @@ TEST_F(ManagerTest, StopWaitsForWhatRunsAndNothingIsJudgedAfterIt) {
   EXPECT_EQ(moments("a").size(), all);
 }
 
+TEST_F(ManagerTest, StopDoesNotWaitForTheRestOfAGroup) {
+  rules("groups:\n" + group("a", "20ms",
+                            "  - {record: first, expr: time()}\n"
+                            "  - {record: slow, expr: 'max_over_time(vector(1)[20d:1s])'}\n"
+                            "  - {record: last, expr: time()}\n"));
+  begin();
+  const auto is_stored = [&](const char* metric) {
+    const auto named =
+        collector::Matcher::of(collector::Matcher::Kind::equal, "__name__", metric).value();
+    return !store.select(std::span(&named, 1), 0, clock.ms() + 60'000)->empty();
+  };
+  ASSERT_TRUE(eventually([&] { return is_stored("first"); }));
+  manager->stop();
+  EXPECT_FALSE(is_stored("slow"));
+  EXPECT_FALSE(is_stored("last"));
+}
+
+TEST_F(ManagerTest, TimeThatIsPutBackHoldsNoGroupUp) {
+  rules("groups:\n" + group("a", "20ms", hot()) + group("b", "1h", hot()));
+  begin();
+  ASSERT_TRUE(is_judged("a", 3));
+  const auto before = clock.ms();
+  clock.move(-5h);
+  ASSERT_TRUE(is_judged("a", moments("a").size() + 3));
+  EXPECT_LT(moments("a").back(), before - 4 * 3'600'000);
+  clock.move(1h);
+  ASSERT_TRUE(is_judged("b", 1));
+  EXPECT_LT(moments("b")[0], before);
+}
+
 TEST_F(ManagerTest, ReloadsByOtherThreadsWhileItStopsAllEnd) {
   rules("groups:\n" + group("a", "5ms", hot()) + group("b", "7ms", hot()));
   store.put(hot_input, clock.ms(), 2);

@@ -69,6 +69,18 @@ TEST_F(CollectorTest, UntilTheStoreIsReadItLivesAndIsNotReady) {
   EXPECT_EQ(ask(collector, "GET /v1/jobs").status, 404) << "nobody was named as the front";
 }
 
+// An alert that fired before the start and whose rule is gone is over before the doors open.
+TEST_F(CollectorTest, WhatIsToldOfAlertsBeforeTheDoorsOpenIsPassedOver) {
+  Collector collector(options());
+  ASSERT_TRUE(collector.open());
+  ASSERT_TRUE(collector.load());
+  collector.tell_alert(1, "{}");
+  EXPECT_EQ(ask(collector, "GET /-/ready").status, 503) << "its thread came past it";
+  ASSERT_TRUE(collector.start());
+  collector.tell_alert(2, "{}");
+  EXPECT_EQ(ask(collector, "GET /-/ready").status, 200);
+}
+
 TEST_F(CollectorTest, AFrontThatIsAwayMakesItDegradedNotDown) {
   Collector collector(options("127.0.0.1:1"));
   ASSERT_TRUE(collector.open());
