@@ -6,7 +6,7 @@
 //       rules:
 //         - record: stage:wait_seconds:p99
 //           expr: histogram_quantile(0.99, sum by (le, stage)
-//           (rate(tallymill_stage_wait_seconds_bucket[5m])))
+//           (rate(tallymill_job_part_seconds_bucket[5m])))
 //         - alert: SlowStage
 //           expr: stage:wait_seconds:p99 > 0.2
 //           for: 1m

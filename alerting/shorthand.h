@@ -3,7 +3,7 @@
 // A threshold on one metric, in place of an alerting rule's expression:
 //
 //   threshold:
-//     histogram: tallymill_stage_wait_seconds   # its name without _bucket; or counter: or gauge:
+//     histogram: tallymill_job_part_seconds     # its name without _bucket; or counter: or gauge:
 //     quantile: 0.99                            # of a histogram
 //     where: {stage: image}                     # these labels, with these values
 //     by: [kind]                                # an alert for each value of these labels

@@ -6,8 +6,8 @@ alert of its own. Timed from before the sample is sent to the webhook's receipt,
 arrival (their timer comes once a minute), by remote write and over the own bus; for rules without, at 1 s. Beside it, the
 same samples at the same pace: Debian's Prometheus (remote write receiver, evaluation each second) with Alertmanager
 (group_wait 0), each as it comes but for these settings; left out where they are not installed. A lost job: a process that
-says once a second, as a front does, that its jobs balance, until at a random moment one is lost; the rule is the shipped
-one, `for: 1s` at an interval of 1 s.
+says once a second, as a front does, that its jobs balance, until at a random moment one is lost; the rule is as the
+shipped one, `for: 1s` at an interval of 1 s.
 
 usage: alert-latency.py PROGRAMS [--crossings N] [--only PART]...
 parts: remote-write bus lost-job prometheus

@@ -20,34 +20,9 @@
 
 #include "alerting/outbox.h"
 #include "alerting/sink.h"
+#include "tests/temp_folder.h"
 
 namespace tallymill::alerting {
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "alerts-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline std::uint64_t seed_for(std::string_view what) {
-  const char* given = std::getenv("SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::cout << what << ": SEED=" << seed << "\n" << std::flush;
-  return seed;
-}
 
 [[nodiscard]] inline bool eventually(const std::function<bool()>& holds,
                                      std::chrono::milliseconds most = std::chrono::seconds(20)) {
